@@ -1,0 +1,1 @@
+"""Scores of generated clips and the report on them. Nothing here imports a model."""

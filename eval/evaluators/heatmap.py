@@ -1,0 +1,203 @@
+"""Joint detector for sets that know their joints: a small U-Net that paints one heatmap a joint.
+
+The peak's value is the confidence, so that a joint that cannot be seen is missing, as body-pose detectors have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import trange
+
+from eval.evaluators import device, resized, spread, to_images
+from eval.evaluators.augment import crop, crops, jitter
+from eval.metrics import Landmarks
+from tpsm.data.clipfile import ClipFile
+from tpsm.errors import UserError
+from tpsm.files import atomic
+
+
+@dataclass(frozen=True)
+class Config:
+    """`size` px is the input's side (frames are resized to it); `sigma` is a peak's width in cells of size / 2;
+    joints whose peak stays below `threshold` are missing."""
+
+    kind: Literal["heatmap"] = "heatmap"
+    size: int = 64
+    width: int = 24
+    steps: int = 900
+    batch: int = 32
+    learning_rate: float = 3e-3
+    frames_per_clip: int = 24
+    sigma: float = 1.2
+    threshold: float = 0.3
+    jitter: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 16 or self.size % 8:
+            raise ValueError("size: must be a multiple of 8, at least 16")
+        if not 0 < self.threshold < 1:
+            raise ValueError("threshold: must lie between 0 and 1")
+        for name in ("width", "steps", "batch", "frames_per_clip", "learning_rate", "sigma"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: must be positive")
+        if not 0 <= self.jitter < 1:
+            raise ValueError("jitter: must lie in [0, 1)")
+
+
+class Convolution(nn.Sequential):
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        )
+
+
+class Unet(nn.Module):
+    """Pictures to logits at half their size: three levels down, two up, skips added."""
+
+    def __init__(self, joints: int, width: int) -> None:
+        super().__init__()
+        self.half = nn.Sequential(Convolution(3, width, stride=2), Convolution(width, width))
+        self.quarter = nn.Sequential(Convolution(width, 2 * width, stride=2), Convolution(2 * width, 2 * width))
+        self.eighth = nn.Sequential(
+            Convolution(2 * width, 3 * width, stride=2), Convolution(3 * width, 3 * width), Convolution(3 * width, 3 * width)
+        )
+        self.up_quarter = nn.Conv2d(3 * width, 2 * width, 1)
+        self.mix_quarter = Convolution(2 * width, 2 * width)
+        self.up_half = nn.Conv2d(2 * width, width, 1)
+        self.mix_half = nn.Sequential(Convolution(width, width), Convolution(width, width))
+        self.head = nn.Conv2d(width, joints, 1)
+        # Nearly every cell is empty: start there, or the first hundred steps are spent on nothing else.
+        nn.init.constant_(self.head.bias, -4.0)  # type: ignore[arg-type]
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b j h//2 w//2"]:
+        half = self.half(images - 0.5)
+        quarter = self.quarter(half)
+        low = self.up_quarter(self.eighth(quarter))
+        quarter = self.mix_quarter(quarter + functional.interpolate(low, scale_factor=2.0, mode="bilinear"))
+        half = half + functional.interpolate(self.up_half(quarter), scale_factor=2.0, mode="bilinear")
+        return self.head(self.mix_half(half))
+
+
+class HeatmapDetector:
+    """Frames of any size to joints in [-1, 1]."""
+
+    def __init__(self, config: Config, network: Unet) -> None:
+        self.config, self.network = config, network.eval().to(device())
+
+    @torch.inference_mode()
+    def __call__(self, frames: UInt8[np.ndarray, "t h w 3"]) -> Landmarks:
+        points, peaks = [], []
+        for chunk in to_images(frames).split(64):
+            images = resized(chunk.to(device()).float() / 255, self.config.size)
+            xy, confidence = find_peaks(self.network(images).sigmoid().cpu())
+            points.append(xy)
+            peaks.append(confidence)
+        return Landmarks(torch.cat(points).numpy(), (torch.cat(peaks) >= self.config.threshold).numpy())
+
+    def save(self, path: Path) -> None:
+        with atomic(path) as draft:
+            torch.save(self.network.state_dict(), draft)
+
+
+def find_peaks(maps: Float[Tensor, "b j m n"]) -> tuple[Float[Tensor, "b j 2"], Float[Tensor, "b j"]]:
+    """Where each map is highest, in [-1, 1], and how high.
+
+    Between cells by the parabola through the logarithms of the peak and its neighbours, exact for a Gaussian.
+    """
+    rows, columns = maps.shape[-2:]
+    height, flat = maps.flatten(2).max(dim=2)
+    logs = maps.clamp_min(1e-8).log()
+    row, column = flat // columns, flat % columns
+
+    def at(rows_: Tensor, columns_: Tensor) -> Tensor:
+        return logs.flatten(2).gather(2, (rows_ * columns + columns_)[..., None])[..., 0]
+
+    def refined(index: Tensor, size: int, below: Tensor, above: Tensor) -> Tensor:
+        bend = below + above - 2 * at(row, column)
+        inside = (index > 0) & (index < size - 1) & (bend < 0)
+        shift = 0.5 * (below - above) / torch.where(inside, bend, -torch.ones_like(bend))
+        return index + torch.where(inside, shift, torch.zeros_like(shift)).clamp(-0.5, 0.5)
+
+    x = refined(column, columns, at(row, (column - 1).clamp_min(0)), at(row, (column + 1).clamp_max(columns - 1)))
+    y = refined(row, rows, at((row - 1).clamp_min(0), column), at((row + 1).clamp_max(rows - 1), column))
+    return torch.stack([2 * x / (columns - 1) - 1, 2 * y / (rows - 1) - 1], dim=-1), height
+
+
+def paint(
+    joints: Float[Tensor, "b j 2"], visible: Bool[Tensor, "b j"], cells: int, sigma: float
+) -> Float[Tensor, "b j {cells} {cells}"]:
+    """A Gaussian of height 1 at each visible joint, nothing at the others."""
+    axis = torch.arange(cells, dtype=joints.dtype, device=joints.device)
+    x, y = ((joints + 1) / 2 * (cells - 1)).unbind(dim=-1)
+    across = torch.exp(-((axis - x[..., None]) ** 2) / (2 * sigma**2))
+    down = torch.exp(-((axis - y[..., None]) ** 2) / (2 * sigma**2))
+    return down[..., :, None] * across[..., None, :] * visible[..., None, None]
+
+
+def train(config: Config, clips: Sequence[Path], key: str) -> HeatmapDetector:
+    """Trains on the clips' frames and true joints.
+
+    Raises:
+        UserError: a clip has no ground truth; the message names `key`.
+    """
+    images, joints, visible = _read(config, clips, key)
+    rng = torch.Generator().manual_seed(config.seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = Unet(joints.shape[1], config.width).to(device()).train()
+    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.1)
+    bar = trange(config.steps, desc=f"{key}: heatmap", unit="step", mininterval=1)
+    for _ in bar:
+        chosen = torch.randint(len(images), (config.batch,), generator=rng)
+        scale, offset = crops(config.batch, 0.2, 0.15, rng)
+        batch = jitter(images[chosen].to(device()).float() / 255, config.jitter, rng)
+        placed = (joints[chosen] - offset[:, None]) / scale[:, None, None]
+        seen = visible[chosen] & (placed.abs() <= 1).all(dim=-1)
+        target = paint(placed.to(device()), seen.to(device()), config.size // 2, config.sigma)
+        logits = network(crop(batch, scale, offset))
+        # Summed over a map's cells: the mean would drown the few cells that matter.
+        loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=(2, 3)).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if bar.n % 50 == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    return HeatmapDetector(config, network)
+
+
+def load(config: Config, path: Path) -> HeatmapDetector:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network = Unet(state["head.weight"].shape[0], config.width)
+    network.load_state_dict(state)
+    return HeatmapDetector(config, network)
+
+
+def _read(
+    config: Config, clips: Sequence[Path], key: str
+) -> tuple[UInt8[Tensor, "n 3 s s"], Float[Tensor, "n j 2"], Bool[Tensor, "n j"]]:
+    images, joints, visible = [], [], []
+    for path in clips:
+        with ClipFile(path) as clip:
+            truth = clip.truth()
+            if truth is None:
+                raise UserError(f"{path.name} has no ground-truth joints to train {key} on; set {key} to null.")
+            chosen = spread(clip, config.frames_per_clip)
+            frames = to_images(np.stack([clip.frame(int(i)) for i in chosen])).float()
+            images.append(resized(frames, config.size).round().to(torch.uint8))
+            joints.append(torch.from_numpy(truth.joints[chosen]))
+            visible.append(torch.from_numpy(truth.visible[chosen]))
+    if not images:
+        raise UserError(f"There are no training clips to train {key} on; prepare the data set, or set {key} to null.")
+    return torch.cat(images), torch.cat(joints), torch.cat(visible)

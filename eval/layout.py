@@ -1,0 +1,56 @@
+"""Where everything lies, relative to the repository, for one data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tpsm.data.clipfile import Manifest, file_name, read_manifest
+
+CONTROLS = {"copy-source": "Copy of the source", "real": "Real frames"}
+"""Runs that no model makes: the first frame repeated, and the clip itself."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    dataset: str
+    root: Path = Path()
+
+    @property
+    def config(self) -> Path:
+        return self.root / "configs" / self.dataset / "evaluation.yaml"
+
+    @property
+    def clips(self) -> Path:
+        return self.root / "data" / "clips" / self.dataset
+
+    @property
+    def evaluators(self) -> Path:
+        return self.root / "evaluators" / self.dataset
+
+    @property
+    def features(self) -> Path:
+        return self.root / "features" / self.dataset
+
+    @property
+    def report(self) -> Path:
+        return self.root / "reports" / self.dataset
+
+    def manifest(self) -> Manifest:
+        return read_manifest(self.clips)
+
+    def model(self, run: str) -> Path:
+        return self.root / "models" / self.dataset / run
+
+    def outputs(self, run: str) -> Path:
+        return self.root / "outputs" / self.dataset / run
+
+    def scores(self, run: str) -> Path:
+        return self.root / "scores" / self.dataset / f"{run}.parquet"
+
+    def test_clip(self, name: str) -> Path:
+        return self.clips / "test" / file_name(name)
+
+    def relative(self, path: Path) -> str:
+        """A path as messages name it."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name

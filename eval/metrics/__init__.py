@@ -1,0 +1,110 @@
+"""Metrics: one file each, found by its name.
+
+A metric's file has two public names: `METRIC`, which says what the number is, and `score(generated, reference)`, which
+gives one value a frame, NaN where the frame does not count. A new metric is a new file and its name in params.yaml.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, UInt8
+
+from tpsm.errors import UserError
+from tpsm.types import GroundTruth
+
+Need = Literal["landmarks", "identity", "motion", "truth"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a number means.
+
+    `needs` names what must exist besides the frames: an evaluator (landmarks, identity), predicted `motion` or ground
+    `truth`. `reconstruction` says whether same-clip reconstruction is scored, against the real clip; `animation` names
+    what an animated clip is scored against, if at all, and `modes` the animation modes where the comparison makes sense
+    (None: all).
+    """
+
+    name: str
+    title: str
+    unit: str
+    lower_is_better: bool
+    decimals: int
+    source: str
+    needs: tuple[Need, ...] = ()
+    reconstruction: bool = True
+    animation: Literal["source", "driving"] | None = None
+    modes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Detected joints: xy in [-1, 1] as `tpsm.types` defines, and which of them were found."""
+
+    xy: Float32[np.ndarray, "t j 2"]
+    found: Bool[np.ndarray, "t j"]
+
+    def pixels(self, height: int, width: int) -> Float64[np.ndarray, "t j 2"]:
+        """The joints in pixels; the centre of the first pixel is 0."""
+        return to_pixels(self.xy, height, width)
+
+    def __getitem__(self, frames: slice) -> Landmarks:
+        return Landmarks(self.xy[frames], self.found[frames])
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """All that metrics may look at, for one clip of `t` frames. What does not exist is None.
+
+    `l1` is the error of the predicted frames before they were quantised, a value a frame; `motion` is the backward
+    motion from each frame to frame 0, in [-1, 1], at any resolution.
+    """
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    landmarks: Landmarks | None = None
+    embedding: Float32[np.ndarray, "t d"] | None = None
+    truth: GroundTruth | None = None
+    motion: Float32[np.ndarray, "t _ _ 2"] | None = None
+    l1: Float64[np.ndarray, "t"] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self.frames.shape[1], self.frames.shape[2]
+
+    def has(self, need: Need) -> bool:
+        held = {"landmarks": self.landmarks, "identity": self.embedding, "motion": self.motion, "truth": self.truth}
+        return held[need] is not None
+
+
+Score = Callable[[Sequence, Sequence], Float64[np.ndarray, "t"]]
+
+
+def to_pixels(xy: Float[np.ndarray, "*n 2"], height: int, width: int) -> Float64[np.ndarray, "*n 2"]:
+    """[-1, 1] to pixels, the corner pixels' centres at -1 and 1."""
+    return (np.asarray(xy, np.float64) + 1) / 2 * (width - 1, height - 1)
+
+
+def names() -> tuple[str, ...]:
+    """Every metric there is a file for."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def load(name: str) -> tuple[Metric, Score]:
+    """The metric in `eval/metrics/<name>.py`.
+
+    Raises:
+        UserError: there is no such file, or it names itself differently.
+    """
+    if name not in names():
+        raise UserError(f"There is no metric '{name}' (metrics in params.yaml); choose among {', '.join(names())}.")
+    module = importlib.import_module(f"{__name__}.{name}")
+    if module.METRIC.name != name:
+        raise UserError(f"eval/metrics/{name}.py calls its metric '{module.METRIC.name}'; give it the file's name.")
+    return module.METRIC, module.score

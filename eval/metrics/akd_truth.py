@@ -1,0 +1,27 @@
+"""Average keypoint distance between detections in the generated frame and the joints that the data set knows."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+
+from eval.metrics import Metric, Sequence, to_pixels
+from eval.metrics.akd import akd
+
+METRIC = Metric(
+    name="akd_truth",
+    title="AKD to truth",
+    unit="px",
+    lower_is_better=True,
+    decimals=2,
+    source="AKD with the data set's true joints in place of detections in the real frame; joints that are visible there "
+    "and found in the generated frame (this benchmark; synthetic sets only)",
+    needs=("landmarks", "truth"),
+)
+
+
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+    assert generated.landmarks is not None and reference.truth is not None
+    joints = to_pixels(reference.truth.joints, *generated.size)
+    both = generated.landmarks.found & reference.truth.visible
+    return akd(generated.landmarks.pixels(*generated.size), joints, both)

@@ -1,0 +1,126 @@
+"""The training loop on a task small enough to follow by hand."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tpsm.checkpoint import load_checkpoint
+from tpsm.errors import UserError
+from tpsm.train import Identity, TrainConfig, clip_gradients, fit
+from tpsm.types import FramePair
+
+IDENTITY = Identity("toy", "toy-run", "toys", 4, {})
+CONFIG = TrainConfig(epochs=3, repeats=1, batch=2, learning_rate=0.1, milestones=(2,), checkpoint_every=2)
+
+
+class Toy(nn.Module):
+    """Learns the driving frame's mean; noise from `rng` and batch statistics make any slip in resuming visible."""
+
+    clipped = ("head",)
+
+    def __init__(self, bad_step: int = -1, kill_step: int = -1) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Conv2d(3, 3, 1)
+        self.bad_step, self.kill_step, self.calls = bad_step, kill_step, 0
+
+    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+        noise = torch.rand(pair.source.shape, generator=rng)
+        error = (self.head(self.norm(pair.source + noise)) - pair.driving).abs().mean()
+        if self.calls == self.kill_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        bad = error * float("nan") if self.calls == self.bad_step else error * 0.5
+        self.calls += 1
+        return {"fit": error, "half": bad}
+
+
+class Pairs:
+    def __len__(self) -> int:
+        return 5
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[FramePair]:
+        for index in range(first, len(self)):
+            rng = torch.Generator().manual_seed(100 * epoch + index)
+            yield FramePair(torch.rand(2, 3, 4, 4, generator=rng), torch.rand(2, 3, 4, 4, generator=rng))
+
+
+def run(task: nn.Module, folder: Path, config: TrainConfig = CONFIG, data: str = "data") -> Path:
+    out = folder / "out"
+    fit(task, Pairs(), config, IDENTITY, out, data_hash=data, work=folder / "work")
+    return out
+
+
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = run(Toy(), tmp_path / "whole")
+    with pytest.raises(UserError, match="Stopped after step 8 of toy-run"):
+        run(Toy(kill_step=7), tmp_path / "cut")
+    cut = run(Toy(), tmp_path / "cut")
+    first, second = load_checkpoint(whole / "last.pt"), load_checkpoint(cut / "last.pt")
+    assert (first.step, first.epoch) == (second.step, second.epoch) == (15, 3)
+    for name, value in first.weights.items():
+        assert torch.equal(value, second.weights[name]), name
+    assert (whole / "metrics.csv").read_bytes() == (cut / "metrics.csv").read_bytes()
+
+
+def test_a_hard_kill_costs_no_more_than_the_last_checkpoint(tmp_path: Path) -> None:
+    whole = run(Toy(), tmp_path / "whole")
+    cut = Toy()
+    cut.losses, honest = lambda *a: (_ for _ in ()).throw(KeyError) if cut.calls == 9 else honest(*a), cut.losses  # type: ignore[method-assign]
+    with pytest.raises(KeyError):
+        run(cut, tmp_path / "cut")
+    resumed = run(Toy(), tmp_path / "cut")
+    weights = load_checkpoint(resumed / "last.pt").weights
+    assert all(torch.equal(v, weights[k]) for k, v in load_checkpoint(whole / "last.pt").weights.items())
+    assert (whole / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
+
+
+def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"The loss 'half' is nan at step 5 of toy-run.*state\.pt"):
+        run(Toy(bad_step=5), tmp_path)
+    (state,) = (tmp_path / "work").glob("*/state.pt")
+    kept = load_checkpoint(state)
+    assert kept.step == 4
+    assert all(value.isfinite().all() for value in kept.weights.values())
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_schedule_or_other_data_starts_afresh(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        run(Toy(bad_step=5), tmp_path)
+    run(Toy(), tmp_path, data="other data")
+    curve = pd.read_csv(tmp_path / "out" / "metrics.csv")
+    assert list(curve.step) == list(range(15))
+    assert list(curve.columns) == ["step", "epoch", "fit", "half", "total"]
+    assert (curve.total - curve.fit - curve.half).abs().max() < 1e-5
+    assert len(list((tmp_path / "work").iterdir())) == 1  # the finished run left nothing, the broken one its state
+
+
+def test_the_rate_falls_tenfold_at_each_milestone() -> None:
+    config = TrainConfig(learning_rate=1.0, milestones=(2, 4))
+    assert [config.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:
+    task = Toy()
+    for parameter in task.parameters():
+        parameter.grad = torch.full_like(parameter, 40.0)
+    clip_gradients(task, 10.0)
+    assert task.head.weight.grad is not None and task.norm.weight.grad is not None
+    assert torch.allclose(task.head.weight.grad, torch.tensor(10.0))
+    assert torch.equal(task.norm.weight.grad, torch.full((3,), 40.0))
+
+
+def test_too_few_pairs_for_a_batch_is_said(tmp_path: Path) -> None:
+    class Empty(Pairs):
+        def __len__(self) -> int:
+            return 0
+
+    with pytest.raises(UserError, match=r"fewer pairs than a batch of 2.*train\.batch"):
+        fit(Toy(), Empty(), CONFIG, IDENTITY, tmp_path, data_hash="d", work=tmp_path)

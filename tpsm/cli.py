@@ -1,0 +1,147 @@
+"""`tpsm`: the stages of the pipeline, and the work that people do by hand. Run any command with --help."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tpsm.errors import UserError
+
+app = typer.Typer(
+    help="Train, reconstruct and animate with TPSMM, FOMM and MRAA. `dvc repro` runs all stages in order; "
+    "`python -m eval --help` lists the scoring ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
+ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and resolve.")]
+
+
+class Mode(StrEnum):
+    standard = "standard"
+    relative = "relative"
+    avd = "avd"
+
+
+@app.command()
+def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("configs")) -> None:
+    """Check params.yaml as a whole, and write one resolved file for each stage."""
+    from tpsm.config import configure
+
+    print(f"{len(configure(params, out))} resolved files -> {out}")
+
+
+@app.command()
+def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
+    """Print everything that decides RUN on DATASET, defaults included."""
+    from dataclasses import asdict
+
+    import yaml
+
+    from tpsm.config import plain, read_params, resolve_run
+
+    print(yaml.safe_dump(plain(asdict(resolve_run(read_params(params), dataset, run))), sort_keys=False), end="")
+
+
+@app.command()
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="Folder to make; `train/` and `test/` go inside.")],
+    size: Annotated[int, typer.Option(help="Side of a frame in pixels.")] = 64,
+    train: Annotated[int, typer.Option(help="Identities to train on.")] = 44,
+    test: Annotated[int, typer.Option(help="Identities to test on; none is in both.")] = 14,
+    clips: Annotated[int, typer.Option(help="Clips of each identity.")] = 2,
+    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 24,
+    seed: int = 0,
+) -> None:
+    """Draw puppets: articulated figures with exact joints and motion, in the released layout."""
+    from tpsm.data.puppets import synthesize
+
+    synthesize(
+        out, size=size, train_identities=train, test_identities=test, clips_per_identity=clips, frames=frames, seed=seed
+    )
+    print(f"{(train + test) * clips} clips of {frames} frames -> {out}")
+
+
+@app.command()
+def prepare(dataset: Dataset) -> None:
+    """Raw videos -> data/clips/DATASET: one lossless file a clip, and a manifest."""
+    from tpsm.config import read_yaml
+    from tpsm.data.prepare import DataConfig, prepare
+    from tpsm.strict import build
+
+    config = build(DataConfig, read_yaml(Path(f"configs/{dataset}/data.yaml")), f"data.{dataset}")
+    prepare(dataset, config, Path("data/clips") / dataset)
+
+
+@app.command()
+def train(dataset: Dataset, run: Run) -> None:
+    """Train RUN -> models/DATASET/RUN. Interrupted, the same command goes on from where it was."""
+    from tpsm.stages import train_run
+
+    train_run(dataset, run)
+
+
+@app.command()
+def train_avd(dataset: Dataset, run: Run) -> None:
+    """Train the network that disentangles pose from identity for a trained RUN -> avd/DATASET/RUN."""
+    from tpsm.stages import train_avd
+
+    train_avd(dataset, run)
+
+
+@app.command()
+def reconstruct(dataset: Dataset, run: Run) -> None:
+    """Rebuild every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
+    from tpsm.stages import reconstruct_run
+
+    reconstruct_run(dataset, run)
+
+
+@app.command()
+def animate_pairs(
+    dataset: Dataset, run: Run, mode: Annotated[list[Mode], typer.Option(help="Repeat it for several modes.")]
+) -> None:
+    """Animate the fixed cross-identity pairs of the test clips -> outputs/DATASET/RUN/animation/MODE."""
+    from tpsm.stages import animate_run
+
+    animate_run(dataset, run, tuple(m.value for m in mode))
+
+
+@app.command()
+def animate(
+    source: Annotated[Path, typer.Option(help="A picture (or a video, whose first frame is taken).")],
+    driving: Annotated[Path, typer.Option(help="A video, GIF, image strip or folder of frames.")],
+    run: Run,
+    out: Annotated[Path, typer.Option(help="What to write: .mp4, .gif, .png (a strip), or a folder of frames.")],
+    mode: Mode = Mode.relative,
+    dataset: Annotated[str | None, typer.Option(help="Where the run was trained, if on several data sets.")] = None,
+) -> None:
+    """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""
+    from tpsm.stages import animate_file
+
+    frames = animate_file(source, driving, run, mode.value, out, dataset)
+    print(f"{frames} frames -> {out}")
+
+
+@app.command()
+def bench_data(dataset: Dataset) -> None:
+    """Print how many training pairs a second one core loads."""
+    from tpsm.data.pairs import benchmark
+
+    benchmark(Path("data/clips") / dataset)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except UserError as error:
+        print(f"tpsm: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,218 @@
+"""`params.yaml`, checked as a whole, and resolved into one small file for each stage of the pipeline.
+
+A stage depends on its own resolved file, so that a change in `params.yaml` re-runs what it concerns and nothing else,
+and a mistake anywhere in it is found before the first step of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from tpsm.avd import AvdConfig
+from tpsm.data.prepare import DataConfig
+from tpsm.errors import UserError
+from tpsm.files import atomic
+from tpsm.method import METHODS, method_module
+from tpsm.strict import build
+from tpsm.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class AnimateConfig:
+    """Which runs animate across identities, which of them with AVD too, and on how many fixed pairs."""
+
+    runs: tuple[str, ...] = ()
+    avd: tuple[str, ...] = ()
+    pairs: int = 12
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1:
+            raise ValueError("pairs: must be at least 1")
+        if others := set(self.avd) - set(self.runs):
+            raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
+
+
+@dataclass(frozen=True)
+class MethodSection:
+    """What a scale says of a method: sections of its `Config`, of `TrainConfig`, and of AVD where it has one."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    avd: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """A run: a method, and what it changes of that method's section of the data set's scale."""
+
+    method: str
+    label: str
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """A data set: the scale its runs have, and (all other keys) a `DataConfig`."""
+
+    scale: str
+    raw: DataConfig
+
+
+@dataclass(frozen=True)
+class Params:
+    datasets: tuple[str, ...]
+    runs: tuple[str, ...]
+    animate: AnimateConfig
+    data: dict[str, Any]
+    scales: dict[str, dict[str, MethodSection]]
+    run: dict[str, RunSection]
+    evaluation: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class AvdTraining:
+    model: AvdConfig = AvdConfig()
+    train: TrainConfig = TrainConfig(batch=256, learning_rate=1e-3)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides one run on one data set; `tpsm params DATASET RUN` prints it."""
+
+    dataset: str
+    run: str
+    method: str
+    label: str
+    size: int
+    model: Any
+    train: TrainConfig
+    avd: AvdTraining
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"There is no file {path}; name another, or run `tpsm configure` if it is a stage's.")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold sections of keys and values.")
+    return content
+
+
+def read_params(path: Path) -> Params:
+    params = build(Params, read_yaml(path), path.name)
+    for name in params.datasets:
+        if name not in params.data:
+            raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
+    for key, names in (("runs", params.runs), ("animate.runs", params.animate.runs)):
+        for name in names:
+            if name not in params.run:
+                raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
+    if missing := set(params.animate.runs) - set(params.runs):
+        raise UserError(f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train.")
+    return params
+
+
+def data_section(params: Params, dataset: str) -> DataSection:
+    where = f"params.yaml.data.{dataset}"
+    if dataset not in params.data:
+        raise UserError(f"There is no section {where}; its sections are {', '.join(params.data)}.")
+    values = params.data[dataset]
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where} must be a section of keys and values, not {values!r}.")
+    raw = {key: value for key, value in values.items() if key != "scale"}
+    scale = values.get("scale", "small")
+    if scale not in params.scales:
+        raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
+    return DataSection(scale, build(DataConfig, raw, where))
+
+
+def resolve_run(params: Params, dataset: str, run: str) -> RunConfig:
+    """The scale's section of the run's method, changed by the run's own section; every value checked."""
+    if run not in params.run:
+        raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
+    data, section = data_section(params, dataset), params.run[run]
+    where = f"params.yaml.run.{run}"
+    if section.method not in METHODS:
+        raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
+    base = params.scales[data.scale].get(section.method, MethodSection())
+    return RunConfig(
+        dataset=dataset,
+        run=run,
+        method=section.method,
+        label=section.label,
+        size=data.raw.size,
+        model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
+        train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
+        avd=build(AvdTraining, merge(asdict(AvdTraining()), base.avd), f"params.yaml.scales.{data.scale}.{section.method}.avd"),
+    )  # fmt: skip
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Section by section; a value that is no section, or a null, replaces what stood there."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def check_model(config: RunConfig) -> None:
+    """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
+    this size is refused here, by name, and not an hour later."""
+    where = f"params.yaml.run.{config.run}.model"
+    try:
+        with torch.device("meta"):
+            model = method_module(config.method).Model(config.model).eval()
+            image = torch.empty(1, 3, config.size, config.size)
+            model.render(model.encode(image), model.keypoints(image))
+    except UserError as error:
+        raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
+
+
+def configure(params_file: Path, out: Path) -> list[Path]:
+    """Writes `out/<dataset>/{data,evaluation,animate}.yaml` and `out/<dataset>/runs/<run>.yaml`; returns the paths."""
+    params = read_params(params_file)
+    written = []
+    for dataset in params.data:
+        data = data_section(params, dataset)
+        evaluation = params.evaluation.get(dataset, {})
+        sections: dict[str, Any] = {"data": asdict(data.raw), "animate": asdict(params.animate)}
+        sections |= {"evaluation": evaluation}
+        for run in params.runs if dataset in params.datasets else ():
+            config = resolve_run(params, dataset, run)
+            check_model(config)
+            sections[f"runs/{run}"] = asdict(config)
+        for name, section in sections.items():
+            path = out / dataset / f"{name}.yaml"
+            with atomic(path) as draft:
+                draft.write_text(yaml.safe_dump(plain(section), sort_keys=False))
+            written.append(path)
+    return written
+
+
+def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:
+    values = read_yaml(configs / dataset / "runs" / f"{run}.yaml")
+    config_class = method_module(values["method"]).Config
+    where = f"{dataset}/runs/{run}.yaml"
+    model = build(config_class, values.pop("model"), f"{where}.model")
+    rest = build(RunConfig, values | {"model": {}}, where)
+    return RunConfig(**{**vars(rest), "model": model})
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists, which YAML has a word for."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,1 @@
+"""Clips: generated, read from any usual format, prepared on disk, and drawn in pairs for training."""

@@ -1,0 +1,92 @@
+"""Running a trained method over clips: reconstruction, and animation of one identity by another's motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from tpsm.avd import AVD
+from tpsm.data.clipfile import ClipFile
+from tpsm.errors import UserError
+from tpsm.method import Method
+from tpsm.transfer import relative
+from tpsm.types import Keypoints
+
+Mode = Literal["standard", "relative", "avd"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """`l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
+    to the first, at the method's own resolution."""
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    l1: Float32[np.ndarray, " t"]
+    motion: Float32[np.ndarray, "t a b 2"]
+
+
+def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
+    return torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """Rounded, where the released code truncates (half a level darker on average)."""
+    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+@torch.inference_mode()
+def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstruction:
+    """The first frame, driven by every frame of the same clip (the first included), with the background's motion."""
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(clip.frames(0, 1), device))
+    frames, errors, motion = [], [], []
+    for start in range(0, len(clip), batch):
+        driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
+        expanded = code.expand(len(driving))
+        prediction = method.render(
+            expanded, method.keypoints(driving), method.background(expanded.image, driving)
+        )
+        frames.append(to_frames(prediction.image))
+        errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
+        motion.append(prediction.motion.grid.float().cpu())
+    return Reconstruction(np.concatenate(frames), torch.cat(errors).numpy(), torch.cat(motion).numpy())
+
+
+@torch.inference_mode()
+def animate(
+    method: Method,
+    source: UInt8[np.ndarray, "h w 3"],
+    driving: Iterable[UInt8[np.ndarray, "h w 3"]],
+    mode: Mode,
+    avd: AVD | None = None,
+    batch: int = 16,
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The source in the driving frames' poses, one frame for each, before a still background (as the papers animate).
+
+    Raises:
+        UserError: `mode` is unknown, or is `avd` and there is no AVD network.
+    """
+    if mode not in MODES:
+        raise UserError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+    if mode == "avd" and avd is None:
+        raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(source[None], device))
+    initial: Keypoints | None = None
+    frames = iter(driving)
+    while chunk := list(islice(frames, batch)):
+        pose = method.keypoints(to_tensor(np.stack(chunk), device))
+        initial = pose[:1] if initial is None else initial
+        if mode == "relative":
+            pose = relative(code.keypoints, pose, initial, adapt_scale=method.adapts_scale)
+        elif avd is not None and mode == "avd":
+            pose = avd(code.expand(len(chunk)).keypoints, pose)
+        yield from to_frames(method.render(code.expand(len(chunk)), pose).image)

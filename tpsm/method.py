@@ -1,0 +1,79 @@
+"""The interface of an animation method, and how one is found by name."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tpsm.errors import UserError
+from tpsm.types import FramePair, Keypoints, Prediction, SourceCode
+
+METHODS = {"tps": "tpsm.model", "fomm": "baselines.fomm", "mraa": "baselines.mraa"}
+
+
+class Method(nn.Module, ABC):
+    """An unsupervised animation method: what to move (keypoints), how (render), and how to learn both (losses).
+
+    A module that offers a method has two public names, `Config` (a frozen dataclass, every field with a default) and
+    `Model`, a `Method` built as `Model(config)`.
+    """
+
+    align_corners: ClassVar[bool]
+    """How this method samples images: what its released code did (specified per method)."""
+
+    clipped: ClassVar[tuple[str, ...]] = ()
+    """Submodules whose gradient the trainer clips, each by itself."""
+
+    adapts_scale: ClassVar[bool] = True
+    """Whether relative animation scales the driving displacement to the size of the source's pose."""
+
+    @abstractmethod
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        """The pose of each image."""
+
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"] | None:
+        """Homogeneous matrix from driving to source coordinates, or None where the method has no background model."""
+        return None
+
+    @abstractmethod
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        """Everything that depends on the source alone."""
+
+    @abstractmethod
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        """The source in the pose `driving`. Without `background` the background stays where it is."""
+
+    @abstractmethod
+    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
+
+        `rng` is a CPU generator, the only source of randomness, so that a resumed run repeats an unbroken one.
+        """
+
+    def forward(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+        return self.losses(pair, epoch, rng)
+
+    @abstractmethod
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take the weights of a released checkpoint (module name -> state dict), strictly.
+
+        Raises:
+            UserError: an entry is missing, superfluous or of another shape; the message names it.
+        """
+
+
+def method_module(name: str) -> Any:
+    """The module that holds a method's `Config` and `Model`. Its code is only imported when it is asked for."""
+    if name not in METHODS:
+        raise UserError(f"There is no method '{name}'; choose one of {', '.join(METHODS)}.")
+    return importlib.import_module(METHODS[name])

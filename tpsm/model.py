@@ -1,0 +1,362 @@
+"""Thin-Plate Spline Motion Model for Image Animation (Zhao and Zhang, CVPR 2022), as its released code computes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tpsm import official
+from tpsm.backbones import PerceptualConfig
+from tpsm.blocks import (
+    Down,
+    Hourglass,
+    HourglassConfig,
+    Residual,
+    Same,
+    Up,
+    channels,
+    check_sides,
+    downsample,
+    instance_norm,
+    positive,
+    stride,
+)
+from tpsm.geometry import (
+    POINTS_PER_TPS,
+    apply_splines,
+    coordinate_grid,
+    gaussians,
+    project,
+    resize,
+    resize_grid,
+    thin_plate_splines,
+    warp,
+)
+from tpsm.losses import PerceptualLoss, distance_to_identity, equivariance
+from tpsm.method import Method
+from tpsm.random_tps import RandomTPS, TransformConfig
+from tpsm.resnet import ResNet18
+from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+
+
+@dataclass(frozen=True)
+class DropoutConfig:
+    """The probability that a spline is left out grows from `start` by `maximum` every `ramp_epochs`, up to `maximum`.
+
+    From `until_epoch` on there is no dropout.
+    """
+
+    start: float = 0.1
+    maximum: float = 0.3
+    ramp_epochs: int = 10
+    until_epoch: int = 35
+
+    def __post_init__(self) -> None:
+        positive(self, "ramp_epochs")
+        for field in ("start", "maximum"):
+            if not 0 <= getattr(self, field) < 1:
+                raise ValueError(f"{field}: a probability, at least 0 and below 1")
+
+    def probability(self, epoch: int) -> float | None:
+        """None: no dropout any more."""
+        if epoch >= self.until_epoch:
+            return None
+        return min(epoch / self.ramp_epochs * self.maximum + self.start, self.maximum)
+
+
+@dataclass(frozen=True)
+class InpaintingConfig:
+    width: int = 64
+    max_features: int = 512
+    num_down_blocks: int = 3
+
+    def __post_init__(self) -> None:
+        positive(self, "width", "max_features", "num_down_blocks")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    equivariance: float = 10.0
+    warp: float = 10.0
+    background: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in ("equivariance", "warp", "background"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}: must not be negative")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The defaults are the released vox-256 model's. `encoder_width` 64 is ResNet-18 as published."""
+
+    num_tps: int = 10
+    encoder_width: int = 64
+    background: bool = True
+    background_start: int = 10
+    multi_mask: bool = True
+    dense_motion: HourglassConfig = HourglassConfig()
+    inpainting: InpaintingConfig = InpaintingConfig()
+    dropout: DropoutConfig | None = DropoutConfig()
+    transform: TransformConfig = TransformConfig()
+    perceptual: PerceptualConfig = PerceptualConfig()
+    weights: LossWeights = LossWeights()
+
+    def __post_init__(self) -> None:
+        positive(self, "num_tps", "encoder_width")
+        if self.background_start < 0:
+            raise ValueError("background_start: must not be negative")
+        if self.multi_mask:
+            ups = math.log2(stride(self.dense_motion.scale_factor))
+            coarse = self.inpainting.num_down_blocks + 1 - ups
+            if not ups.is_integer() or not 1 <= coarse <= self.dense_motion.num_blocks:
+                raise ValueError(
+                    "multi_mask: a mask for each of the inpainting network's "
+                    f"{self.inpainting.num_down_blocks + 1} resolutions needs a dense_motion.scale_factor that is a "
+                    "power of 2 and no finer grid of masks than these; change inpainting.num_down_blocks or num_blocks"
+                )
+
+
+class KeypointDetector(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.fg_encoder = ResNet18(3, config.num_tps * POINTS_PER_TPS * 2, config.encoder_width)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n 2"]:
+        return (2 * torch.sigmoid(self.fg_encoder(image)) - 1).unflatten(1, (-1, 2))
+
+
+class BackgroundPredictor(nn.Module):
+    """Affine motion of the background, from driving to source coordinates; the identity at first."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.bg_encoder = ResNet18(6, 6, config.encoder_width)
+        self.bg_encoder.conv1.reset_parameters()  # The released code replaces this layer and keeps PyTorch's own init.
+        nn.init.zeros_(self.bg_encoder.fc.weight)
+        with torch.no_grad():
+            self.bg_encoder.fc.bias.copy_(torch.eye(2, 3).flatten())
+
+    def forward(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"]:
+        affine = self.bg_encoder(torch.cat([source, driving], dim=1)).unflatten(1, (2, 3))
+        last = affine.new_tensor([0.0, 0.0, 1.0]).expand(affine.shape[0], 1, 3)
+        return torch.cat([affine, last], dim=1)
+
+
+class DenseMotionNetwork(nn.Module):
+    """Which of the background's and the splines' motions each pixel follows, and where the warped source is hidden."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        motions = config.num_tps + 1
+        self.down = downsample(3, config.dense_motion.scale_factor)
+        self.hourglass = Hourglass(
+            3 * motions + POINTS_PER_TPS * config.num_tps + 1, config.dense_motion, instance_norm
+        )
+        outputs = self.hourglass.out_channels
+        self.maps = nn.Conv2d(outputs[-1], motions, 7, padding=3)
+        ups = round(math.log2(stride(config.dense_motion.scale_factor))) if config.multi_mask else 0
+        finer = [outputs[-1] // 2**i for i in range(ups + 1)]
+        self.up = nn.ModuleList(Up(finer[i], finer[i + 1], instance_norm) for i in range(ups))
+        self.coarse_masks = config.inpainting.num_down_blocks + 1 - ups if config.multi_mask else 1
+        sizes = [*outputs[-self.coarse_masks :], *finer[1:]]
+        self.occlusion = nn.ModuleList(nn.Conv2d(size, 1, 7, padding=3) for size in sizes)
+
+    def forward(
+        self,
+        source: Float[Tensor, "b 3 _ _"],
+        source_points: Float[Tensor, "b n 2"],
+        driving_points: Float[Tensor, "b n 2"],
+        background: Float[Tensor, "b 3 3"] | None,
+        keep: Float[Tensor, "b m"] | None = None,
+    ) -> Motion:
+        """`keep` is 0 for the motions that dropout leaves out, 1 for others; None takes the plain softmax."""
+        small = self.down(source)
+        batch, _, height, width = small.shape
+        # Candidate motions: the background's, then every spline's (eq. 1 to 4).
+        grid = coordinate_grid(height, width, small)
+        still = grid.expand(batch, -1, -1, -1) if background is None else project(background, grid)
+        driving_sets = driving_points.unflatten(1, (-1, POINTS_PER_TPS))
+        splines = thin_plate_splines(driving_sets, source_points.unflatten(1, (-1, POINTS_PER_TPS)))
+        candidates = torch.cat([still[:, None], apply_splines(splines, driving_sets, height, width)], dim=1)
+        motions = candidates.shape[1]
+        # What the network sees: where points are, and the source as each motion moves it. Warping one picture by all
+        # motions is warping it once by a grid `motions` times as high.
+        warped = warp(small, candidates.flatten(1, 2), align_corners=True).unflatten(2, (motions, height))
+        heatmaps = gaussians(driving_points, height, width) - gaussians(source_points, height, width)
+        heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
+        outputs = self.hourglass(torch.cat([heatmaps, warped.transpose(1, 2).flatten(1, 2)], dim=1))
+        # Contribution maps (eq. 6), with dropout (eq. 7), and the flow (eq. 5).
+        logits = self.maps(outputs[-1])
+        weights = torch.softmax(logits, dim=1) if keep is None else dropout_softmax(logits, keep)
+        flow = torch.einsum("bmhw,bmhwd->bhwd", weights, candidates)
+        # Multi-resolution occlusion masks.
+        features = outputs[-self.coarse_masks :]
+        for block in self.up:
+            features.append(block(features[-1]))
+        masks = [torch.sigmoid(conv(x)) for conv, x in zip(self.occlusion, features, strict=True)]
+        return Motion(flow, tuple(masks), weights)
+
+
+def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]) -> Float[Tensor, "b m h w"]:
+    """Softmax over the motions kept.
+
+    As released: the maximum is over all motions, 1e-6 is added to the sum, and nothing is rescaled by 1 / (1 - P) as
+    eq. 7 has it; where the strongest motion is left out, the weights can therefore sum to less than 1.
+    """
+    kept = torch.exp(logits - logits.amax(dim=1, keepdim=True)) * keep[:, :, None, None]
+    return kept / (kept.sum(dim=1, keepdim=True) + 1e-6)
+
+
+class InpaintingNetwork(nn.Module):
+    """Draws the source in its new pose: features warped at every resolution, and what is hidden drawn anew."""
+
+    def __init__(self, config: InpaintingConfig) -> None:
+        super().__init__()
+        sizes = channels(config.width, config.max_features, config.num_down_blocks)
+        levels = range(config.num_down_blocks)
+        self.first = Same(3, sizes[0], instance_norm, kernel=7)
+        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], instance_norm) for i in levels)
+        # All decoder levels but the coarsest see the upsampled map beside the warped one.
+        inputs = [sizes[i + 1] * (1 if i == levels[-1] else 2) for i in levels]
+        self.up_blocks = nn.ModuleList(Up(inputs[i], sizes[i], instance_norm) for i in reversed(levels))
+        self.resblock = nn.ModuleList(
+            Residual(inputs[i], instance_norm) for i in reversed(levels) for _ in range(2)
+        )
+        self.final = nn.Conv2d(sizes[0], 3, 7, padding=3)
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Feature maps, the finest first."""
+        features = [self.first(image)]
+        for block in self.down_blocks:
+            features.append(block(features[-1]))
+        return tuple(features)
+
+    def forward(
+        self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
+    ) -> Float[Tensor, "b 3 h w"]:
+        coarse_to_fine = features[::-1]
+        grids, masks = motion_at(motion, coarse_to_fine)
+        warped = [
+            warp(feature, grid, align_corners=True) * mask
+            for feature, grid, mask in zip(coarse_to_fine, grids, masks, strict=True)
+        ]
+        x = warped[0]
+        for i, up in enumerate(self.up_blocks):
+            x = up(self.resblock[2 * i + 1](self.resblock[2 * i](x)))
+            if i < len(self.up_blocks) - 1:
+                x = torch.cat([x, warped[i + 1]], dim=1)
+        hidden = 1 - masks[-1]
+        drawn = torch.sigmoid(self.final(x * hidden + warped[-1]))
+        return drawn * hidden + warp(image, grids[-1], align_corners=True) * masks[-1]
+
+
+def motion_at(motion: Motion, features: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    """The flow and a mask at the resolution of each map; a single mask serves all."""
+    sizes = [(feature.shape[-2], feature.shape[-1]) for feature in features]
+    grids = [resize_grid(motion.grid, size, align_corners=True) for size in sizes]
+    if len(motion.occlusion) == len(features):
+        return grids, list(motion.occlusion)
+    return grids, [resize(motion.occlusion[-1], size, align_corners=True) for size in sizes]
+
+
+class Model(Method):
+    align_corners: ClassVar[bool] = True
+    clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.kp_detector = KeypointDetector(config)
+        self.dense_motion_network = DenseMotionNetwork(config)
+        self.inpainting_network = InpaintingNetwork(config.inpainting)
+        self.bg_predictor = BackgroundPredictor(config) if config.background else None
+        self.perceptual = PerceptualLoss(config.perceptual)
+
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        divisor = math.lcm(self.config.dense_motion.divisor, 2**self.config.inpainting.num_down_blocks)
+        check_sides(image, divisor, divisor, "TPSMM's hourglass and inpainting network")
+        return Keypoints(self.kp_detector(image))
+
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"] | None:
+        return None if self.bg_predictor is None else self.bg_predictor(source, driving)
+
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        return SourceCode(source, self.keypoints(source), self.inpainting_network.encode(source))
+
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        return self._render(code, driving, background, None)
+
+    def _render(
+        self, code: SourceCode, driving: Keypoints, background: Tensor | None, keep: Tensor | None
+    ) -> Prediction:
+        if code.image.shape[0] != driving.xy.shape[0]:
+            code = code.expand(driving.xy.shape[0])
+        motion = self.dense_motion_network(code.image, code.keypoints.xy, driving.xy, background, keep)
+        return Prediction(self.inpainting_network(code.image, code.features, motion), motion)
+
+    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", rng)
+        return self.training_step(pair, epoch, rng, transform)[1]
+
+    def training_step(
+        self, pair: FramePair, epoch: int, rng: torch.Generator, transform: RandomTPS
+    ) -> tuple[Prediction, dict[str, Tensor]]:
+        """The prediction and the weighted losses, with the equivariance loss's transform given."""
+        weights = self.config.weights
+        code = self.encode(pair.source)
+        driving = self.keypoints(pair.driving)
+        forth = self.background(pair.source, pair.driving) if epoch >= self.config.background_start else None
+        prediction = self._render(code, driving, forth, self._keep(pair.source, epoch, rng))
+        losses = {}
+        if any(self.config.perceptual.weights):
+            losses["perceptual"] = self.perceptual(prediction.image, pair.driving)
+        if weights.equivariance:
+            transform = transform.to(pair.driving)
+            transformed = self.keypoints(transform.image(pair.driving, align_corners=True))
+            losses["equivariance"] = weights.equivariance * equivariance(driving, transformed, transform)
+        if weights.warp:
+            losses["warp"] = weights.warp * self._warp_loss(pair.driving, code.features, prediction.motion)
+        if forth is not None and weights.background:
+            back = self.background(pair.driving, pair.source)
+            assert back is not None
+            losses["background"] = weights.background * distance_to_identity(forth @ back)
+        return prediction, losses
+
+    def _keep(self, source: Tensor, epoch: int, rng: torch.Generator) -> Float[Tensor, "b m"] | None:
+        probability = None if self.config.dropout is None else self.config.dropout.probability(epoch)
+        if probability is None:
+            return None
+        kept = torch.rand(source.shape[0], self.config.num_tps, generator=rng) < 1 - probability
+        return F.pad(kept.to(source), (1, 0), value=1.0)  # The background is never left out.
+
+    def _warp_loss(self, driving: Tensor, features: tuple[Tensor, ...], motion: Motion) -> Tensor:
+        """Warped source features against the driving picture's, summed over resolutions; trains the flow alone."""
+        with torch.no_grad():
+            targets = self.inpainting_network.encode(driving)
+        grids, masks = motion_at(motion, features[::-1])
+        total = driving.new_zeros(())
+        for feature, target, grid, mask in zip(features[::-1], targets[::-1], grids, masks, strict=True):
+            difference = warp(feature.detach(), grid, align_corners=True) - target
+            total = total + (difference * mask.detach()).abs().mean()
+        return total
+
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        official.take(self.kp_detector, modules, "kp_detector")
+        official.take(self.dense_motion_network, modules, "dense_motion_network")
+        official.take(self.inpainting_network, modules, "inpainting_network")
+        if self.bg_predictor is not None:
+            official.take(self.bg_predictor, modules, "bg_predictor")

@@ -1,0 +1,47 @@
+"""A picture of what a run has learnt so far: source | driving | prediction | motion | masks, one pair a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from matplotlib.colors import hsv_to_rgb
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from tpsm.files import atomic
+from tpsm.infer import to_frames
+from tpsm.method import Method
+from tpsm.types import FramePair
+
+
+@torch.inference_mode()
+def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2) -> None:
+    """Motion is drawn as hue (direction) and strength (displacement; full at half the picture)."""
+    training = method.training
+    method.eval()
+    code = method.encode(pair.source)
+    background = method.background(pair.source, pair.driving)
+    prediction = method.render(code, method.keypoints(pair.driving), background)
+    method.train(training)
+    size = pair.source.shape[-2:]
+    columns = [to_frames(image) for image in (pair.source, pair.driving, prediction.image)]
+    columns.append(colour_motion(prediction.motion.grid, size))
+    for mask in prediction.motion.occlusion:
+        columns.append(to_frames(interpolate(mask, size, mode="nearest").expand(-1, 3, -1, -1)))
+    sheet = np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
+    with atomic(path) as draft:
+        Image.fromarray(sheet.repeat(enlarge, 0).repeat(enlarge, 1)).save(draft)
+
+
+def colour_motion(grid: Float[Tensor, "b a b 2"], size: tuple[int, int]) -> UInt8[np.ndarray, "b h w 3"]:
+    rows, columns = grid.shape[1:3]
+    y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
+    shift = (grid.cpu() - torch.stack([x, y], dim=-1)).permute(0, 3, 1, 2)
+    dx, dy = interpolate(shift, size, mode="bilinear", align_corners=True).numpy().swapaxes(0, 1)
+    hue = np.arctan2(dy, dx) / (2 * np.pi) + 0.5
+    strength = np.clip(np.hypot(dx, dy), 0, 1)
+    return (255 * hsv_to_rgb(np.stack([hue, strength, np.ones_like(hue)], axis=-1))).astype(np.uint8)
