@@ -61,7 +61,7 @@ class EvalConfig:
 
     metrics: tuple[str, ...] = ("l1", "akd", "mkr", "aed", "akd_truth", "epe", "pose")
     evaluators: EvaluatorsConfig = EvaluatorsConfig()
-    bootstrap: BootstrapConfig = BootstrapConfig()
+    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
     tables: TablesConfig = TablesConfig()
     figures: FiguresConfig = FiguresConfig()
     published: str | None = None

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -73,7 +74,7 @@ def load_evaluators(layout: Layout, config: EvalConfig) -> Evaluators:
     return Evaluators(_load(layout, config, "landmarks"), _load(layout, config, "identity"))
 
 
-def _load(layout: Layout, config: EvalConfig, role: Role):  # type: ignore[no-untyped-def]  # each role has its own type
+def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
     section = config.evaluators[role]
     if section is None:
         return None
@@ -122,7 +123,7 @@ def real_sequence(layout: Layout, name: str) -> Sequence:
         raise UserError(f"There is no {layout.relative(path)}; run `{command}` first.")
     with np.load(path) as arrays, ClipFile(layout.test_clip(name)) as clip:
         landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
-        embedding = arrays["embedding"] if "embedding" in arrays else None
+        embedding = arrays.get("embedding")
         return Sequence(clip.frames(), landmarks, embedding, clip.truth())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float, Float64, UInt8
 from scipy.stats import rankdata
 
 from eval.evaluators import IdentityEncoder, LandmarkDetector
@@ -47,7 +47,7 @@ def landmark_quality(detector: LandmarkDetector, clips: Sequence[Path]) -> Quali
     error = np.concatenate(errors)
     return {
         "clips": len(clips),
-        "median_error_px": _rounded(np.median(error) if len(error) else np.nan),
+        "median_error_px": _rounded(float(np.median(error)) if len(error) else np.nan),
         "mean_error_px": _mean(error),
         "akd_truth_of_real_frames_px": _mean(np.concatenate(coordinates)),
         "share_within_2_px": _mean(error < 2),
@@ -94,7 +94,7 @@ def identity_quality(encoder: IdentityEncoder, clips: Sequence[Path]) -> Quality
     }
 
 
-def _auc(near: Float64[np.ndarray, "n"], far: Float64[np.ndarray, "m"]) -> float | None:
+def _auc(near: Float[np.ndarray, " n"], far: Float[np.ndarray, " m"]) -> float | None:
     """The chance that a distance from `near` is below one from `far` (Mann-Whitney; ties count half)."""
     if not len(near) or not len(far):
         return None
@@ -117,7 +117,7 @@ def _back(landmarks: Landmarks, pixels: int, size: tuple[int, ...]) -> Float64[n
 
 def _mean(values: np.ndarray) -> float | None:
     counted = values[~np.isnan(values.astype(np.float64))]
-    return _rounded(counted.mean()) if len(counted) else None
+    return _rounded(float(counted.mean())) if len(counted) else None
 
 
 def _rounded(value: float) -> float | None:

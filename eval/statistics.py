@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class BootstrapConfig:
-    """`unit` is what is drawn anew: `clip`, or `identity` with all its clips, which is wider where identities repeat."""
+    """`unit` is what is drawn anew: `clip`, or `identity` with all its clips, wider where identities repeat."""
 
     samples: int = 10_000
     seed: int = 0
@@ -51,8 +52,8 @@ class ClipSums:
     """Per unit (sorted by name): the sum over its clips' frames that count, and how many they are."""
 
     units: tuple[str, ...]
-    sums: Float64[np.ndarray, "n"]
-    counts: Float64[np.ndarray, "n"]
+    sums: Float64[np.ndarray, " n"]
+    counts: Float64[np.ndarray, " n"]
     clips: int
 
     @classmethod
@@ -88,13 +89,14 @@ def difference(mine: pd.DataFrame, other: pd.DataFrame, config: BootstrapConfig)
     return mean(ClipSums.of(both, config.unit), config)
 
 
+@lru_cache(maxsize=4)
 def _resamples(units: int, config: BootstrapConfig) -> Float64[np.ndarray, "samples units"]:
     """How often each unit is drawn in each resample. The same seed draws the same, whatever the metric."""
     rng = np.random.default_rng(config.seed)
     return rng.multinomial(units, np.full(units, 1 / units), size=config.samples).astype(np.float64)
 
 
-def _estimate(value: float, resampled: Float[np.ndarray, "samples"], sums: ClipSums) -> Estimate:
+def _estimate(value: float, resampled: Float[np.ndarray, " samples"], sums: ClipSums) -> Estimate:
     low, high = math.nan, math.nan
     if len(sums.units) > 1:
         low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tpsm.data.clipfile import (
     ClipFile,
     Entry,
@@ -71,12 +72,16 @@ def test_equal_clips_have_equal_bytes_and_leave_nothing_behind(tmp_path: Path) -
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["ann#1.zip"]
 
 
-def test_a_failed_write_leaves_the_old_clip(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path, make_clip())
     before = path.read_bytes()
-    broken = dataclasses.replace(make_clip(), fps=object())  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        write_clip(tmp_path, broken)
+
+    def full(truth: GroundTruth) -> bytes:
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr("tpsm.data.clipfile.pack_truth", full)  # the last thing written
+    with pytest.raises(OSError, match="no space"):
+        write_clip(tmp_path, make_clip(count=5))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -119,7 +119,7 @@ def test_pose_ignores_place_and_size_alone() -> None:
 
 
 def test_pose_by_hand() -> None:
-    # Three joints at -1, 0, 1 on the x axis against the same turned onto the y axis: |dx| + |dy| is 2, 0, 2 over 6 numbers.
+    # Joints at -1, 0, 1 on the x axis against the same on the y axis: |dx| + |dy| is 2, 0, 2, over 6 numbers.
     lying = np.array([[[-1, 0], [0, 0], [1, 0]]], float)
     standing = lying[..., ::-1]
     assert pose(standing, lying, np.ones((1, 3), bool)) == pytest.approx([4 / 6])

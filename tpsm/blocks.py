@@ -44,10 +44,43 @@ class Down(Same):
 
 
 class Up(Same):
-    """Every pixel four times, then `Same`."""
+    """Every pixel four times, then `Same`; computed as one transposed convolution, with 4/9 of the multiplications.
+
+    Doubling pixels is a transposed convolution with 2 x 2 ones, so both steps together are one with the 4 x 4 kernel
+    that spreads each of the 3 x 3 weights over 2 x 2 places.
+    """
+
+    spread: Tensor
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+        super().__init__(inputs, outputs, norm)
+        row = torch.tensor([[0.0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]])  # Transposed, hence mirrored.
+        self.register_buffer("spread", torch.kron(row, row), persistent=False)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o 2*h 2*w"]:
-        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+        kernel = (self.conv.weight.flatten(2) @ self.spread).unflatten(2, (4, 4)).transpose(0, 1)
+        x = F.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
+        return F.relu(self.norm(x), inplace=True)
+
+
+class Head(nn.Conv2d):
+    """7 x 7 convolution at one resolution, to the few channels of a mask or a picture.
+
+    On a CPU, a single channel takes a matrix product and a sum of shifted maps: five times as fast there as the
+    convolution, which computes channels by the eight. The maps would fill a GPU's memory for nothing.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 7, padding=3)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        if x.device.type != "cpu" or self.out_channels > 1:
+            return super().forward(x)
+        taps = self.weight[0].flip(1, 2).flatten(1).mT.expand(x.shape[0], -1, -1)
+        size = (x.shape[-2], x.shape[-1])
+        shifted = F.fold(torch.bmm(taps, x.flatten(2)), size, kernel_size=7, padding=3)
+        assert self.bias is not None
+        return shifted + self.bias[:, None, None]
 
 
 class Residual(nn.Module):

@@ -57,7 +57,7 @@ def synthesize(
     train: Annotated[int, typer.Option(help="Identities to train on.")] = 44,
     test: Annotated[int, typer.Option(help="Identities to test on; none is in both.")] = 14,
     clips: Annotated[int, typer.Option(help="Clips of each identity.")] = 2,
-    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 24,
+    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 20,
     seed: int = 0,
 ) -> None:
     """Draw puppets: articulated figures with exact joints and motion, in the released layout."""
@@ -135,7 +135,8 @@ def bench_data(dataset: Dataset) -> None:
     """Print how many training pairs a second one core loads."""
     from tpsm.data.pairs import benchmark
 
-    benchmark(Path("data/clips") / dataset)
+    for kind, speed in benchmark(Path("data/clips") / dataset).items():
+        print(f"{speed:8.0f} pairs/s  {kind}")
 
 
 def main() -> None:

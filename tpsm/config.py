@@ -78,9 +78,9 @@ class Params:
 
 
 @dataclass(frozen=True)
-class AvdTraining:
-    model: AvdConfig = AvdConfig()
-    train: TrainConfig = TrainConfig(batch=256, learning_rate=1e-3)
+class AvdSection:
+    model: AvdConfig = field(default_factory=AvdConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=256, learning_rate=1e-3, clip_norm=None))
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class RunConfig:
     size: int
     model: Any
     train: TrainConfig
-    avd: AvdTraining
+    avd: AvdSection
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -145,6 +145,7 @@ def resolve_run(params: Params, dataset: str, run: str) -> RunConfig:
     where = f"params.yaml.run.{run}"
     if section.method not in METHODS:
         raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
+    scale = f"params.yaml.scales.{data.scale}.{section.method}"
     base = params.scales[data.scale].get(section.method, MethodSection())
     return RunConfig(
         dataset=dataset,
@@ -154,8 +155,8 @@ def resolve_run(params: Params, dataset: str, run: str) -> RunConfig:
         size=data.raw.size,
         model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
         train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
-        avd=build(AvdTraining, merge(asdict(AvdTraining()), base.avd), f"params.yaml.scales.{data.scale}.{section.method}.avd"),
-    )  # fmt: skip
+        avd=build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{scale}.avd"),
+    )
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -15,13 +15,10 @@ from torch.nn import functional as F
 from tpsm import official
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import (
-    Down,
+    Head,
     Hourglass,
     HourglassConfig,
-    Residual,
-    Same,
     Up,
-    channels,
     check_sides,
     downsample,
     instance_norm,
@@ -34,11 +31,10 @@ from tpsm.geometry import (
     coordinate_grid,
     gaussians,
     project,
-    resize,
-    resize_grid,
     thin_plate_splines,
     warp,
 )
+from tpsm.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
 from tpsm.losses import PerceptualLoss, distance_to_identity, equivariance
 from tpsm.method import Method
 from tpsm.random_tps import RandomTPS, TransformConfig
@@ -60,9 +56,9 @@ class DropoutConfig:
 
     def __post_init__(self) -> None:
         positive(self, "ramp_epochs")
-        for field in ("start", "maximum"):
-            if not 0 <= getattr(self, field) < 1:
-                raise ValueError(f"{field}: a probability, at least 0 and below 1")
+        for name in ("start", "maximum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: a probability, at least 0 and below 1")
 
     def probability(self, epoch: int) -> float | None:
         """None: no dropout any more."""
@@ -72,25 +68,15 @@ class DropoutConfig:
 
 
 @dataclass(frozen=True)
-class InpaintingConfig:
-    width: int = 64
-    max_features: int = 512
-    num_down_blocks: int = 3
-
-    def __post_init__(self) -> None:
-        positive(self, "width", "max_features", "num_down_blocks")
-
-
-@dataclass(frozen=True)
 class LossWeights:
     equivariance: float = 10.0
     warp: float = 10.0
     background: float = 10.0
 
     def __post_init__(self) -> None:
-        for field in ("equivariance", "warp", "background"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}: must not be negative")
+        for name in ("equivariance", "warp", "background"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must not be negative")
 
 
 @dataclass(frozen=True)
@@ -102,12 +88,12 @@ class Config:
     background: bool = True
     background_start: int = 10
     multi_mask: bool = True
-    dense_motion: HourglassConfig = HourglassConfig()
-    inpainting: InpaintingConfig = InpaintingConfig()
-    dropout: DropoutConfig | None = DropoutConfig()
-    transform: TransformConfig = TransformConfig()
-    perceptual: PerceptualConfig = PerceptualConfig()
-    weights: LossWeights = LossWeights()
+    dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
+    inpainting: InpaintingConfig = field(default_factory=InpaintingConfig)
+    dropout: DropoutConfig | None = field(default_factory=DropoutConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
         positive(self, "num_tps", "encoder_width")
@@ -163,13 +149,13 @@ class DenseMotionNetwork(nn.Module):
             3 * motions + POINTS_PER_TPS * config.num_tps + 1, config.dense_motion, instance_norm
         )
         outputs = self.hourglass.out_channels
-        self.maps = nn.Conv2d(outputs[-1], motions, 7, padding=3)
+        self.maps = Head(outputs[-1], motions)
         ups = round(math.log2(stride(config.dense_motion.scale_factor))) if config.multi_mask else 0
         finer = [outputs[-1] // 2**i for i in range(ups + 1)]
         self.up = nn.ModuleList(Up(finer[i], finer[i + 1], instance_norm) for i in range(ups))
         self.coarse_masks = config.inpainting.num_down_blocks + 1 - ups if config.multi_mask else 1
         sizes = [*outputs[-self.coarse_masks :], *finer[1:]]
-        self.occlusion = nn.ModuleList(nn.Conv2d(size, 1, 7, padding=3) for size in sizes)
+        self.occlusion = nn.ModuleList(Head(size, 1) for size in sizes)
 
     def forward(
         self,
@@ -215,58 +201,6 @@ def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]
     """
     kept = torch.exp(logits - logits.amax(dim=1, keepdim=True)) * keep[:, :, None, None]
     return kept / (kept.sum(dim=1, keepdim=True) + 1e-6)
-
-
-class InpaintingNetwork(nn.Module):
-    """Draws the source in its new pose: features warped at every resolution, and what is hidden drawn anew."""
-
-    def __init__(self, config: InpaintingConfig) -> None:
-        super().__init__()
-        sizes = channels(config.width, config.max_features, config.num_down_blocks)
-        levels = range(config.num_down_blocks)
-        self.first = Same(3, sizes[0], instance_norm, kernel=7)
-        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], instance_norm) for i in levels)
-        # All decoder levels but the coarsest see the upsampled map beside the warped one.
-        inputs = [sizes[i + 1] * (1 if i == levels[-1] else 2) for i in levels]
-        self.up_blocks = nn.ModuleList(Up(inputs[i], sizes[i], instance_norm) for i in reversed(levels))
-        self.resblock = nn.ModuleList(
-            Residual(inputs[i], instance_norm) for i in reversed(levels) for _ in range(2)
-        )
-        self.final = nn.Conv2d(sizes[0], 3, 7, padding=3)
-
-    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """Feature maps, the finest first."""
-        features = [self.first(image)]
-        for block in self.down_blocks:
-            features.append(block(features[-1]))
-        return tuple(features)
-
-    def forward(
-        self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
-    ) -> Float[Tensor, "b 3 h w"]:
-        coarse_to_fine = features[::-1]
-        grids, masks = motion_at(motion, coarse_to_fine)
-        warped = [
-            warp(feature, grid, align_corners=True) * mask
-            for feature, grid, mask in zip(coarse_to_fine, grids, masks, strict=True)
-        ]
-        x = warped[0]
-        for i, up in enumerate(self.up_blocks):
-            x = up(self.resblock[2 * i + 1](self.resblock[2 * i](x)))
-            if i < len(self.up_blocks) - 1:
-                x = torch.cat([x, warped[i + 1]], dim=1)
-        hidden = 1 - masks[-1]
-        drawn = torch.sigmoid(self.final(x * hidden + warped[-1]))
-        return drawn * hidden + warp(image, grids[-1], align_corners=True) * masks[-1]
-
-
-def motion_at(motion: Motion, features: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
-    """The flow and a mask at the resolution of each map; a single mask serves all."""
-    sizes = [(feature.shape[-2], feature.shape[-1]) for feature in features]
-    grids = [resize_grid(motion.grid, size, align_corners=True) for size in sizes]
-    if len(motion.occlusion) == len(features):
-        return grids, list(motion.occlusion)
-    return grids, [resize(motion.occlusion[-1], size, align_corners=True) for size in sizes]
 
 
 class Model(Method):

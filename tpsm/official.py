@@ -23,7 +23,7 @@ def take(module: nn.Module, modules: Mapping[str, Mapping[str, Tensor]], name: s
             raise UserError(f"The checkpoint has no entry {name}.{key}; is it of this method and configuration?")
     for key in given:
         if key not in own:
-            raise UserError(f"The checkpoint's entry {name}.{key} has no place in the model; is its configuration right?")
+            raise UserError(f"The model has no place for the entry {name}.{key}; is its configuration right?")
         if given[key].shape != own[key].shape:
             raise UserError(
                 f"The checkpoint's entry {name}.{key} is of shape {tuple(given[key].shape)}, "

@@ -35,8 +35,8 @@ class TransformConfig:
 class RandomTPS:
     """T(z) = theta [z, 1] + (s, s), with s the weighted sum of a radial function about each control point.
 
-    One scalar moves x and y alike, as in the released code. TPSMM's radial function is r^2 ln(r^2 + 1e-9) with r^2 the
-    *squared* distance in the place of r ("squared_l2"); FOMM's and MRAA's has r = |dx| + |dy| and 1e-6 ("l1").
+    One scalar moves x and y alike, as in the released code. TPSMM's radial function is r^2 ln(r^2 + 1e-9) of the
+    distance r ("squared_l2"); FOMM's and MRAA's is r^2 ln(r + 1e-6) of r = |dx| + |dy| ("l1").
     """
 
     theta: Float[Tensor, "b 2 3"]
@@ -53,17 +53,17 @@ class RandomTPS:
     def to(self, like: Tensor) -> RandomTPS:
         return RandomTPS(self.theta.to(like), self.weights.to(like), self.radial)
 
-    def points(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
-        """Where in the original picture a point of the transformed picture comes from."""
+    def points(self, points: Float[Tensor, "_ n 2"]) -> Float[Tensor, "b n 2"]:
+        """Where in the original picture a point of the transformed picture comes from; one set of points serves all."""
         affine = points @ self.theta[:, :, :2].mT + self.theta[:, None, :, 2]
         difference = self._difference(points)
         if self.radial == "l1":
             r = difference.abs().sum(-1)
             value = r.square() * torch.log(r + 1e-6)
         else:
-            r = difference.square().sum(-1)
-            value = r.square() * torch.log(r + 1e-9)
-        return affine + torch.einsum("bnm,bm->bn", value, self.weights)[..., None]
+            squared = difference.square().sum(-1)
+            value = squared * torch.log(squared + 1e-9)
+        return affine + value @ self.weights[..., None]
 
     def jacobian(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2 2"]:
         """dT/dz, itself differentiable in the points."""
@@ -73,8 +73,8 @@ class RandomTPS:
             slope = 2 * r * torch.log(r + 1e-6) + r.square() / (r + 1e-6)
             direction = difference.sign()
         else:
-            r = difference.square().sum(-1)
-            slope = 2 * r * torch.log(r + 1e-9) + r.square() / (r + 1e-9)
+            squared = difference.square().sum(-1)
+            slope = torch.log(squared + 1e-9) + squared / (squared + 1e-9)
             direction = 2 * difference
         bend = torch.einsum("bnm,bnmd,bm->bnd", slope, direction, self.weights)
         return self.theta[:, None, :, :2] + bend[:, :, None, :]
@@ -83,9 +83,9 @@ class RandomTPS:
         """The transformed picture, mirrored at its borders."""
         height, width = image.shape[-2:]
         grid = coordinate_grid(height, width, image).reshape(1, -1, 2)
-        grid = self.points(grid.expand(image.shape[0], -1, -1)).unflatten(1, (height, width))
+        grid = self.points(grid).unflatten(1, (height, width))
         return warp(image, grid, align_corners=align_corners, padding="reflection")
 
-    def _difference(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n m 2"]:
+    def _difference(self, points: Float[Tensor, "c n 2"]) -> Float[Tensor, "c n m 2"]:
         side = round(self.weights.shape[1] ** 0.5)
         return points[:, :, None, :] - coordinate_grid(side, side, points).reshape(-1, 2)

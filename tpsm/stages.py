@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from jaxtyping import UInt8
 from tqdm import tqdm
 
-from tpsm.avd import AVD, AvdTraining
-from tpsm.checkpoint import Checkpoint, load_checkpoint, load_method, load_weights
+from tpsm.avd import AVD, AvdConfig, AvdTraining
+from tpsm.checkpoint import load_checkpoint, load_method, load_weights
 from tpsm.config import AnimateConfig, RunConfig, plain, read_run, read_yaml
-from tpsm.data.clipfile import ClipFile, Manifest, read_manifest, write_clip
+from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest, write_clip
 from tpsm.data.pairs import PairBatches
-from tpsm.data.prepare import DataConfig
+from tpsm.data.prepare import DataConfig, fit_to_size
+from tpsm.data.readers import PICTURES, iter_video, read_picture, write_video
 from tpsm.errors import UserError
 from tpsm.files import atomic
-from tpsm.infer import Mode, animate, reconstruct
+from tpsm.infer import Mode, animate, reconstruct, to_tensor
 from tpsm.method import Method, method_module
 from tpsm.preview import write_preview
 from tpsm.strict import build
 from tpsm.train import Identity, TrainConfig, fingerprint, fit
-from tpsm.types import Clip, FramePair
+from tpsm.types import Clip, FramePair, Keypoints
 
 log = logging.getLogger(__name__)
 CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
@@ -42,31 +44,56 @@ def train_run(dataset: str, run: str) -> None:
     config = read_run(dataset, run)
     torch.manual_seed(config.train.seed)
     method: Method = method_module(config.method).Model(config.model)
-    batches, manifest = training_batches(dataset, config.train)
-    sample = preview_pair(manifest, CLIPS / dataset)
+    manifest = read_manifest(CLIPS / dataset)
+    sample = preview_pair(manifest)
 
     def preview(path: Path) -> None:
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
     out = MODELS / dataset / run
-    log.info("Training %s on %s: %s parameters -> %s", run, dataset, f"{parameters(method):,}", out)
-    fit(method, batches, config.train, identity_of(config, asdict(config.model)), out,
-        data_hash=data_hash(manifest, dataset), preview=preview)  # fmt: skip
-    write_summary(out, config, method, len(batches))
+    log.info("Training %s (%s) on %s -> %s", run, config.label, dataset, out)
+    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
+    batches = training_batches(dataset, config.train)
+    seconds = fit(method, batches, config.train, identity, out, data_hash=manifest.sha256, preview=preview)
+    write_summary(out, config, method, steps=config.train.epochs * len(batches), seconds=seconds)
 
 
 def train_avd(dataset: str, run: str) -> None:
-    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, whose detector is kept fixed."""
+    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, whose detector stays as it is."""
     config = read_run(dataset, run)
     path = MODELS / dataset / run / "last.pt"
     method, _ = load_method(path, config.method)
     torch.manual_seed(config.avd.train.seed)
-    task = AvdTraining(AVD(config.avd.model, example_keypoints(method, config.size)), method)
-    batches, manifest = training_batches(dataset, config.avd.train)
+    task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), config.avd.model), config.avd.model)
+    manifest = read_manifest(CLIPS / dataset)
     out = AVDS / dataset / run
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
-    identity = identity_of(config, asdict(config.avd.model), "avd")
-    fit(task, batches, config.avd.train, identity, out, data_hash=fingerprint(data_hash(manifest, dataset), file_hash(path)))
+    identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(config.avd.model)))
+    data_hash = fingerprint(manifest.sha256, hashlib.sha256(path.read_bytes()).hexdigest())
+    fit(task, training_batches(dataset, config.avd.train), config.avd.train, identity, out, data_hash=data_hash)
+
+
+def training_batches(dataset: str, config: TrainConfig) -> PairBatches:
+    data = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    return PairBatches(
+        CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
+    )
+
+
+def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
+    """The first frame and the middle one of some test clips, spread over the split."""
+    entries = manifest.clips("test")
+    chosen = [entries[i] for i in np.linspace(0, len(entries) - 1, min(count, len(entries))).astype(int)]
+    pairs = []
+    for entry in chosen:
+        with open_clip(manifest, entry) as clip:
+            pairs.append(np.stack([clip.frame(0), clip.frame(len(clip) // 2)]))
+    images = np.stack(pairs, axis=1)
+    return FramePair(to_tensor(images[0], torch.device("cpu")), to_tensor(images[1], torch.device("cpu")))
+
+
+def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
+    return ClipFile(CLIPS / manifest.dataset / entry.file)
 
 
 def reconstruct_run(dataset: str, run: str) -> None:
@@ -76,8 +103,9 @@ def reconstruct_run(dataset: str, run: str) -> None:
     method.to(device())
     out = OUTPUTS / dataset / run / "reconstruction"
     errors = []
-    for entry in tqdm(read_manifest(CLIPS / dataset).clips("test"), desc=f"{run}: reconstruct", unit="clip"):
-        with ClipFile(CLIPS / dataset / "test" / f"{entry.name}.zip") as clip:
+    manifest = read_manifest(CLIPS / dataset)
+    for entry in tqdm(manifest.clips("test"), desc=f"{run}: reconstruct", unit="clip"):
+        with open_clip(manifest, entry) as clip:
             result = reconstruct(method, clip)
             write_clip(out, Clip(clip.name, clip.identity, result.frames, clip.fps))
         with atomic(out / "motion" / f"{entry.name}.npz") as draft:
@@ -93,53 +121,110 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...]) -> None:
     method.to(device())
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
+    size = manifest.size
     pairs = cross_identity_pairs(manifest, settings.pairs, settings.seed)
-    test = CLIPS / dataset / "test"
     for mode in modes:
-        avd = load_avd(dataset, run, method) if mode == "avd" else None
+        avd = load_avd(AVDS / dataset / run / "last.pt", method, size) if mode == "avd" else None
         out = OUTPUTS / dataset / run / "animation" / mode
         for source, driving in tqdm(pairs, desc=f"{run}: animate, {mode}", unit="clip"):
-            with ClipFile(test / f"{source}.zip") as still, ClipFile(test / f"{driving}.zip") as moving:
+            with open_clip(manifest, source) as still, open_clip(manifest, driving) as moving:
                 poses = (moving.frame(i) for i in range(len(moving)))
                 frames = np.stack(list(animate(method, still.frame(0), poses, mode, avd)))
-                write_clip(out, Clip(f"{source}--{driving}", still.identity, frames, moving.fps))
+                write_clip(out, Clip(pair_name(source, driving), still.identity, frames, moving.fps))
         with atomic(out / "pairs.csv") as draft:
-            rows = [(f"{source}--{driving}", source, driving) for source, driving in pairs]
+            rows = [(pair_name(source, driving), source.name, driving.name) for source, driving in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
 
 
-def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[str, str]]:
+def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
     """At most `count` (source, driving) pairs of test clips of different identities, spread evenly over the sources."""
     clips = sorted(manifest.clips("test"), key=lambda entry: entry.name)
     rng = np.random.default_rng([seed, 0xA71])
-    candidates = [(a.name, b.name) for a in clips for b in clips if a.identity != b.identity]
+    candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]
     if not candidates:
         raise UserError(f"The test split of '{manifest.dataset}' has a single identity: nothing can be animated across "
                         "identities; name clips 'identity#rest', or leave animate.runs empty.")  # fmt: skip
-    rng.shuffle(candidates)
-    used: dict[str, int] = {}
+    candidates = [candidates[i] for i in rng.permutation(len(candidates))]
+    used: Counter[str] = Counter()
     chosen = []
     for _ in range(min(count, len(candidates))):
-        pair = min(candidates, key=lambda c: used.get(c[0], 0) + used.get(c[1], 0))
+        pair = min(candidates, key=lambda c: used[c[0].name] + used[c[1].name])
         candidates.remove(pair)
         chosen.append(pair)
-        for name in pair:
-            used[name] = used.get(name, 0) + 1
+        used.update(entry.name for entry in pair)
     return chosen
 
 
-def load_avd(dataset: str, run: str, method: Method) -> AVD:
-    path = AVDS / dataset / run / "last.pt"
+def pair_name(source: Entry, driving: Entry) -> str:
+    return f"{source.name}--{driving.name}"
+
+
+def load_avd(path: Path, method: Method, size: int) -> AVD:
     checkpoint = load_checkpoint(path)
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
-    config = read_run(dataset, run)
-    avd = AVD(config.avd.model, example_keypoints(method, config.size))
-    load_weights(avd, avd_weights(checkpoint), path)
+    config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
+    avd = AVD.like(example_keypoints(method, size), config)
+    task = AvdTraining(method, avd, config)
+    load_weights(task, checkpoint, path)
     return avd.to(device()).eval().requires_grad_(False)
 
 
-def avd_weights(checkpoint: Checkpoint) -> Checkpoint:
-    """The AVD network's own entries: the training task's file also holds the detector that it was trained with."""
-    weights = {k.removeprefix("avd."): v for k, v in checkpoint.weights.items() if k.startswith("avd.")}
-    return Checkpoint(**{**vars(checkpoint), "weights": weights})
+@torch.inference_mode()
+def example_keypoints(method: Method, size: int) -> Keypoints:
+    """What the method's keypoints look like: how many, and with which parts."""
+    return method.keypoints(torch.zeros(1, 3, size, size, device=next(method.parameters()).device))
+
+
+def animate_file(source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None) -> int:
+    """One picture moved by one video, both of any size and format; returns the number of frames written.
+
+    Frames are cropped to a centred square and resized to the size that the run was trained at, as in training.
+    """
+    folder = trained_folder(run, dataset)
+    method, checkpoint = load_method(folder / "last.pt")
+    method.to(device())
+    avd = load_avd(AVDS / folder.relative_to(MODELS) / "last.pt", method, checkpoint.size) if mode == "avd" else None
+    still = fit_to_size(read_still(source), checkpoint.size)
+    video, fps = iter_video(driving)
+    poses = (fit_to_size(frame, checkpoint.size) for frame in tqdm(video, desc=f"{run}: animate, {mode}", unit="frame"))
+    return write_video(out, animate(method, still, poses, mode, avd), fps)
+
+
+def read_still(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture, or the first frame of a video."""
+    if path.suffix.lower() in PICTURES:
+        return read_picture(path)
+    frames, _ = iter_video(path)
+    return next(iter(frames))
+
+
+def trained_folder(run: str, dataset: str | None) -> Path:
+    """`models/<dataset>/<run>`; the data set must be named only where the run was trained on several."""
+    found = sorted(path.parent for path in MODELS.glob(f"{dataset or '*'}/{run}/last.pt"))
+    if not found:
+        where = f" on {dataset}" if dataset else ""
+        raise UserError(f"No run '{run}' has been trained{where}; `dvc repro` trains all runs of params.yaml.")
+    if len(found) > 1:
+        names = ", ".join(path.parent.name for path in found)
+        raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
+    return found[0]
+
+
+def write_summary(out: Path, config: RunConfig, method: Method, steps: int, seconds: float) -> None:
+    """What the report says of the run; `seconds` since the last resumption."""
+    points = example_keypoints(method, config.size).xy.shape[1]
+    summary = {
+        "run": config.run,
+        "label": config.label,
+        "method": config.method,
+        "keypoints": points,
+        "parameters": sum(parameter.numel() for parameter in method.parameters()),
+        "size": config.size,
+        "steps": steps,
+        "batch": config.train.batch,
+        "seconds": round(seconds),
+        "perceptual": config.model.perceptual.backbone,
+    }
+    with atomic(out / "summary.json") as draft:
+        draft.write_text(json.dumps(summary, indent=2) + "\n")

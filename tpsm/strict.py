@@ -1,4 +1,4 @@
-"""Plain mappings, as YAML gives them, into frozen dataclasses: unknown keys, wrong types and bad values are refused by name."""
+"""From plain mappings, as YAML gives them, to frozen dataclasses; what does not fit is refused by name."""
 
 from __future__ import annotations
 

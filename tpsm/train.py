@@ -101,11 +101,11 @@ def fit(
     data_hash: str,
     work: Path = Path(".work"),
     preview: Callable[[Path], None] | None = None,
-) -> None:
+) -> float:
     """Trains the parameters of `task` that want a gradient, and writes `out/{last.pt, metrics.csv, previews/}`.
 
     Working checkpoints live in a folder of `work` that is named by everything that decides the result; a run that was
-    killed goes on from there, bit for bit on a CPU.
+    killed goes on from there, bit for bit on a CPU. Returns the seconds that it took.
 
     Raises:
         UserError: no clip fills a batch, or a loss or a weight is no longer finite (the step and the loss are named).
@@ -182,14 +182,16 @@ def fit(
         shutil.copytree(scratch / "previews", out / "previews", dirs_exist_ok=True)
     shutil.rmtree(scratch)
     log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, total / max(seconds, 1e-9), out)
+    return seconds
 
 
 def clip_gradients(task: nn.Module, bound: float | None) -> None:
     """The released TPSMM code bounds the infinity norm of some submodules, each by itself."""
     if bound is None:
         return
-    for name in task.clipped:  # type: ignore[union-attr]
-        nn.utils.clip_grad_norm_(task.get_submodule(name).parameters(), bound, norm_type=math.inf)
+    children = dict(task.named_children())
+    for name in children.keys() & set(task.clipped):  # A part that the configuration leaves out is no child.
+        nn.utils.clip_grad_norm_(children[name].parameters(), bound, norm_type=math.inf)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
@@ -64,7 +65,7 @@ class FramePair:
     source: Float[Tensor, "b 3 h w"]
     driving: Float[Tensor, "b 3 h w"]
 
-    def to(self, device: object) -> FramePair:
+    def to(self, device: torch.device | str) -> FramePair:
         return FramePair(self.source.to(device), self.driving.to(device))
 
 
@@ -109,7 +110,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class SourceCode:
-    """All that a method computes from the source alone, once a clip; `features` run from the finest map to the coarsest."""
+    """All that a method computes from the source alone, once a clip; the finest map of `features` comes first."""
 
     image: Float[Tensor, "b 3 h w"]
     keypoints: Keypoints

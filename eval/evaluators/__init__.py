@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,12 +31,14 @@ KINDS: dict[Role, dict[str, str]] = {
 Output = TypeVar("Output", covariant=True)
 
 
+@runtime_checkable
 class Evaluator(Protocol[Output]):
     def __call__(self, frames: UInt8[np.ndarray, "t h w 3"]) -> Output: ...
 
     def save(self, path: Path) -> None: ...
 
 
+@runtime_checkable
 class EvaluatorModule(Protocol):
     """What a kind's file offers. `key` is the evaluator's key in params.yaml, for messages."""
 

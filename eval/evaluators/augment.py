@@ -22,13 +22,13 @@ def jitter(images: Float[Tensor, "b 3 h w"], strength: float, rng: Generator) ->
     return ((images - middle) * gain.to(images) + middle + offset.to(images)).clamp(0, 1)
 
 
-def crops(count: int, shift: float, zoom: float, rng: Generator) -> tuple[Float[Tensor, "b"], Float[Tensor, "b 2"]]:
+def crops(count: int, shift: float, zoom: float, rng: Generator) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 2"]]:
     """Random scale and offset: a point p of the crop shows the point `scale * p + offset` of the image."""
     return 1 + uniform((count,), zoom, rng), uniform((count, 2), shift, rng)
 
 
 def crop(
-    images: Float[Tensor, "b 3 h w"], scale: Float[Tensor, "b"], offset: Float[Tensor, "b 2"]
+    images: Float[Tensor, "b 3 h w"], scale: Float[Tensor, " b"], offset: Float[Tensor, "b 2"]
 ) -> Float[Tensor, "b 3 h w"]:
     """Crops of the same size as the images; the edge pixels continue outside."""
     matrix = torch.zeros(len(images), 2, 3)

@@ -32,13 +32,13 @@ class Config:
 
     kind: Literal["heatmap"] = "heatmap"
     size: int = 64
-    width: int = 24
-    steps: int = 900
-    batch: int = 32
+    width: int = 16
+    steps: int = 700
+    batch: int = 16
     learning_rate: float = 3e-3
     frames_per_clip: int = 24
     sigma: float = 1.2
-    threshold: float = 0.3
+    threshold: float = 0.5
     jitter: float = 0.3
     seed: int = 0
 
@@ -66,33 +66,37 @@ class Unet(nn.Module):
 
     def __init__(self, joints: int, width: int) -> None:
         super().__init__()
-        self.half = nn.Sequential(Convolution(3, width, stride=2), Convolution(width, width))
-        self.quarter = nn.Sequential(Convolution(width, 2 * width, stride=2), Convolution(2 * width, 2 * width))
-        self.eighth = nn.Sequential(
-            Convolution(2 * width, 3 * width, stride=2), Convolution(3 * width, 3 * width), Convolution(3 * width, 3 * width)
+        self.fine = nn.Sequential(Convolution(3, width, stride=2), Convolution(width, width))
+        self.middle = nn.Sequential(Convolution(width, 2 * width, stride=2), Convolution(2 * width, 2 * width))
+        self.coarse = nn.Sequential(
+            Convolution(2 * width, 3 * width, stride=2),
+            Convolution(3 * width, 3 * width),
+            Convolution(3 * width, 3 * width),
         )
-        self.up_quarter = nn.Conv2d(3 * width, 2 * width, 1)
-        self.mix_quarter = Convolution(2 * width, 2 * width)
-        self.up_half = nn.Conv2d(2 * width, width, 1)
-        self.mix_half = nn.Sequential(Convolution(width, width), Convolution(width, width))
+        self.up_middle = nn.Conv2d(3 * width, 2 * width, 1)
+        self.mix_middle = Convolution(2 * width, 2 * width)
+        self.up_fine = nn.Conv2d(2 * width, width, 1)
+        self.mix_fine = nn.Sequential(Convolution(width, width), Convolution(width, width))
         self.head = nn.Conv2d(width, joints, 1)
         # Nearly every cell is empty: start there, or the first hundred steps are spent on nothing else.
         nn.init.constant_(self.head.bias, -4.0)  # type: ignore[arg-type]
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b j h//2 w//2"]:
-        half = self.half(images - 0.5)
-        quarter = self.quarter(half)
-        low = self.up_quarter(self.eighth(quarter))
-        quarter = self.mix_quarter(quarter + functional.interpolate(low, scale_factor=2.0, mode="bilinear"))
-        half = half + functional.interpolate(self.up_half(quarter), scale_factor=2.0, mode="bilinear")
-        return self.head(self.mix_half(half))
+        fine = self.fine(images - 0.5)
+        middle = self.middle(fine)
+        low = self.up_middle(self.coarse(middle))
+        middle = self.mix_middle(middle + functional.interpolate(low, scale_factor=2.0, mode="bilinear"))
+        fine = fine + functional.interpolate(self.up_fine(middle), scale_factor=2.0, mode="bilinear")
+        return self.head(self.mix_fine(fine))
 
 
 class HeatmapDetector:
     """Frames of any size to joints in [-1, 1]."""
 
     def __init__(self, config: Config, network: Unet) -> None:
-        self.config, self.network = config, network.eval().to(device())
+        # One memory format, so that a network just trained and one read from disk agree to the last bit.
+        self.config = config
+        self.network = network.eval().to(device()).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, frames: UInt8[np.ndarray, "t h w 3"]) -> Landmarks:
@@ -154,7 +158,9 @@ def train(config: Config, clips: Sequence[Path], key: str) -> HeatmapDetector:
     rng = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        network = Unet(joints.shape[1], config.width).to(device()).train()
+        network = Unet(joints.shape[1], config.width)
+    # Channels last: the narrow layers train twice as fast on a CPU.
+    network = network.to(device(), memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.1)
     bar = trange(config.steps, desc=f"{key}: heatmap", unit="step", mininterval=1)
@@ -165,7 +171,7 @@ def train(config: Config, clips: Sequence[Path], key: str) -> HeatmapDetector:
         placed = (joints[chosen] - offset[:, None]) / scale[:, None, None]
         seen = visible[chosen] & (placed.abs() <= 1).all(dim=-1)
         target = paint(placed.to(device()), seen.to(device()), config.size // 2, config.sigma)
-        logits = network(crop(batch, scale, offset))
+        logits = network(crop(batch, scale, offset).contiguous(memory_format=torch.channels_last))
         # Summed over a map's cells: the mean would drown the few cells that matter.
         loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=(2, 3)).mean()
         optimizer.zero_grad(set_to_none=True)

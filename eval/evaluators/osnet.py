@@ -30,11 +30,11 @@ class Config:
 
     kind: Literal["osnet"] = "osnet"
     size: int = 64
-    steps: int = 400
+    steps: int = 600
     batch: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     frames_per_clip: int = 24
-    jitter: float = 0.15
+    jitter: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -62,17 +62,23 @@ def _osnet() -> ModuleType:
 
 
 class OsnetEncoder:
-    """Frames of any size to unit vectors: the 512 features before the classifier."""
+    """Frames of any size to unit vectors: the last feature map, averaged over the picture.
+
+    On unseen puppets these tell identities apart better than the fully connected layer above them.
+    """
 
     def __init__(self, config: Config, network: nn.Module) -> None:
-        self.config, self.network = config, network.eval().to(device())
+        # One memory format, so that a network just trained and one read from disk agree to the last bit.
+        self.config = config
+        self.network = network.eval().to(device()).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, frames: UInt8[np.ndarray, "t h w 3"]) -> Float32[np.ndarray, "t d"]:
         found = []
         for chunk in to_images(frames).split(64):
             images = resized(chunk.to(device()).float() / 255, self.config.size)
-            found.append(functional.normalize(self.network(images * 2 - 1), dim=1).cpu())
+            pooled = self.network.featuremaps(images * 2 - 1).mean(dim=(2, 3))  # type: ignore[operator]
+            found.append(functional.normalize(pooled, dim=1).cpu())
         return torch.cat(found).numpy()
 
     def save(self, path: Path) -> None:
@@ -90,14 +96,16 @@ def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder:
     rng = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        network = _osnet().osnet_x0_25(num_classes=int(labels.max()) + 1, pretrained=False).to(device()).train()
+        network = _osnet().osnet_x0_25(num_classes=int(labels.max()) + 1, pretrained=False)
+    # Channels last: narrow layers train faster on a CPU.
+    network = network.to(device(), memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.2)
     bar = trange(config.steps, desc=f"{key}: osnet", unit="step", mininterval=1)
     for _ in bar:
         chosen = torch.randint(len(images), (config.batch,), generator=rng)
         batch = jitter(images[chosen].to(device()).float() / 255, config.jitter, rng)
-        batch = crop(batch, *crops(config.batch, 0.2, 0.15, rng))
+        batch = crop(batch, *crops(config.batch, 0.2, 0.15, rng)).contiguous(memory_format=torch.channels_last)
         loss = functional.cross_entropy(network(batch * 2 - 1), labels[chosen].to(device()), label_smoothing=0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -115,7 +123,7 @@ def load(config: Config, path: Path) -> OsnetEncoder:
     return OsnetEncoder(config, network)
 
 
-def _read(config: Config, clips: Sequence[Path], key: str) -> tuple[UInt8[Tensor, "n 3 s s"], Int64[Tensor, "n"]]:
+def _read(config: Config, clips: Sequence[Path], key: str) -> tuple[UInt8[Tensor, "n 3 s s"], Int64[Tensor, " n"]]:
     images, identities = [], []
     for path in clips:
         with ClipFile(path) as clip:

@@ -71,7 +71,7 @@ class Sequence:
     embedding: Float32[np.ndarray, "t d"] | None = None
     truth: GroundTruth | None = None
     motion: Float32[np.ndarray, "t _ _ 2"] | None = None
-    l1: Float64[np.ndarray, "t"] | None = None
+    l1: Float64[np.ndarray, " t"] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,7 +83,7 @@ class Sequence:
         return held[need] is not None
 
 
-Score = Callable[[Sequence, Sequence], Float64[np.ndarray, "t"]]
+Score = Callable[[Sequence, Sequence], Float64[np.ndarray, " t"]]
 
 
 def to_pixels(xy: Float[np.ndarray, "*n 2"], height: int, width: int) -> Float64[np.ndarray, "*n 2"]:

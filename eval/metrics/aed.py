@@ -20,11 +20,11 @@ METRIC = Metric(
 )
 
 
-def aed(generated: Float[np.ndarray, "t d"], real: Float[np.ndarray, "t d"]) -> Float64[np.ndarray, "t"]:
+def aed(generated: Float[np.ndarray, "t d"], real: Float[np.ndarray, "t d"]) -> Float64[np.ndarray, " t"]:
     """Squared Euclidean distance, a frame."""
     return np.square(np.asarray(generated, np.float64) - real).sum(axis=1)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.embedding is not None and reference.embedding is not None
     return aed(generated.embedding, reference.embedding)

@@ -25,7 +25,7 @@ def akd(
     generated: Float[np.ndarray, "t j 2"],
     real: Float[np.ndarray, "t j 2"],
     both: Bool[np.ndarray, "t j"],
-) -> Float64[np.ndarray, "t"]:
+) -> Float64[np.ndarray, " t"]:
     """Mean absolute coordinate difference a frame, over the joints in `both`; NaN where there are none."""
     distance = np.abs(generated - real).mean(axis=-1, dtype=np.float64)
     count = both.sum(axis=1)
@@ -33,7 +33,7 @@ def akd(
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.landmarks is not None
     both = generated.landmarks.found & reference.landmarks.found
     return akd(generated.landmarks.pixels(*generated.size), reference.landmarks.pixels(*generated.size), both)

@@ -14,13 +14,13 @@ METRIC = Metric(
     unit="px",
     lower_is_better=True,
     decimals=2,
-    source="AKD with the data set's true joints in place of detections in the real frame; joints that are visible there "
-    "and found in the generated frame (this benchmark; synthetic sets only)",
+    source="AKD with the data set's true joints in place of detections in the real frame; joints that are visible "
+    "there and found in the generated frame (this benchmark; synthetic sets only)",
     needs=("landmarks", "truth"),
 )
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.truth is not None
     joints = to_pixels(reference.truth.joints, *generated.size)
     both = generated.landmarks.found & reference.truth.visible

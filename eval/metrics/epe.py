@@ -15,8 +15,9 @@ METRIC = Metric(
     unit="px",
     lower_is_better=True,
     decimals=2,
-    source="Euclidean distance between predicted and true backward motion to frame 0, the prediction upsampled bilinearly; "
-    "mean over the pixels whose surface point is visible in frame 0 (optical-flow practice; synthetic sets only)",
+    source="Euclidean distance between predicted and true backward motion to frame 0, the "
+    "prediction upsampled bilinearly; mean over the pixels whose surface point is visible in frame 0 "
+    "(optical-flow practice; synthetic sets only)",
     needs=("motion", "truth"),
 )
 
@@ -39,7 +40,7 @@ def epe(
     return float(np.linalg.norm(offset, axis=-1).mean())
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
     predicted = upsample(motion, *reference.size)

@@ -18,14 +18,12 @@ METRIC = Metric(
 )
 
 
-def l1(
-    generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]
-) -> Float64[np.ndarray, "t"]:
+def l1(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]) -> Float64[np.ndarray, " t"]:
     """Mean absolute difference a frame, of pictures in [0, 1]."""
     difference = np.abs(generated.astype(np.int16) - real.astype(np.int16))
     return difference.mean(axis=(1, 2, 3), dtype=np.float64) / 255
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     # A model's prediction is measured where it is made, on floats; the 8-bit frames here have lost that precision.
     return l1(generated.frames, reference.frames) if generated.l1 is None else generated.l1

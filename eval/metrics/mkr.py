@@ -20,13 +20,13 @@ METRIC = Metric(
 )
 
 
-def mkr(generated: Bool[np.ndarray, "t j"], real: Bool[np.ndarray, "t j"]) -> Float64[np.ndarray, "t"]:
+def mkr(generated: Bool[np.ndarray, "t j"], real: Bool[np.ndarray, "t j"]) -> Float64[np.ndarray, " t"]:
     """Share of the `real` joints that `generated` lacks, a frame; NaN where `real` has none."""
     present = real.sum(axis=1)
     missed = (real & ~generated).sum(axis=1)
     return np.where(present > 0, missed / np.maximum(present, 1), np.nan)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.landmarks is not None
     return mkr(generated.landmarks.found, reference.landmarks.found)

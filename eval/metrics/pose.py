@@ -14,8 +14,9 @@ METRIC = Metric(
     unit="px of the driving figure",
     lower_is_better=True,
     decimals=2,
-    source="AKD to the driving frame after each frame's joints found in both were moved to their mean and scaled to the "
-    "driving figure's root-mean-square radius (this benchmark; limb lengths of two identities differ, so it is not 0 "
+    source="AKD to the driving frame after each frame's joints found in both were moved to their mean and "
+    "scaled to the driving figure's "
+    "root-mean-square radius (this benchmark; limb lengths of two identities differ, so it is not 0 "
     "for a perfect animation)",
     needs=("landmarks",),
     reconstruction=False,
@@ -27,7 +28,7 @@ FEWEST = 3
 
 def pose(
     generated: Float[np.ndarray, "t j 2"], driving: Float[np.ndarray, "t j 2"], both: Bool[np.ndarray, "t j"]
-) -> Float64[np.ndarray, "t"]:
+) -> Float64[np.ndarray, " t"]:
     """AKD of centred joints, `generated` scaled to `driving`; NaN below three joints or where one figure is a point."""
     counts = both.sum(axis=1) >= FEWEST
     mine, radius = _centre(generated, both)
@@ -39,14 +40,14 @@ def pose(
 
 def _centre(
     points: Float[np.ndarray, "t j 2"], counted: Bool[np.ndarray, "t j"]
-) -> tuple[Float64[np.ndarray, "t j 2"], Float64[np.ndarray, "t"]]:
+) -> tuple[Float64[np.ndarray, "t j 2"], Float64[np.ndarray, " t"]]:
     """Points about the mean of those counted, and the latter's root-mean-square distance from it."""
     weight = counted[..., None] / np.maximum(counted.sum(axis=1), 1)[:, None, None]
     centred = points - (points * weight).sum(axis=1, keepdims=True)
     return centred, np.sqrt((np.square(centred) * weight).sum(axis=(1, 2)))
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, "t"]:
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.landmarks is not None
     both = generated.landmarks.found & reference.landmarks.found
     return pose(generated.landmarks.pixels(*generated.size), reference.landmarks.pixels(*generated.size), both)

@@ -115,8 +115,12 @@ class ClipFile:
             pixels[row] = self.frame(index)
         return pixels
 
+    @property
+    def has_truth(self) -> bool:
+        return "truth.npz" in self._archive.namelist()
+
     def truth(self) -> GroundTruth | None:
-        if "truth.npz" not in self._archive.namelist():
+        if not self.has_truth:
             return None
         try:
             truth = unpack_truth(self._archive.read("truth.npz"))

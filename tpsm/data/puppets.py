@@ -61,7 +61,7 @@ def synthesize(
     train_identities: int = 44,
     test_identities: int = 14,
     clips_per_identity: int = 2,
-    frames: int = 22,
+    frames: int = 20,
     seed: int = 0,
 ) -> None:
     """Write `train/` and `test/` of picture strips, each with its ground truth beside it. No puppet is in both."""

@@ -102,11 +102,11 @@ def random_proportions(rng: np.random.Generator) -> Proportions:
 class Act:
     """A pose a frame. Shoulders and hips open away from the body, elbows bend upwards, knees inwards (left, right)."""
 
-    place: Float[np.ndarray, "t"]
-    jump: Float[np.ndarray, "t"]
-    lean: Float[np.ndarray, "t"]
-    turn: Float[np.ndarray, "t"]
-    nod: Float[np.ndarray, "t"]
+    place: Float[np.ndarray, " t"]
+    jump: Float[np.ndarray, " t"]
+    lean: Float[np.ndarray, " t"]
+    turn: Float[np.ndarray, " t"]
+    nod: Float[np.ndarray, " t"]
     shoulder: Float[np.ndarray, "t 2"]
     elbow: Float[np.ndarray, "t 2"]
     hip: Float[np.ndarray, "t 2"]
@@ -115,12 +115,12 @@ class Act:
 
 # (shoulder centre, swing, elbow centre, swing, elbow's beats a swing of the shoulder)
 _ARMS = {
-    "swing": (0.25, 0.65, 0.35, 0.4, 1),
-    "wave": (1.9, 0.4, 0.7, 0.8, 2),
-    "flap": (1.2, 0.85, 0.2, 0.5, 1),
-    "akimbo": (0.9, 0.35, -1.4, 0.5, 1),
-    "cross": (0.3, 0.55, -0.8, 0.7, 1),
-    "pump": (1.0, 0.6, 1.4, 0.6, 1),
+    "swing": (0.25, 0.65, 0.35, 0.4, 1.0),
+    "wave": (1.9, 0.4, 0.7, 0.8, 2.0),
+    "flap": (1.2, 0.85, 0.2, 0.5, 1.0),
+    "akimbo": (0.9, 0.35, -1.4, 0.5, 1.0),
+    "cross": (0.3, 0.55, -0.8, 0.7, 1.0),
+    "pump": (1.0, 0.6, 1.4, 0.6, 1.0),
 }
 # (hip centre, swing, knee centre, swing, whether the legs take turns)
 _LEGS = {
@@ -138,7 +138,9 @@ def random_act(rng: np.random.Generator, frames: int) -> Act:
     time = np.arange(frames) / _BEAT * rng.uniform(0.8, 1.25)
     start = rng.uniform()
 
-    def sway(centre: float, swing: float, low: float, high: float, beats: float = 1.0, phase: float = 0.0) -> np.ndarray:
+    def sway(
+        centre: float, swing: float, low: float, high: float, beats: float = 1.0, phase: float = 0.0
+    ) -> np.ndarray:
         strength = swing * rng.uniform(0.75, 1.2)
         wave = strength * np.sin(2 * np.pi * (beats * time + start + phase + rng.uniform(-0.06, 0.06)))
         drift = 0.2 * swing * np.sin(2 * np.pi * (rng.uniform(0.3, 1.7) * time + rng.uniform()))
@@ -161,10 +163,10 @@ def random_act(rng: np.random.Generator, frames: int) -> Act:
         knees.append(sway(bend, bend_swing, 0.0, 1.6, phase=phase + 0.1))
     return Act(
         place=sway(rng.uniform(-0.08, 0.08), 0.14, -0.3, 0.3, 0.5),
-        jump=np.maximum(0, sway(0, rng.uniform(0, 0.1), -0.2, 0.2, phase=0.25)),
-        lean=sway(0, 0.17, -0.4, 0.4, float(rng.choice([0.5, 1.0]))),
-        turn=sway(0, 0.55, -0.9, 0.9, 0.5, rng.uniform()),
-        nod=sway(0, 0.16, -0.4, 0.4, phase=rng.uniform()),
+        jump=np.maximum(0.0, sway(0.0, rng.uniform(0, 0.1), -0.2, 0.2, phase=0.25)),
+        lean=sway(0.0, 0.17, -0.4, 0.4, float(rng.choice([0.5, 1.0]))),
+        turn=sway(0.0, 0.55, -0.9, 0.9, 0.5, rng.uniform()),
+        nod=sway(0.0, 0.16, -0.4, 0.4, phase=rng.uniform()),
         shoulder=np.stack(shoulders, axis=-1),
         elbow=np.stack(elbows, axis=-1),
         hip=np.stack(hips, axis=-1),
@@ -200,20 +202,20 @@ def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray,
     squeeze = np.cos(act.turn)
     pelvis = np.zeros((frames, 2))
     torso = put("torso", pelvis, act.lean, squeeze)
-    neck = at(torso, 0, -body.torso)
+    neck = at(torso, 0.0, -body.torso)
     head = put("head", neck, 0.6 * act.lean + act.nod)
     mark("pelvis", pelvis)
     mark("neck", neck)
-    mark("head", at(head, 0, -body.head))
+    mark("head", at(head, 0.0, -body.head))
     for index, (side, sign) in enumerate(zip(SIDES, (-1.0, 1.0), strict=True)):
         shoulder = at(torso, -sign * body.shoulder, -body.torso + 0.05)
         angle = act.lean + sign * act.shoulder[:, index]
-        elbow = at(put(f"{side} upper arm", shoulder, angle), 0, body.upper_arm)
-        wrist = at(put(f"{side} forearm", elbow, angle + sign * act.elbow[:, index]), 0, body.forearm)
+        elbow = at(put(f"{side} upper arm", shoulder, angle), 0.0, body.upper_arm)
+        wrist = at(put(f"{side} forearm", elbow, angle + sign * act.elbow[:, index]), 0.0, body.forearm)
         hip = at(torso, -sign * body.hip, 0.0)
         angle = 0.3 * act.lean + sign * act.hip[:, index]
-        knee = at(put(f"{side} thigh", hip, angle), 0, body.thigh)
-        ankle = at(put(f"{side} shin", knee, angle - sign * act.knee[:, index]), 0, body.shin)
+        knee = at(put(f"{side} thigh", hip, angle), 0.0, body.thigh)
+        ankle = at(put(f"{side} shin", knee, angle - sign * act.knee[:, index]), 0.0, body.shin)
         for joint, points in zip(
             ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
             (shoulder, elbow, wrist, hip, knee, ankle),

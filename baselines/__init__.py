@@ -1,0 +1,1 @@
+"""The methods that TPSMM is compared with."""

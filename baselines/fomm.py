@@ -1,0 +1,177 @@
+"""First Order Motion Model (Siarohin et al., NeurIPS 2019), as its released code computes it, without the GAN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from baselines.layers import (
+    DenseMotion,
+    Generator,
+    GeneratorConfig,
+    expectation,
+    local_motions,
+    spatial_softmax,
+    warp_and_mask,
+)
+from tpsm import official
+from tpsm.backbones import PerceptualConfig
+from tpsm.blocks import Hourglass, HourglassConfig, check_sides, downsample, positive, stride
+from tpsm.geometry import coordinate_grid, gaussians, inverse
+from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
+from tpsm.method import Method
+from tpsm.random_tps import RandomTPS, TransformConfig
+from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    equivariance: float = 10.0
+    jacobian: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("equivariance", "jacobian"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must not be negative")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The defaults are the released vox-256 model's. `single_jacobian`: one map of jacobians for all points."""
+
+    num_keypoints: int = 10
+    jacobian: bool = True
+    single_jacobian: bool = False
+    temperature: float = 0.1
+    detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
+    dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        positive(self, "num_keypoints")
+        if self.temperature <= 0:
+            raise ValueError("temperature: must be above 0")
+
+
+class KeypointDetector(nn.Module):
+    """Keypoints as the mean positions of heatmaps, and a Jacobian about each as the mean of a map of Jacobians."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+        self.predictor = Hourglass(3, config.detector, nn.BatchNorm2d)
+        outputs = self.predictor.out_channels[-1]
+        self.kp = nn.Conv2d(outputs, config.num_keypoints, 7)
+        self.jacobian: nn.Conv2d | None = None
+        if config.jacobian:
+            maps = 1 if config.single_jacobian else config.num_keypoints
+            self.jacobian = nn.Conv2d(outputs, 4 * maps, 7)
+            nn.init.zeros_(self.jacobian.weight)
+            with torch.no_grad():
+                assert self.jacobian.bias is not None
+                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(maps))
+        self.down = downsample(3, config.detector.scale_factor)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        features = self.predictor(self.down(image))[-1]
+        heatmaps = spatial_softmax(self.kp(features), self.temperature)
+        if self.jacobian is None:
+            return Keypoints(expectation(heatmaps))
+        maps = self.jacobian(features).unflatten(1, (-1, 4)).expand(-1, heatmaps.shape[1], -1, -1, -1)
+        jacobians = torch.einsum("bkhw,bkchw->bkc", heatmaps, maps).unflatten(-1, (2, 2))
+        return Keypoints(expectation(heatmaps), jacobians)
+
+
+class OcclusionAwareGenerator(Generator):
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.generator)
+        self.dense_motion_network = DenseMotion(config.num_keypoints, config.dense_motion)
+
+    def motion(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> Motion:
+        small = self.dense_motion_network.down(image)
+        height, width = small.shape[-2:]
+        grid = coordinate_grid(height, width, small)
+        matrices = None
+        if source.affine is not None and driving.affine is not None:
+            matrices = source.affine @ inverse(driving.affine)
+        local = local_motions(matrices, driving.xy, source.xy, grid)
+        candidates = torch.cat([grid.expand(local.shape[0], 1, -1, -1, -1), local], dim=1)
+        heatmaps = gaussians(driving.xy, height, width) - gaussians(source.xy, height, width)
+        return self.dense_motion_network(small, heatmaps, candidates, Model.align_corners)
+
+    def forward(self, features: tuple[Tensor, ...], motion: Motion) -> Float[Tensor, "b 3 h w"]:
+        warped, mask = warp_and_mask(features[-1], motion, Model.align_corners)
+        x = self.bottleneck(warped * mask)
+        for block in self.up_blocks:
+            x = block(x)
+        return torch.sigmoid(self.final(x))
+
+
+class Model(Method):
+    # The released code names no convention; its models date from a PyTorch whose default was True.
+    align_corners: ClassVar[bool] = True
+    adapts_scale: ClassVar[bool] = False
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = OcclusionAwareGenerator(config)
+        self.kp_detector = KeypointDetector(config)
+        self.perceptual = PerceptualLoss(config.perceptual)
+
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        config = self.config
+        divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
+        # The 7 x 7 convolution without padding must leave 2 x 2 pixels.
+        smallest = max(divisor, 8 * stride(config.detector.scale_factor))
+        check_sides(image, divisor, smallest, "FOMM's hourglasses")
+        return self.kp_detector(image)
+
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        return SourceCode(source, self.keypoints(source), self.generator.encode(source)[-1:])
+
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        if code.image.shape[0] != driving.xy.shape[0]:
+            code = code.expand(driving.xy.shape[0])
+        motion = self.generator.motion(code.image, code.keypoints, driving)
+        return Prediction(self.generator(code.features, motion), motion)
+
+    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", rng)
+        return self.training_step(pair, epoch, rng, transform)[1]
+
+    def training_step(
+        self, pair: FramePair, epoch: int, rng: torch.Generator, transform: RandomTPS
+    ) -> tuple[Prediction, dict[str, Tensor]]:
+        """The prediction and the weighted losses, with the equivariance losses' transform given."""
+        weights = self.config.weights
+        code = self.encode(pair.source)
+        driving = self.keypoints(pair.driving)
+        prediction = self.render(code, driving)
+        losses = {}
+        if any(self.config.perceptual.weights):
+            losses["perceptual"] = self.perceptual(prediction.image, pair.driving)
+        if weights.equivariance or weights.jacobian:
+            transform = transform.to(pair.driving)
+            transformed = self.keypoints(transform.image(pair.driving, align_corners=self.align_corners))
+            if weights.equivariance:
+                losses["equivariance"] = weights.equivariance * equivariance(driving, transformed, transform)
+            if weights.jacobian and driving.affine is not None:
+                agreement = affine_agreement(driving, transformed, transform)
+                losses["jacobian"] = weights.jacobian * distance_to_identity(agreement)
+        return prediction, losses
+
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        official.take(self.generator, modules, "generator")
+        official.take(self.kp_detector, modules, "kp_detector")

@@ -1,0 +1,261 @@
+"""Motion Representations for Articulated Animation (Siarohin et al., CVPR 2021), as its released code computes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.layers import (
+    DenseMotion,
+    Generator,
+    GeneratorConfig,
+    expectation,
+    local_motions,
+    spatial_softmax,
+    warp_and_mask,
+)
+from tpsm import official
+from tpsm.backbones import PerceptualConfig
+from tpsm.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, positive, stride
+from tpsm.geometry import coordinate_grid, inverse, principal_axes, project, same_handed
+from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
+from tpsm.method import Method
+from tpsm.random_tps import RandomTPS, TransformConfig
+from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+
+# Numbers that each kind of background motion has: the first rows of a homogeneous matrix, then its last.
+BACKGROUND_NUMBERS = {"zero": 0, "shift": 2, "affine": 6, "perspective": 8}
+
+
+@dataclass(frozen=True)
+class BackgroundConfig:
+    kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
+    width: int = 32
+    max_features: int = 1024
+    num_blocks: int = 5
+
+    def __post_init__(self) -> None:
+        positive(self, "width", "max_features", "num_blocks")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    equivariance: float = 10.0
+    affine: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("equivariance", "affine"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must not be negative")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The defaults are the released vox256 model's; those of other sets have `padding` 0.
+
+    `pca`: axes are a region's principal ones, or else regressed as FOMM's Jacobians are (the paper's ablation).
+    `padding` pads the heatmap's convolution (at most 3), `skips` draws warped source features at every resolution.
+    """
+
+    num_regions: int = 10
+    pca: bool = True
+    padding: int = 3
+    temperature: float = 0.1
+    skips: bool = True
+    detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
+    dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        positive(self, "num_regions")
+        if self.temperature <= 0:
+            raise ValueError("temperature: must be above 0")
+        if not 0 <= self.padding <= 3:
+            raise ValueError("padding: must lie in 0 to 3")
+
+
+class RegionPredictor(nn.Module):
+    """Regions as heatmaps: their mean, their covariance, and the affine map to their principal axes."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+        self.predictor = Hourglass(3, config.detector, nn.BatchNorm2d)
+        outputs = self.predictor.out_channels[-1]
+        self.regions = nn.Conv2d(outputs, config.num_regions, 7, padding=config.padding)
+        self.jacobian: nn.Conv2d | None = None
+        if not config.pca:
+            self.jacobian = nn.Conv2d(outputs, 4 * config.num_regions, 7, padding=config.padding)
+            nn.init.zeros_(self.jacobian.weight)
+            with torch.no_grad():
+                assert self.jacobian.bias is not None
+                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(config.num_regions))
+        self.down = downsample(3, config.detector.scale_factor)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        features = self.predictor(self.down(image))[-1]
+        heatmaps = spatial_softmax(self.regions(features), self.temperature)
+        mean = expectation(heatmaps)
+        if self.jacobian is not None:
+            maps = self.jacobian(features).unflatten(1, (-1, 4))
+            affine = torch.einsum("bkhw,bkchw->bkc", heatmaps, maps).unflatten(-1, (2, 2))
+            return Keypoints(mean, affine, affine @ affine.mT)
+        offset = coordinate_grid(heatmaps.shape[-2], heatmaps.shape[-1], mean) - mean[:, :, None, None, :]
+        covariance = torch.einsum("bkhw,bkhwi,bkhwj->bkij", heatmaps, offset, offset)
+        return Keypoints(mean, principal_axes(covariance), covariance)
+
+
+class BackgroundPredictor(nn.Module):
+    """Motion of the background, from driving to source coordinates; the identity at first."""
+
+    def __init__(self, config: BackgroundConfig) -> None:
+        super().__init__()
+        self.kind = config.kind
+        size = HourglassConfig(config.width, config.max_features, config.num_blocks, scale_factor=1.0)
+        self.encoder = Encoder(6, size, nn.BatchNorm2d)
+        numbers = BACKGROUND_NUMBERS[config.kind]
+        self.fc = nn.Linear(min(config.max_features, config.width * 2**config.num_blocks), numbers)
+        nn.init.zeros_(self.fc.weight)
+        identity = torch.zeros(2) if config.kind == "shift" else torch.eye(3).flatten()[:numbers]
+        with torch.no_grad():
+            self.fc.bias.copy_(identity)
+
+    def forward(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"]:
+        numbers = self.fc(self.encoder(torch.cat([source, driving], dim=1))[-1].mean(dim=(2, 3)))
+        if self.kind == "shift":
+            x, y = numbers.unbind(-1)
+            one, zero = torch.ones_like(x), torch.zeros_like(x)
+            return torch.stack([one, zero, x, zero, one, y, zero, zero, one], dim=-1).unflatten(-1, (3, 3))
+        numbers = F.pad(numbers, (0, 8 - numbers.shape[1]))
+        return F.pad(numbers, (0, 1), value=1.0).unflatten(-1, (3, 3))
+
+
+def region_heatmaps(
+    means: Float[Tensor, "b k 2"], covariances: Float[Tensor, "b k 2 2"], grid: Float[Tensor, "h w 2"]
+) -> Float[Tensor, "b k h w"]:
+    """exp(-d^T Sigma^-1 d / 2) at every pixel."""
+    d = grid - means[:, :, None, None, :]
+    precision = inverse(covariances)[:, :, None, None]
+    x, y = d.unbind(-1)
+    form = precision[..., 0, 0] * x * x + precision[..., 1, 1] * y * y
+    return torch.exp(-0.5 * (form + (precision[..., 0, 1] + precision[..., 1, 0]) * x * y))
+
+
+class RegionGenerator(Generator):
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.generator)
+        self.skips = config.skips
+        self.pixelwise_flow_predictor = DenseMotion(config.num_regions, config.dense_motion)
+
+    def motion(
+        self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints, background: Tensor | None
+    ) -> Motion:
+        assert source.affine is not None and source.covariance is not None
+        assert driving.affine is not None and driving.covariance is not None
+        small = self.pixelwise_flow_predictor.down(image)
+        grid = coordinate_grid(small.shape[-2], small.shape[-1], small)
+        # The axes' common sign is arbitrary.
+        matrices = same_handed(source.affine @ inverse(driving.affine))
+        local = local_motions(matrices, driving.xy, source.xy, grid)
+        still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
+        heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
+        heatmaps = heatmaps - region_heatmaps(source.xy, source.covariance, grid)
+        candidates = torch.cat([still[:, None], local], dim=1)
+        return self.pixelwise_flow_predictor(small, heatmaps, candidates, Model.align_corners)
+
+    def forward(
+        self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
+    ) -> Float[Tensor, "b 3 h w"]:
+        def blend(drawn: Tensor, seen: Tensor) -> Tensor:
+            warped, mask = warp_and_mask(seen, motion, Model.align_corners)
+            return warped * mask + drawn * (1 - mask)
+
+        warped, mask = warp_and_mask(features[-1], motion, Model.align_corners)
+        x = self.bottleneck(warped * mask)
+        for block, feature in zip(self.up_blocks, features[:0:-1], strict=True):
+            x = block(blend(x, feature) if self.skips else x)
+        if not self.skips:
+            return torch.sigmoid(self.final(x))
+        return blend(torch.sigmoid(self.final(blend(x, features[0]))), image)
+
+
+class Model(Method):
+    align_corners: ClassVar[bool] = False
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = RegionGenerator(config)
+        self.region_predictor = RegionPredictor(config)
+        self.bg_predictor = None if config.background.kind == "zero" else BackgroundPredictor(config.background)
+        self.perceptual = PerceptualLoss(config.perceptual)
+
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        config = self.config
+        divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
+        # The 7 x 7 convolution must leave 2 x 2 pixels.
+        heatmap = (8 - 2 * config.padding) * stride(config.detector.scale_factor)
+        smallest = max(divisor, heatmap, 2**config.background.num_blocks)
+        check_sides(image, divisor, smallest, "MRAA's hourglasses and background predictor")
+        return self.region_predictor(image)
+
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"] | None:
+        return None if self.bg_predictor is None else self.bg_predictor(source, driving)
+
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        features = self.generator.encode(source)
+        return SourceCode(source, self.keypoints(source), features)
+
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        if code.image.shape[0] != driving.xy.shape[0]:
+            code = code.expand(driving.xy.shape[0])
+        motion = self.generator.motion(code.image, code.keypoints, driving, background)
+        return Prediction(self.generator(code.image, code.features, motion), motion)
+
+    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", rng)
+        return self.training_step(pair, epoch, rng, transform)[1]
+
+    def training_step(
+        self, pair: FramePair, epoch: int, rng: torch.Generator, transform: RandomTPS
+    ) -> tuple[Prediction, dict[str, Tensor]]:
+        """The prediction and the weighted losses, with the equivariance losses' transform given."""
+        weights = self.config.weights
+        code = self.encode(pair.source)
+        driving = self.keypoints(pair.driving)
+        prediction = self.render(code, driving, self.background(pair.source, pair.driving))
+        losses = {}
+        if any(self.config.perceptual.weights):
+            losses["perceptual"] = self.perceptual(prediction.image, pair.driving)
+        if weights.equivariance or weights.affine:
+            transform = transform.to(pair.driving)
+            transformed = self.keypoints(transform.image(pair.driving, align_corners=self.align_corners))
+            if weights.equivariance:
+                losses["equivariance"] = weights.equivariance * equivariance(driving, transformed, transform)
+            if weights.affine:
+                agreement = same_handed(affine_agreement(driving, transformed, transform))
+                losses["affine"] = weights.affine * distance_to_identity(agreement)
+        return prediction, losses
+
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        official.take(self.generator, modules, "generator")
+        official.take(self.region_predictor, modules, "region_predictor")
+        if self.bg_predictor is not None:
+            official.take(self.bg_predictor, modules, "bg_predictor")

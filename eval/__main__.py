@@ -1,0 +1,82 @@
+"""`python -m eval <verb>`: the pipeline's stages after the models have run."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.layout import CONTROLS, Layout
+from tpsm.errors import UserError
+
+EXAMPLES = """
+in order, for a data set D of params.yaml:
+  python -m eval evaluators --dataset D           train the joint detector and the identity encoder
+  python -m eval features --dataset D             run them over the real test clips, once for all runs
+  python -m eval score --dataset D --run fomm     score what a run generated
+  python -m eval score --dataset D --run real     score a control; no model needed
+  python -m eval report --dataset D               tables, figures and README.md of what has been scored
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(
+        prog="python -m eval",
+        description="Scores of generated clips, and the report on them. No model is loaded: clips come from outputs/.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = main.add_subparsers(dest="verb", required=True, metavar="verb")
+    about = {
+        "evaluators": "Train the evaluators that params.yaml names for the data set "
+        "(evaluation.D.evaluators) on its training clips, and measure them on real test frames. "
+        "Writes evaluators/D/{landmarks,identity}.pt and quality.json.",
+        "features": "Run the trained evaluators over the real test clips. Writes features/D/<clip>.npz.",
+        "score": "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
+        "scores/D/RUN.parquet: a row a frame and metric.",
+        "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
+        "that were not scored give n/a cells with the reason.",
+    }
+    for verb, text in about.items():
+        command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
+        command.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
+        command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
+        if verb == "score":
+            controls = ", ".join(CONTROLS)
+            command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0, or 2 after one sentence on what the user can mend."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    layout = Layout(options.dataset, options.root)
+    try:
+        run(options.verb, layout, getattr(options, "run", ""))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(verb: str, layout: Layout, name: str) -> None:
+    # Imported here so that --help needs neither torch nor matplotlib.
+    if verb == "report":
+        from eval.report import write_report
+
+        print(f"report -> {write_report(layout)}")
+    elif verb == "score":
+        from eval.score import score_run
+
+        print(f"scores -> {score_run(layout, name)}")
+    else:
+        from eval.features import compute_features, train_evaluators
+
+        train_evaluators(layout) if verb == "evaluators" else compute_features(layout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

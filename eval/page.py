@@ -1,0 +1,111 @@
+"""The words of a report: what was run, what was found, how fine and how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.layout import Layout
+from eval.results import Results
+from eval.statistics import BootstrapConfig
+from eval.tables import Table, to_markdown
+
+Qualities = Mapping[str, Mapping[str, Any]]
+
+
+def page(
+    layout: Layout, results: Results, tables: Sequence[Table], pictures: Mapping[str, Path], quality: Qualities
+) -> str:
+    """README.md. `pictures` are captions and files; `quality` is quality.json."""
+    parts = [f"# {layout.dataset}: unsupervised image animation", *_what_was_run(layout, results), "## Tables"]
+    parts += [to_markdown(table).rstrip() for table in tables]
+    parts.append("The same tables as CSV (full precision) and LaTeX are in [tables/](tables).")
+    if pictures:
+        parts.append("## Figures")
+        parts += [f"{caption}\n\n![{path.stem}](figures/{path.name})" for caption, path in pictures.items()]
+    parts += ["## How fine each metric resolves", _resolution(results, quality)]
+    parts += ["## How to read this", _list(*_reading(results.bootstrap))]
+    parts += ["## Protocol", _list(*PROTOCOL), "## Formulas"]
+    parts.append(_list(*(f"**{m.title}** ({m.unit}): {m.source}." for m in results.metrics.values())))
+    parts.append("Numbers: [metrics.json](metrics.json). What made them: [provenance.json](provenance.json).")
+    return "\n\n".join(parts) + "\n"
+
+
+def _what_was_run(layout: Layout, results: Results) -> list[str]:
+    manifest = layout.manifest()
+    test = manifest.clips("test")
+    frames, identities = sum(entry.frames for entry in test), len({entry.identity for entry in test})
+    missing = [results.label(run) for run in results.runs if run not in results.scored]
+    parts = [
+        f"{len(test)} test clips of {identities} identities: {frames:,} frames of {manifest.size} x {manifest.size} "
+        f"px. Models and evaluators were trained on {len(manifest.clips('train'))} other clips.",
+        f"Scored: {', '.join(results.label(run) for run in results.scored)}.",
+    ]
+    return [*parts, f"Not scored, so n/a below: {', '.join(missing)}."] if missing else parts
+
+
+def _resolution(results: Results, quality: Qualities) -> str:
+    joints, identity = quality.get("landmarks"), quality.get("identity")
+    lines = []
+    if joints:
+        lines += [
+            f"Joint detector ({joints['kind']}): median error {_show(joints['median_error_px'])} px, mean "
+            f"{_show(joints['mean_error_px'])} px; {_percent(joints['visible_found'])} of visible joints are found, "
+            f"and {_percent(joints['hidden_found'])} of hidden ones, whose place the figure gives away.",
+            f"AKD reads {_show(joints['noise_akd'])} px (MKR {_show(joints['noise_mkr'])}) when a frame gets noise of "
+            f"one level in 255, and {_show(joints['shift_akd'])} px (MKR {_show(joints['shift_mkr'])}) when the frame "
+            "moves by one pixel and the joints are moved back. One frame's value says nothing finer.",
+            f"AKD to truth reads {_show(joints['akd_truth_of_real_frames_px'])} px on the real frames: the detector's "
+            "own share of that column.",
+        ]
+    if identity:
+        lines += [
+            f"Identity encoder ({identity['kind']}): the clip nearest to a test frame, its own left out, shows the "
+            f"same identity in {_percent(identity['rank_1'])} of cases ({_percent(identity['rank_1_by_chance'])} by "
+            f"chance); AUC {_show(identity['auc'])}.",
+            f"AED reads {_show(identity['same_clip_aed'])} between moments of one clip, "
+            f"{_show(identity['same_identity_distance'])} between clips of one identity, and "
+            f"{_show(identity['other_identity_distance'])} between identities.",
+        ]
+    if lines:
+        return "On real test frames, of identities that the evaluators never saw:\n\n" + _list(*lines)
+    evaluators = results.config.evaluators
+    configured = evaluators.landmarks is not None or evaluators.identity is not None
+    return "Not measured: run the stage evaluators." if configured else "This data set has no evaluators."
+
+
+def _reading(bootstrap: BootstrapConfig) -> tuple[str, ...]:
+    return (
+        "Arrows say which way is better. Every table shows two controls: a copy of the source, which does not animate "
+        "at all, and the real frames.",
+        "L1, AKD and EPE show whether a run moves the figure. The copy is a real, sharp "
+        "frame, which flatters it in MKR and AED.",
+        f"Intervals are 95 % percentile intervals over {bootstrap.samples:,} resamples of {bootstrap.unit}s. They "
+        "speak of new test clips, not of another training seed. Two intervals may overlap and the runs still differ: "
+        "paired differences decide, and set the bold.",
+        "L1 rewards a still background and a blurred figure; AKD and EPE speak of motion, AED of identity.",
+        "Published numbers come from other evaluators: compare orders, not values.",
+    )
+
+
+PROTOCOL = (
+    "Reconstruction: the first frame of a test clip is the source, and every frame drives, the first included.",
+    "L1 is taken on floats where the frames are made. The other metrics read 8-bit frames, rounded to the nearest "
+    "level (the papers' code truncates).",
+    "Animation: fixed pairs of test clips of different identities; the source is the first frame of one clip, the "
+    "other clip drives. Its rows share clips, so its intervals are somewhat narrow.",
+    "Evaluators are trained on this data set's training clips with fixed seeds.",
+)
+
+
+def _list(*lines: str) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _show(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3g}"
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,194 @@
+"""The paper's tables, from scores: which rows and columns each has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from eval.layout import CONTROLS
+from eval.metrics import Metric
+from eval.published import LEGEND, PublishedSet
+from eval.results import Results, Series
+from eval.score import DRIVING_CLIP, SOURCE_COPY
+from eval.statistics import Estimate
+from eval.tables import Cell, Missing, Table, Value
+
+INTERVALS = (
+    "Mean over frames [95 % interval, bootstrapped over {unit}s]. Bold: the best run of the column, where the paired "
+    "interval of its difference to the second best excludes zero; a control is never bold."
+)
+ANIMATION_CONTROLS = {SOURCE_COPY: "Copy of the source", DRIVING_CLIP: "The driving clip itself"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A labelled series; `lead` are cells before the metrics', `published` those after."""
+
+    label: str
+    series: Series
+    contends: bool
+    lead: tuple[Cell, ...] = ()
+    published: tuple[str, ...] = ()
+
+
+def build_tables(results: Results, published: PublishedSet | None) -> list[Table]:
+    """Every table whose list of runs is not empty."""
+    lists = results.config.tables
+    tables = []
+    if lists.reconstruction:
+        tables.append(reconstruction(results, published))
+        tables.append(differences(results))
+    if lists.k_ablation:
+        tables.append(k_ablation(results))
+    if lists.components:
+        tables.append(components(results, published))
+    if lists.animation:
+        tables.append(animation(results))
+    return tables
+
+
+def reconstruction(results: Results, published: PublishedSet | None) -> Table:
+    """The paper's Table 1."""
+    rows = _rows(results, results.config.tables.reconstruction, published)
+    return _table(results, "reconstruction", "Video reconstruction", (), rows, _measured(results), published)
+
+
+def k_ablation(results: Results) -> Table:
+    """The paper's Table 3, whose values were not found; keypoints are counted in all (TPSMM: five a transformation)."""
+
+    def lead(run: str) -> tuple[Cell, ...]:
+        about = results.summary(run)
+        return tuple(_count(about.get(key)) for key in ("keypoints", "parameters"))
+
+    rows = _rows(results, results.config.tables.k_ablation, None, lead)
+    title, leads = "Number of keypoints", ("Keypoints", "Parameters")
+    notes = ("Keypoints in all: five for each of TPSMM's K transformations. The paper's Table 3: n/a, not found.",)
+    return _table(results, "k_ablation", title, leads, rows, _measured(results), None, notes)
+
+
+def components(results: Results, published: PublishedSet | None) -> Table:
+    """The paper's Table 4, in its order: parts of the method, added one by one."""
+    rows = _rows(results, results.config.tables.components, published)
+    return _table(results, "components", "Components", (), rows, _measured(results), published)
+
+
+def differences(results: Results) -> Table:
+    """Each run less the copied source, paired on clips: what animating is worth over doing nothing."""
+    columns = _measured(results)
+    base = Series("copy-source")
+    rows = []
+    for run in results.config.tables.reconstruction:
+        cells: list[Cell] = [results.label(run)]
+        for metric in columns:
+            estimate = results.difference(Series(run), base, metric.name)
+            missing = Series(run) if results.estimate(Series(run), metric.name) is None else base
+            cells.append(
+                Missing(results.reason(missing, metric.name) + (" for the copy" if missing == base else ""))
+                if estimate is None
+                else Value(estimate, metric.decimals, best=_improves(estimate, metric), signed=True)
+            )
+        rows.append(tuple(cells))
+    return Table(
+        "difference_to_copy",
+        f"Video reconstruction, difference to the copied source, {results.layout.dataset}",
+        ("Run", *(_heading(metric) for metric in columns)),
+        tuple(rows),
+        ("Run less copy, paired over common frames [95 % interval]. Bold: better than the copy, zero excluded.",),
+    )
+
+
+def animation(results: Results) -> Table:
+    """Animation across identities, for which no ground truth exists."""
+    columns = [metric for metric in results.metrics.values() if metric.animation is not None]
+    rows = []
+    for run in results.config.tables.animation:
+        modes = results.modes(run) or ("n/a",)
+        rows += [Row(results.label(run), Series(run, "animation", mode), True, (mode,)) for mode in modes]
+    first = next((run for run in results.config.tables.animation if results.modes(run)), None)
+    if first is not None:
+        for mode, label in ANIMATION_CONTROLS.items():
+            rows.append(Row(label, Series(first, "animation", mode), False, ("control",)))
+    notes = (
+        "AED is to the source's first frame (is the identity kept?); Pose and MKR are to the driving frame "
+        "(is the motion followed?). AKD without alignment makes sense in standard mode alone.",
+    )
+    return _table(results, "animation", "Animation across identities", ("Mode",), rows, columns, None, notes)
+
+
+def _measured(results: Results) -> list[Metric]:
+    return [metric for metric in results.metrics.values() if metric.reconstruction]
+
+
+def _rows(
+    results: Results,
+    runs: Sequence[str],
+    published: PublishedSet | None,
+    lead: Callable[[str], tuple[Cell, ...]] = lambda run: (),
+) -> list[Row]:
+    """The runs, then the controls."""
+    rows = []
+    for run in (*runs, *CONTROLS):
+        printed: tuple[str, ...] = ()
+        if published is not None:
+            row = results.config.published_as.get(run, run)
+            printed = ("" if run in CONTROLS else published.text(row, results.layout.dataset),)
+        about = tuple("" for _ in lead(run)) if run in CONTROLS else lead(run)
+        rows.append(Row(results.label(run), Series(run), run not in CONTROLS, about, printed))
+    return rows
+
+
+def _table(
+    results: Results,
+    name: str,
+    title: str,
+    leads: tuple[str, ...],
+    rows: Sequence[Row],
+    columns: Sequence[Metric],
+    published: PublishedSet | None,
+    notes: tuple[str, ...] = (),
+) -> Table:
+    best = {metric.name: _best(results, rows, metric) for metric in columns}
+    body = []
+    for row in rows:
+        cells: list[Cell] = [row.label, *row.lead]
+        for metric in columns:
+            estimate = results.estimate(row.series, metric.name)
+            cells.append(
+                Missing(results.reason(row.series, metric.name))
+                if estimate is None
+                else Value(estimate, metric.decimals, best=row.series == best[metric.name])
+            )
+        body.append((*cells, *row.published))
+    heads = ("Run", *leads, *(_heading(metric) for metric in columns))
+    if published is not None:
+        heads = (*heads, f"Published on {published.title}")
+        notes = (*notes, LEGEND)
+    notes = (INTERVALS.format(unit=results.bootstrap.unit), *notes)
+    return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes)
+
+
+def _best(results: Results, rows: Sequence[Row], metric: Metric) -> Series | None:
+    """The best contender, if it is told apart from the second by the paired interval."""
+    ranked: list[tuple[float, Series]] = []
+    for row in rows:
+        estimate = results.estimate(row.series, metric.name) if row.contends else None
+        if estimate is not None and all(row.series != series for _, series in ranked):
+            ranked.append((estimate.mean if metric.lower_is_better else -estimate.mean, row.series))
+    if len(ranked) < 2:
+        return None
+    ranked.sort(key=lambda entry: entry[0])
+    (_, first), (_, second) = ranked[:2]
+    difference = results.difference(first, second, metric.name)
+    return first if difference is not None and difference.excludes_zero else None
+
+
+def _improves(difference: Estimate, metric: Metric) -> bool:
+    return difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.title} {'↓' if metric.lower_is_better else '↑'}"
+
+
+def _count(value: object) -> Cell:
+    return value if isinstance(value, int) else Missing("not trained")

@@ -1,0 +1,47 @@
+"""What made a report: versions, and hashes of parameters, data and evaluators. No path, no host, no date."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from eval.layout import Layout
+from eval.results import Results
+
+PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
+KEPT = ("method", "label", "keypoints", "parameters", "steps", "seconds", "perceptual")
+
+
+def provenance(layout: Layout, results: Results) -> dict[str, Any]:
+    """Of the runs, what training wrote down, as far as it is there."""
+    manifest = layout.manifest()
+    summaries = {run: results.summary(run) for run in results.config.tables.runs()}
+    configs = layout.config.parent
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "parameters": {path.relative_to(configs).as_posix(): _hash(path) for path in sorted(configs.rglob("*.yaml"))},
+        "data": {
+            "name": manifest.dataset,
+            "size": manifest.size,
+            "sha256": manifest.sha256,
+            "clips": len(manifest.entries),
+        },
+        "evaluators": {path.name: _hash(path) for path in sorted(layout.evaluators.glob("*.pt"))},
+        "runs": {run: {key: about[key] for key in KEPT if key in about} for run, about in summaries.items() if about},
+        "scored": list(results.scored),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

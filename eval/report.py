@@ -1,0 +1,92 @@
+"""`reports/<data set>/`: tables, figures, metrics.json, provenance.json and the README.md that ties them together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eval import figures
+from eval.config import config_key, read_config
+from eval.layout import Layout
+from eval.page import page
+from eval.paper_tables import build_tables
+from eval.provenance import provenance
+from eval.published import read_published
+from eval.results import Results
+from eval.tables import to_csv, to_latex, to_markdown
+from tpsm.errors import UserError
+from tpsm.files import atomic
+
+log = logging.getLogger(__name__)
+
+
+def write_report(layout: Layout) -> Path:
+    """Reports on whatever has been scored; what is missing says so in its cell.
+
+    Raises:
+        UserError: nothing has been scored, or an input is unreadable.
+    """
+    config = read_config(layout)
+    published = (
+        None if config.published is None else read_published(config.published, f"{config_key(layout)}.published")
+    )
+    results = Results(layout, config)
+    if not results.scored:
+        raise UserError(
+            f"Nothing is scored for '{layout.dataset}'; run `python -m eval score --dataset {layout.dataset} --run "
+            f"...` for the runs of {config_key(layout)}.tables first."
+        )
+    tables = build_tables(results, published)
+    for table in tables:
+        for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
+            _write(layout.report / "tables" / f"{table.name}.{suffix}", write(table))
+    pictures = _figures(layout, results)
+    quality = _quality(layout)
+    _write(layout.report / "metrics.json", _json(results.as_dict()))
+    _write(layout.report / "provenance.json", _json(provenance(layout, results)))
+    readme = layout.report / "README.md"
+    _write(readme, page(layout, results, tables, pictures, quality))
+    return readme
+
+
+def _figures(layout: Layout, results: Results) -> dict[str, Path]:
+    """Caption -> file, of the figures there is something to show in. Stale ones are removed."""
+    for old in (layout.report / "figures").glob("*.png"):
+        old.unlink()
+    modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
+    wanted = {
+        "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
+        "motion of all.": figures.reconstruction(layout, results),
+        **{
+            f"Animation across identities, {mode} mode (the paper's Figure 6). Each block: the source, the driving "
+            "frames, and each run's result.": figures.animation(layout, results, mode)
+            for mode in modes
+        },
+        "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": figures.k_ablation(
+            layout, results
+        ),
+        "Training loss, smoothed. Methods minimise different sums: compare shapes, not heights.": figures.loss_curves(
+            layout, results
+        ),
+        "What the joint detector sees in real test frames. Dots: found; crosses: visible joints that it misses.": (
+            figures.detections(layout, results.config)
+        ),
+    }
+    return {caption: path for caption, path in wanted.items() if path is not None}
+
+
+def _quality(layout: Layout) -> dict[str, dict[str, Any]]:
+    path = layout.evaluators / "quality.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _write(path: Path, content: str) -> None:
+    with atomic(path) as draft:
+        draft.write_text(content, encoding="utf-8")

@@ -1,0 +1,148 @@
+"""All scores of a data set, and the estimates drawn from them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from eval import metrics
+from eval.config import EvalConfig
+from eval.layout import CONTROLS, Layout
+from eval.metrics import Metric
+from eval.score import DRIVING_CLIP, SOURCE_COPY
+from eval.statistics import BootstrapConfig, ClipSums, Estimate, difference, mean
+from tpsm.errors import UserError
+
+log = logging.getLogger(__name__)
+NEEDED = {
+    "landmarks": "no landmarks evaluator",
+    "identity": "no identity evaluator",
+    "motion": "predicts no motion",
+    "truth": "no ground truth",
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is estimated: one run on one task, in one animation mode ('' for reconstruction)."""
+
+    run: str
+    task: str = "reconstruction"
+    mode: str = ""
+
+
+class Results:
+    """Scores of the runs that a report names, read as far as they exist."""
+
+    def __init__(self, layout: Layout, config: EvalConfig) -> None:
+        self.layout, self.config = layout, config
+        self.metrics: dict[str, Metric] = {name: metrics.load(name)[0] for name in config.metrics}
+        self.runs = (*config.tables.runs(), *CONTROLS)
+        self._scores: dict[str, pd.DataFrame] = {}
+        for run in self.runs:
+            path = layout.scores(run)
+            if path.is_file():
+                self._scores[run] = pd.read_parquet(path)
+            else:
+                log.warning("Run '%s' has no scores; its cells will say n/a.", run)
+        self._series: dict[tuple[Series, str], pd.DataFrame] = {
+            (Series(run, str(task), str(mode)), str(metric)): rows
+            for run, scores in self._scores.items()
+            for (task, mode, metric), rows in scores.groupby(["task", "mode", "metric"], observed=True)
+        }
+        self._estimates: dict[tuple[Series, str], Estimate | None] = {}
+
+    @property
+    def bootstrap(self) -> BootstrapConfig:
+        return self.config.bootstrap
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        return tuple(run for run in self.runs if run in self._scores)
+
+    def modes(self, run: str) -> tuple[str, ...]:
+        """The animation modes that `run` was scored in, without the controls."""
+        found = {s.mode for s, _ in self._series if s.run == run and s.task == "animation"}
+        return tuple(mode for mode in ("standard", "relative", "avd") if mode in found) + tuple(
+            sorted(found - {"standard", "relative", "avd", SOURCE_COPY, DRIVING_CLIP})
+        )
+
+    def estimate(self, series: Series, metric: str) -> Estimate | None:
+        """None where there is nothing to estimate; `reason` says why."""
+        key = (series, metric)
+        if key not in self._estimates:
+            rows = self._series.get(key)
+            self._estimates[key] = (
+                None if rows is None else mean(ClipSums.of(rows, self.bootstrap.unit), self.bootstrap)
+            )
+        return self._estimates[key]
+
+    def difference(self, mine: Series, other: Series, metric: str) -> Estimate | None:
+        """`mine` less `other` on common clips and frames; None where either was not scored."""
+        left, right = self._series.get((mine, metric)), self._series.get((other, metric))
+        return None if left is None or right is None else difference(left, right, self.bootstrap)
+
+    def reason(self, series: Series, metric: str) -> str:
+        """Why there is no estimate."""
+        if series.run not in self._scores:
+            return "not run"
+        for need in self.metrics[metric].needs:
+            missing_role = need in ("landmarks", "identity") and self.config.evaluators[need] is None  # type: ignore[index]
+            if missing_role or (need == "truth" and not self.has_truth):
+                return NEEDED[need]
+        if (series, metric) in self._series:
+            return "no frame counts"
+        modes = self.metrics[metric].modes
+        if series.task == "animation" and modes is not None and series.mode not in modes:
+            return f"{' and '.join(modes)} mode only"
+        predicts_none = "motion" in self.metrics[metric].needs
+        return NEEDED["motion"] if predicts_none else "not scored; run score again"
+
+    @cached_property
+    def has_truth(self) -> bool:
+        return any(entry.has_truth for entry in self.layout.manifest().clips("test"))
+
+    def summary(self, run: str) -> dict[str, Any]:
+        """What training wrote down of the run; empty where it was not trained."""
+        path = self.layout.model(run) / "summary.json"
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise UserError(
+                f"{self.layout.relative(path)} is not valid JSON ({error}); train the run again."
+            ) from error
+
+    def label(self, run: str) -> str:
+        return CONTROLS.get(run) or str(self.summary(run).get("label", run))
+
+    def as_dict(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
+        """Run -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""
+        found: dict[str, dict[str, dict[str, float | int | None]]] = {}
+        for series, metric in self._series:
+            estimate = self.estimate(series, metric)
+            if estimate is not None:
+                name = metric if series.task == "reconstruction" else f"animation/{series.mode}/{metric}"
+                found.setdefault(series.run, {})[name] = _plain(estimate)
+        return found
+
+
+def _plain(estimate: Estimate) -> dict[str, float | int | None]:
+    """JSON has no NaN: absent bounds are null."""
+
+    def rounded(value: float) -> float | None:
+        return None if value != value else round(value, 6) + 0.0
+
+    return {
+        "mean": rounded(estimate.mean),
+        "low": rounded(estimate.low),
+        "high": rounded(estimate.high),
+        "clips": estimate.clips,
+        "frames": estimate.frames,
+    }

@@ -1,0 +1,209 @@
+"""Scores of one run: a row a frame and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Float64
+from tqdm import tqdm
+
+from eval import metrics
+from eval.config import EvalConfig, evaluator_key, read_config
+from eval.evaluators import ROLES
+from eval.features import Evaluators, load_evaluators, real_sequence
+from eval.layout import CONTROLS, Layout
+from eval.metrics import Landmarks, Metric, Score, Sequence
+from tpsm.data.clipfile import ClipFile, Entry, file_name
+from tpsm.errors import UserError
+from tpsm.files import atomic
+
+COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "value"]
+SOURCE_COPY, DRIVING_CLIP = "copy-source", "driving"
+"""Modes of animation rows that no model makes, on a run's own pairs: the source repeated, the driving clip itself."""
+
+
+def score_run(layout: Layout, run: str) -> Path:
+    """Writes `scores/<data set>/<run>.parquet`, sorted.
+
+    `run` may be a control, which needs no outputs. A control's animation is scored with every run that animates, on
+    that run's pairs.
+
+    Raises:
+        UserError: outputs or features are missing or do not fit the data set.
+    """
+    config = read_config(layout)
+    scorer = Scorer(layout, config, run)
+    rows = pd.concat([*scorer.reconstruction(), *scorer.animation()], ignore_index=True)
+    rows = rows.sort_values(["task", "mode", "metric", "clip", "frame"], ignore_index=True)[COLUMNS]
+    with atomic(layout.scores(run)) as draft:
+        rows.to_parquet(draft, index=False)
+    return layout.scores(run)
+
+
+class Scorer:
+    def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
+        self.layout, self.config, self.run = layout, config, run
+        self.metrics = [metrics.load(name) for name in config.metrics]
+        self.entries = {entry.name: entry for entry in layout.manifest().clips("test")}
+        nothing_generated = run in CONTROLS
+        self.evaluators = Evaluators(None, None) if nothing_generated else load_evaluators(layout, config)
+        self._l1 = None if nothing_generated else self._read_l1()
+
+    def reconstruction(self) -> Iterator[pd.DataFrame]:
+        for name, entry in tqdm(self.entries.items(), desc=f"{self.run}: score reconstruction", unit="clip"):
+            real = self._real(name)
+            generated = control(self.run, real) if self.run in CONTROLS else self._reconstructed(entry, real)
+            for metric, score in self.metrics:
+                if metric.reconstruction and computable(metric, generated, real):
+                    yield self._rows("reconstruction", "", name, entry.identity, metric, score(generated, real))
+
+    def animation(self) -> Iterator[pd.DataFrame]:
+        """Rows of every mode whose folder holds a pairs.csv, and of the two controls on the first mode's pairs."""
+        folder = self.layout.outputs(self.run) / "animation"
+        modes = sorted(path.parent.name for path in folder.glob("*/pairs.csv"))
+        if self.run in CONTROLS or not modes:
+            return
+        chosen = [entry for entry in self.metrics if entry[0].animation is not None]
+        for mode in modes:
+            pairs = self._pairs(folder / mode / "pairs.csv")
+            for pair, source, driving in tqdm(pairs, desc=f"{self.run}: score animation, {mode}", unit="clip"):
+                still, moving = self._real(source), self._real(driving)
+                generated = {mode: self._generated(folder / mode / file_name(pair), len(moving.frames))}
+                if mode == modes[0]:
+                    generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
+                for shown, sequence in generated.items():
+                    yield from self._animation_rows(chosen, shown, pair, source, sequence, still, moving)
+
+    def _animation_rows(
+        self,
+        chosen: list[tuple[Metric, Score]],
+        mode: str,
+        pair: str,
+        source: str,
+        generated: Sequence,
+        still: Sequence,
+        moving: Sequence,
+    ) -> Iterator[pd.DataFrame]:
+        for metric, score in chosen:
+            if metric.modes is not None and mode not in (*metric.modes, SOURCE_COPY, DRIVING_CLIP):
+                continue
+            reference = repeated(still, len(generated.frames)) if metric.animation == "source" else moving
+            if computable(metric, generated, reference):
+                values = score(generated, reference)
+                yield self._rows("animation", mode, pair, self.entries[source].identity, metric, values)
+
+    def _rows(
+        self, task: str, mode: str, clip: str, identity: str, metric: Metric, values: Float64[np.ndarray, " t"]
+    ) -> pd.DataFrame:
+        frame = np.arange(len(values), dtype=np.int32)
+        about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
+        return pd.DataFrame(about | {"identity": identity, "frame": frame, "metric": metric.name, "value": values})
+
+    def _real(self, name: str) -> Sequence:
+        if name not in self.entries:
+            raise UserError(
+                f"Run '{self.run}' animates the clip '{name}', which the test split lacks; run animate again."
+            )
+        real = real_sequence(self.layout, name)
+        for role in ROLES:
+            if self.config.evaluators[role] is not None and not real.has(role):
+                raise UserError(
+                    f"The features of '{name}' were made without {evaluator_key(self.layout, role)}; run "
+                    f"`python -m eval features --dataset {self.layout.dataset}` again."
+                )
+        return real
+
+    def _reconstructed(self, entry: Entry, real: Sequence) -> Sequence:
+        folder = self.layout.outputs(self.run) / "reconstruction"
+        made = self._generated(folder / file_name(entry.name), entry.frames)
+        if made.frames.shape != real.frames.shape:
+            raise UserError(
+                f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
+            )
+        return Sequence(
+            made.frames,
+            made.landmarks,
+            made.embedding,
+            motion=read_motion(folder / "motion" / f"{entry.name}.npz", entry.frames),
+            l1=self._l1_of(entry),
+        )
+
+    def _generated(self, path: Path, frames: int) -> Sequence:
+        with ClipFile(path) as clip:
+            if len(clip) != frames:
+                raise UserError(
+                    f"{self.layout.relative(path)} has {len(clip)} frames where {frames} are due; make it again with "
+                    f"the stages reconstruct and animate of run '{self.run}'."
+                )
+            pictures = clip.frames()
+        features = self.evaluators(pictures)
+        return Sequence(pictures, features.landmarks, features.embedding)
+
+    def _read_l1(self) -> pd.DataFrame:
+        path = self.layout.outputs(self.run) / "reconstruction" / "l1.parquet"
+        if not path.is_file():
+            raise UserError(
+                f"There is no {self.layout.relative(path)}; run the stage reconstruct of run '{self.run}' on "
+                f"'{self.layout.dataset}' first."
+            )
+        return pd.read_parquet(path).sort_values(["clip", "frame"]).set_index("clip")
+
+    def _l1_of(self, entry: Entry) -> Float64[np.ndarray, " t"]:
+        assert self._l1 is not None
+        rows = self._l1.loc[[entry.name]] if entry.name in self._l1.index else self._l1.iloc[:0]
+        if not np.array_equal(rows["frame"], np.arange(entry.frames)):
+            raise UserError(f"l1.parquet of run '{self.run}' does not cover '{entry.name}'; run reconstruct again.")
+        return rows["l1"].to_numpy(np.float64)
+
+    def _pairs(self, path: Path) -> list[tuple[str, str, str]]:
+        table = pd.read_csv(path, dtype=str)
+        if missing := {"pair", "source", "driving"} - set(table.columns):
+            raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; run animate again.")
+        return list(zip(table["pair"], table["source"], table["driving"], strict=True))
+
+
+def control(run: str, real: Sequence) -> Sequence:
+    """The clip as a control would have it: features are the real clip's own, motion is none, or the true one."""
+    if run == "copy-source":
+        corners = np.array([[[-1, -1], [1, -1]], [[-1, 1], [1, 1]]], np.float32)
+        copied = repeated(real, len(real.frames))
+        still = np.broadcast_to(corners, (len(real.frames), 2, 2, 2))
+        return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=still)
+    true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
+    return Sequence(real.frames, real.landmarks, real.embedding, motion=true)
+
+
+def repeated(real: Sequence, count: int) -> Sequence:
+    """The first frame, `count` times, with its features."""
+
+    def again(array: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(array[:1], (count, *array.shape[1:]))
+
+    joints = real.landmarks
+    return Sequence(
+        again(real.frames),
+        None if joints is None else Landmarks(again(joints.xy), again(joints.found)),
+        None if real.embedding is None else again(real.embedding),
+    )
+
+
+def computable(metric: Metric, generated: Sequence, reference: Sequence) -> bool:
+    """Whether the clip has all that the metric needs: predicted motion, the reference's truth, both's features."""
+    of = {"motion": (generated,), "truth": (reference,)}
+    return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))
+
+
+def read_motion(path: Path, frames: int) -> Float32[np.ndarray, "t a b 2"] | None:
+    """A clip's predicted motion; None where the method predicts none and wrote no file."""
+    if not path.is_file():
+        return None
+    with np.load(path) as arrays:
+        grid = arrays["grid"]
+    if grid.ndim != 4 or grid.shape[0] != frames or grid.shape[3] != 2:
+        raise UserError(
+            f"{path.name} holds motion of shape {grid.shape}, not ({frames}, height, width, 2); reconstruct again."
+        )
+    return grid.astype(np.float32)

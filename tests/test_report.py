@@ -1,0 +1,206 @@
+"""The whole way from outputs to a page, on a pipeline that is only half there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from small_pipeline import EVALUATION, configure, make_data, make_outputs
+
+from eval.__main__ import main
+from eval.config import read_config
+from eval.layout import Layout
+from eval.paper_tables import build_tables
+from eval.results import Results, Series
+from eval.tables import Missing, Value
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the networks are too small to share
+    layout = make_data(tmp_path_factory.mktemp("pipeline"))
+    make_outputs(layout)
+    for verb in (
+        ["evaluators"],
+        ["features"],
+        *(["score", "--run", r] for r in ("still", "exact", "real", "copy-source")),
+    ):
+        assert main([*verb, "--dataset", "dots", "--root", str(layout.root)]) == 0
+    assert report(layout) == 0
+    yield layout
+    torch.set_num_threads(threads)
+
+
+def report(layout: Layout) -> int:
+    return main(["report", "--dataset", "dots", "--root", str(layout.root)])
+
+
+def cells(layout: Layout, table: str) -> dict[str, dict[str, str]]:
+    with (layout.report / "tables" / f"{table}.csv").open() as file:
+        return {row["Run"]: row for row in csv.DictReader(file)}
+
+
+def test_tables_hold_what_was_scored_and_say_what_was_not(scored: Layout) -> None:
+    rows = cells(scored, "reconstruction")
+    assert list(rows) == ["Still", "Exact", "absent", "Copy of the source", "Real frames"]
+    assert (rows["Exact"]["AKD ↓"], rows["Exact"]["L1 ↓"]) == ("0", "0.5")
+    assert rows["absent"]["L1 ↓"] == "n/a (not run)"
+    assert rows["Real frames"]["EPE ↓"] == "0"
+    expected = pd.read_parquet(scored.scores("still")).query("metric == 'epe'")["value"].mean()
+    assert float(rows["Still"]["EPE ↓"]) == pytest.approx(expected, rel=1e-4)
+    published = rows["Exact"]["Published on TaiChiHD, 256 x 256"]
+    assert published.startswith(".045 (4.57, .018) .151‡"), "another data set must carry its mark"
+    assert rows["Still"]["Published on TaiChiHD, 256 x 256"] == "n/a"
+
+
+def test_differences_are_paired_with_the_copy(scored: Layout) -> None:
+    rows = cells(scored, "difference_to_copy")
+    assert float(rows["Still"]["AKD ↓"]) == pytest.approx(0, abs=1e-4)
+    assert float(rows["Exact"]["AKD ↓"]) < 0
+    assert rows["absent"]["AKD ↓"] == "n/a (not run)"
+    exact, copy = (cells(scored, "reconstruction")[run]["AKD ↓"] for run in ("Exact", "Copy of the source"))
+    assert float(rows["Exact"]["AKD ↓"]) == pytest.approx(float(exact) - float(copy), abs=0.2)
+
+
+def test_bold_needs_a_difference(scored: Layout) -> None:
+    lines = (scored.report / "tables" / "reconstruction.md").read_text().splitlines()
+    exact = next(line for line in lines if line.startswith("| Exact"))
+    still = next(line for line in lines if line.startswith("| Still"))
+    # AKD and AKD to truth are told apart. L1 is .5 for both on record, and motion is the same.
+    assert exact.split("|")[3].strip().startswith("**.00 ") and exact.split("|")[6].strip().startswith("**")
+    assert not exact.split("|")[2].strip().startswith("**") and not exact.split("|")[7].strip().startswith("**")
+    assert "**" not in still
+    assert all("**" not in line for line in lines if line.startswith(("| Copy", "| Real")))
+
+
+def test_k_ablation_shows_keypoints_and_parameters(scored: Layout) -> None:
+    rows = cells(scored, "k_ablation")
+    assert [rows[run]["Keypoints"] for run in ("Still", "Exact")] == ["10", "20"]
+    assert rows["Still"]["Parameters"] == "1234" and rows["Real frames"]["Parameters"] == ""
+
+
+def test_animation_has_its_controls(scored: Layout) -> None:
+    rows = cells(scored, "animation")
+    assert [(run, row["Mode"]) for run, row in rows.items()] == [
+        ("Still", "standard"),
+        ("Copy of the source", "control"),
+        ("The driving clip itself", "control"),
+    ]
+    assert float(rows["The driving clip itself"]["Pose ↓"]) == 0 < float(rows["The driving clip itself"]["AED ↓"])
+
+
+def test_metrics_json_is_what_a_gate_can_read(scored: Layout) -> None:
+    text = (scored.report / "metrics.json").read_text()
+    found = json.loads(text)
+    assert text == json.dumps(found, indent=2, sort_keys=True) + "\n"
+    assert set(found) == {"still", "exact", "copy-source", "real"}
+    assert found["exact"]["l1"] == {"mean": 0.5, "low": 0.5, "high": 0.5, "clips": 4, "frames": 16}
+    assert found["still"]["animation/standard/pose"]["clips"] == 2
+    for metrics in found.values():
+        for name, numbers in metrics.items():
+            assert numbers["low"] is None or numbers["low"] <= numbers["mean"] <= numbers["high"], name
+
+
+def test_the_page_links_to_files_that_exist_and_names_no_place(scored: Layout) -> None:
+    page = (scored.report / "README.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert {"figures/reconstruction.png", "figures/animation_standard.png", "figures/k_ablation.png"} <= set(links)
+    for link in links:
+        assert (scored.report / link).exists(), link
+    for file in scored.report.rglob("*"):
+        if file.suffix in {".md", ".csv", ".tex", ".json"}:
+            assert str(scored.root) not in file.read_text() and "/root" not in file.read_text(), file
+    assert "Not scored, so n/a below: absent." in page
+
+
+def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
+    found = json.loads((scored.report / "provenance.json").read_text())
+    assert found["data"]["sha256"] == scored.manifest().sha256
+    assert set(found["evaluators"]) == {"identity.pt", "landmarks.pt"}
+    assert found["versions"]["torch"].startswith("2.") and len(found["parameters"]["evaluation.yaml"]) == 64
+    assert found["runs"]["still"]["seconds"] == 1.5 and found["scored"] == ["still", "exact", "copy-source", "real"]
+
+
+def test_frames_are_enlarged_exactly(scored: Layout) -> None:
+    config = EVALUATION | {"figures": {"clips": 1, "frames": 2, "enlarge_to": 64}}
+    configure(scored, config)
+    try:
+        assert report(scored) == 0
+        picture = np.array(Image.open(scored.report / "figures" / "reconstruction.png").convert("RGB"))
+    finally:
+        configure(scored, EVALUATION)
+    frame = np.array(read_first(scored)).repeat(2, axis=0).repeat(2, axis=1)
+    top, left = 22, 110
+    np.testing.assert_array_equal(picture[top : top + 64, left : left + 64], frame)
+
+
+def read_first(layout: Layout) -> np.ndarray:
+    from tpsm.data.clipfile import ClipFile
+
+    with ClipFile(layout.clips / layout.manifest().clips("test")[0].file) as clip:
+        return clip.frame(0)
+
+
+def test_a_report_repeats_itself(scored: Layout) -> None:
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in scored.report.rglob("*") if path.is_file()}
+
+    assert report(scored) == 0
+    before = contents()
+    assert report(scored) == 0
+    assert contents() == before
+
+
+def test_reasons_are_told_apart(scored: Layout) -> None:
+    results = Results(scored, read_config(scored))
+    assert results.reason(Series("absent"), "l1") == "not run"
+    assert results.reason(Series("still", "animation", "relative"), "akd") == "standard mode only"
+    configure(scored, EVALUATION | {"evaluators": {"landmarks": None}, "metrics": ["l1", "akd"]})
+    try:
+        assert Results(scored, read_config(scored)).reason(Series("still"), "akd") == "no landmarks evaluator"
+    finally:
+        configure(scored, EVALUATION)
+
+
+def test_every_cell_is_a_number_or_a_reason(scored: Layout) -> None:
+    for table in build_tables(Results(scored, read_config(scored)), None):
+        for row in table.rows:
+            for column, cell in zip(table.columns, row, strict=True):
+                if column.endswith(("↓", "↑")):
+                    assert isinstance(cell, (Value, Missing)), (table.name, column)
+                    assert isinstance(cell, Value) or cell.reason
+
+
+def test_nothing_scored_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = make_data(tmp_path, train=("a#0",))
+    assert report(layout) == 2
+    assert "Nothing is scored for 'dots'" in capsys.readouterr().err
+    configure(layout, {"published": "coco"})
+    assert report(layout) == 2
+    assert "evaluation.dots.published is 'coco'" in capsys.readouterr().err
+    configure(layout, {"figures": {"frames": 0}})
+    assert report(layout) == 2
+    assert "evaluation.dots.figures.frames: must be at least 1" in capsys.readouterr().err
+
+
+def test_a_set_without_evaluators_and_models_still_reports(tmp_path: Path) -> None:
+    layout = make_data(tmp_path, has_truth=False, train=("a#0",))
+    configure(layout, {"tables": {"reconstruction": ["absent"], "animation": ["absent"], "k_ablation": ["absent"]}})
+    for verb in (["features"], ["score", "--run", "copy-source"], ["report"]):
+        assert main([*verb, "--dataset", "dots", "--root", str(layout.root)]) == 0
+    rows = cells(layout, "reconstruction")
+    assert float(rows["Copy of the source"]["L1 ↓"]) > 0
+    assert rows["Copy of the source"]["EPE ↓"] == "n/a (no ground truth)"
+    assert rows["Copy of the source"]["AKD ↓"] == "n/a (no landmarks evaluator)"
+    assert rows["Real frames"]["L1 ↓"] == "n/a (not run)"
+    assert cells(layout, "animation")["absent"]["Mode"] == "n/a"
+    assert "This data set has no evaluators." in (layout.report / "README.md").read_text()

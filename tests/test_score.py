@@ -1,0 +1,217 @@
+"""Scoring: the controls, a run's own rows, and outputs that do not fit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_pipeline import EVALUATION, FRAMES, TESTS, configure, dots, make_data, make_outputs, output_clip
+
+from eval.__main__ import main
+from eval.layout import Layout
+from eval.score import COLUMNS
+from tpsm.data.clipfile import write_clip
+from tpsm.types import Clip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    """A data set with outputs, trained evaluators and features, made once."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the networks are too small to share
+    layout = make_data(tmp_path_factory.mktemp("pipeline"))
+    make_outputs(layout)
+    for verb in ("evaluators", "features"):
+        assert main([verb, "--dataset", "dots", "--root", str(layout.root)]) == 0
+    yield layout
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def layout(made: Layout, tmp_path: Path) -> Layout:
+    """A copy that a test may spoil."""
+    shutil.copytree(made.root, tmp_path / "copy", ignore=shutil.ignore_patterns("scores"))
+    return Layout("dots", tmp_path / "copy")
+
+
+def score(layout: Layout, run: str) -> pd.DataFrame:
+    assert main(["score", "--dataset", "dots", "--run", run, "--root", str(layout.root)]) == 0
+    return pd.read_parquet(layout.scores(run))
+
+
+def refused(layout: Layout, run: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["score", "--dataset", "dots", "--run", run, "--root", str(layout.root)]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert not layout.scores(run).exists(), "a refused run must leave no scores"
+    return message
+
+
+def values(rows: pd.DataFrame, metric: str, mode: str = "") -> pd.Series:
+    chosen = rows[(rows.metric == metric) & (rows["mode"] == mode)]
+    return chosen.set_index(["clip", "frame"])["value"]
+
+
+def test_quality_was_measured_on_the_test_clips(made: Layout) -> None:
+    quality = json.loads((made.evaluators / "quality.json").read_text())
+    assert quality["landmarks"]["clips"] == quality["identity"]["clips"] == len(TESTS)
+    assert quality["landmarks"]["median_error_px"] < 1
+
+
+def test_real_frames_score_nothing_but_the_detectors_own_error(made: Layout) -> None:
+    rows = score(made, "real")
+    for metric in ("l1", "akd", "mkr", "aed"):
+        assert (values(rows, metric).dropna() == 0).all() and len(values(rows, metric)) == len(TESTS) * FRAMES
+    assert values(rows, "epe").max() < 1e-4
+    assert 0 < values(rows, "akd_truth").mean() < 1
+    assert set(rows.task) == {"reconstruction"}
+
+
+def test_a_copy_is_right_in_frame_0_alone(made: Layout) -> None:
+    rows = score(made, "copy-source")
+    for metric in ("l1", "akd", "epe"):
+        first, later = values(rows, metric).xs(0, level="frame"), values(rows, metric).drop(0, level="frame")
+        assert first.max() < 1e-4 and later.mean() > 10 * max(first.max(), 1e-4), metric
+    clip = dots("d#0", 5).frames  # the sixth clip of the set
+    expected = np.abs(clip[2].astype(float) - clip[0]).mean() / 255
+    assert values(rows, "l1")["d#0", 2] == pytest.approx(expected)
+
+
+def test_rows_are_complete_sorted_and_repeatable(made: Layout) -> None:
+    rows = score(made, "still")
+    assert list(rows.columns) == COLUMNS
+    pd.testing.assert_frame_equal(
+        rows, rows.sort_values(["task", "mode", "metric", "clip", "frame"], ignore_index=True)
+    )
+    assert set(rows.run) == {"still"} and set(rows.dataset) == {"dots"}
+    assert not rows.duplicated(["task", "mode", "metric", "clip", "frame"]).any()
+    pd.testing.assert_frame_equal(rows, score(made, "still"))
+
+
+def test_a_run_that_copies_equals_the_control(made: Layout) -> None:
+    """One goes through the disk and the evaluators, the other through stored features."""
+    run, control = score(made, "still"), score(made, "copy-source")
+    for metric in ("akd", "mkr", "aed", "akd_truth", "epe"):
+        np.testing.assert_allclose(values(run, metric), values(control, metric), atol=1e-4)
+    assert (values(run, "l1") == 0.5).all(), "a model's L1 is the one it recorded"
+
+
+def test_animation_is_scored_against_source_and_driving(made: Layout) -> None:
+    rows = score(made, "still")
+    animation = rows[rows.task == "animation"]
+    assert set(animation["mode"]) == {"standard", "copy-source", "driving"}
+    assert set(animation["clip"]) == {"d#0--e#0", "e#1--d#1"}
+    assert animation.set_index("clip").identity.to_dict() == {"d#0--e#0": "d", "e#1--d#1": "e"}
+    np.testing.assert_allclose(values(animation, "aed", "standard"), 0, atol=1e-6)
+    for metric in ("akd", "mkr", "pose"):
+        np.testing.assert_array_equal(values(animation, metric, "driving").fillna(0), 0)
+        np.testing.assert_allclose(
+            values(animation, metric, "standard"), values(animation, metric, "copy-source"), atol=1e-4
+        )
+    assert (values(animation, "aed", "driving") > 0).all(), "the driving clip is of another identity"
+    assert "l1" not in set(animation.metric)
+
+
+def test_akd_is_left_out_of_relative_animation(layout: Layout) -> None:
+    folder = layout.outputs("still") / "animation"
+    folder.joinpath("standard").rename(folder / "relative")
+    rows = score(layout, "still")
+    relative = rows[rows["mode"] == "relative"]
+    assert set(relative.metric) == {"aed", "mkr", "pose"}
+
+
+def test_without_evaluators_l1_and_epe_remain(layout: Layout) -> None:
+    configure(layout, EVALUATION | {"evaluators": {"landmarks": None, "identity": None}})
+    shutil.rmtree(layout.evaluators)
+    shutil.rmtree(layout.features)
+    assert main(["features", "--dataset", "dots", "--root", str(layout.root)]) == 0
+    assert set(score(layout, "exact").metric) == {"l1", "epe"}
+
+
+def test_a_method_without_motion_has_no_epe(layout: Layout) -> None:
+    shutil.rmtree(layout.outputs("exact") / "reconstruction" / "motion")
+    assert "epe" not in set(score(layout, "exact").metric)
+
+
+def test_a_fifth_metric_is_a_file_and_a_name(layout: Layout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from eval.metrics import Metric\n"
+        "METRIC = Metric('peak', 'Peak', 'levels', True, 1, 'largest error of a frame')\n"
+        "def score(generated, reference):\n"
+        "    error = np.abs(generated.frames.astype(float) - reference.frames)\n"
+        "    return error.max(axis=(1, 2, 3))\n"
+    )
+    (tmp_path / "peak.py").write_text(code)
+    import eval.metrics
+
+    monkeypatch.setattr(eval.metrics, "__path__", [*eval.metrics.__path__, str(tmp_path)])
+    configure(layout, EVALUATION | {"metrics": ["l1", "peak"]})
+    assert (values(score(layout, "exact"), "peak") == 0).all()
+    assert values(score(layout, "still"), "peak").max() > 50
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda layout: shutil.rmtree(layout.outputs("exact")), "run the stage reconstruct of run 'exact'"),
+        (lambda layout: output_clip(layout, "exact", "d#0").unlink(), "d#0.zip"),
+        (lambda layout: output_clip(layout, "exact", "d#0").write_bytes(b"no zip"), "corrupt"),
+        (
+            lambda layout: write_clip(output_clip(layout, "exact", "d#0").parent, dots("d#0", 0, frames=2)),
+            "d#0.zip has 2 frames where 4 are due",
+        ),
+        (
+            lambda layout: write_clip(
+                output_clip(layout, "exact", "d#0").parent, Clip("d#0", "d", np.zeros((4, 8, 8, 3), np.uint8), 25.0)
+            ),
+            "at another size",
+        ),
+        (lambda layout: shutil.rmtree(layout.features), "python -m eval features --dataset dots"),
+        (lambda layout: shutil.rmtree(layout.evaluators), "python -m eval evaluators --dataset dots"),
+        (
+            lambda layout: np.savez(
+                layout.outputs("exact") / "reconstruction/motion/d#0.npz", grid=np.zeros((3, 8, 8, 2), np.float32)
+            ),
+            "motion of shape (3, 8, 8, 2)",
+        ),
+        (
+            lambda layout: pd.DataFrame({"clip": ["d#0"], "frame": [0], "l1": [0.1]}).to_parquet(
+                layout.outputs("exact") / "reconstruction/l1.parquet"
+            ),
+            "does not cover 'd#0'",
+        ),
+        (
+            lambda layout: configure(
+                layout,
+                EVALUATION
+                | {"evaluators": EVALUATION["evaluators"] | {"landmarks": {"kind": "heatmap", "size": 32, "width": 4}}},
+            ),
+            "does not fit evaluation.dots.evaluators.landmarks",
+        ),
+    ],
+    ids=["outputs", "clip", "corrupt", "frames", "size", "features", "evaluators", "motion", "l1", "other-network"],
+)
+def test_what_does_not_fit_is_named(spoil, says: str, layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil(layout)
+    message = refused(layout, "exact", capsys)
+    assert says in message and message.endswith("."), message
+
+
+def test_a_pair_of_unknown_clips_is_named(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    (layout.outputs("still") / "animation/standard/pairs.csv").write_text("pair,source,driving\nx--d#0,x,d#0\n")
+    assert "the clip 'x'" in refused(layout, "still", capsys)
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["score", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "python -m eval features --dataset D" in text and "copy-source" in text

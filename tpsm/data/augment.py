@@ -1,0 +1,92 @@
+"""Random changes of a training pair, the same for both frames (spec: flip, resize, crop, then colour jitter)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as colour
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Strengths; 0 or false turns a change off. The defaults are the released code's for the 256 x 256 sets.
+
+    `flip_time` swaps source and driving with probability 1/2; `flip_horizontal` mirrors with probability 1/2 those
+    pairs that were not swapped in time. `brightness`, `contrast`, `saturation` scale by 1 +- value, `hue` turns by
+    +- value of the circle. `resize` scales the picture by 1 +- value (nearest pixel, as the released code does) before
+    a random window of the original size is cut.
+    """
+
+    flip_time: bool = True
+    flip_horizontal: bool = True
+    brightness: float = 0.1
+    contrast: float = 0.1
+    saturation: float = 0.1
+    hue: float = 0.1
+    resize: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation", "resize"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 0 and less than 1, not {getattr(self, name)}")
+        if not 0 <= self.hue <= 0.5:
+            raise ValueError(f"hue: must be from 0 to 0.5, not {self.hue}")
+
+
+def augment(
+    pair: UInt8[np.ndarray, "2 h w 3"], config: AugmentConfig, rng: np.random.Generator
+) -> UInt8[Tensor, "2 3 h w"]:
+    """Source and driving after the same random changes, as 8-bit pictures, which the released code trains on too."""
+    images = torch.from_numpy(pair).permute(0, 3, 1, 2)
+    # Time first, so that a pair is never flipped in both ways: 1/2 time, 1/4 mirror, 1/4 as it is.
+    if config.flip_time and rng.random() < 0.5:
+        images = images.flip(0)
+    elif config.flip_horizontal and rng.random() < 0.5:
+        images = images.flip(3)
+    if config.resize:
+        images = _resize_and_crop(images, rng.uniform(1 - config.resize, 1 + config.resize), rng)
+    return _jitter(images, config, rng).contiguous()
+
+
+def _resize_and_crop(
+    images: UInt8[Tensor, "2 3 h w"], factor: float, rng: np.random.Generator
+) -> UInt8[Tensor, "2 3 h w"]:
+    height, width = images.shape[2:]
+    size = (round(height * factor), round(width * factor))
+    scaled = functional.interpolate(images.float(), size=size, mode="nearest-exact")
+    lack = [max(0, height - size[0]), max(0, width - size[1])]
+    padding = (lack[1] // 2, lack[1] - lack[1] // 2, lack[0] // 2, lack[0] - lack[0] // 2)
+    padded = functional.pad(scaled, padding, mode="replicate").to(torch.uint8)
+    top = int(rng.integers(padded.shape[2] - height + 1))
+    left = int(rng.integers(padded.shape[3] - width + 1))
+    return padded[:, :, top : top + height, left : left + width]
+
+
+def _jitter(
+    images: UInt8[Tensor, "2 3 h w"], config: AugmentConfig, rng: np.random.Generator
+) -> UInt8[Tensor, "2 3 h w"]:
+    changes: list[tuple[Callable[..., Tensor], float]] = []
+    for change, strength in (
+        (colour.adjust_brightness, config.brightness),
+        (colour.adjust_contrast, config.contrast),
+        (colour.adjust_saturation, config.saturation),
+    ):
+        if strength:
+            changes.append((change, rng.uniform(1 - strength, 1 + strength)))
+    if config.hue:
+        changes.append((colour.adjust_hue, rng.uniform(-config.hue, config.hue)))
+    for index in rng.permutation(len(changes)):
+        change, amount = changes[index]
+        images = change(images, amount)
+    return images
+
+
+def to_float(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+    """8-bit pictures as numbers from 0 to 1."""
+    return images.float() / 255

@@ -1,0 +1,259 @@
+"""Raw clips of any usual kind -> square clips on disk, one file each, and a manifest.
+
+The raw layout is that of the released code: `train/` and `test/`, each with strips, GIFs, videos or folders of
+frames, named `identity#anything`. A strip may have its ground truth beside it, in an .npz of the same stem.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from tpsm.data.augment import AugmentConfig
+from tpsm.data.clipfile import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
+from tpsm.data.readers import is_clip, iter_video, natural
+from tpsm.errors import UserError
+from tpsm.types import Clip, GroundTruth
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "test")
+TEST_SHARE = 0.2
+_FORMAT = 1  # raise it when preparing the same source gives other bytes
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data set: where its raw clips are, how they become squares of `size` pixels, how training draws from them.
+
+    `fit` is "crop" (largest centred square) or "stretch". `max_frames` keeps the first frames of each clip.
+    `frame_width` is the width of one frame in a strip (default: the strip's height), and
+    `fps` the frame rate of strips and folders that do not say theirs (default 25). With `identity_sampling` every
+    identity is drawn equally often, however many clips it has.
+    """
+
+    path: str
+    size: int = 256
+    fit: Literal["crop", "stretch"] = "crop"
+    max_frames: int | None = None
+    frame_width: int | None = None
+    fps: float | None = None
+    identity_sampling: bool = True
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path: must name the folder of the raw clips")
+        if self.size < 8:
+            raise ValueError(f"size: must be at least 8 pixels, not {self.size}")
+        if self.fit not in ("crop", "stretch"):
+            raise ValueError(f"fit: must be crop or stretch, not {self.fit!r}")
+        if self.max_frames is not None and self.max_frames < 2:
+            raise ValueError(f"max_frames: must be at least 2, not {self.max_frames}")
+        if self.frame_width is not None and self.frame_width < 1:
+            raise ValueError(f"frame_width: must be at least 1, not {self.frame_width}")
+        if self.fps is not None and not self.fps > 0:
+            raise ValueError(f"fps: must be positive, not {self.fps}")
+
+
+def prepare(name: str, config: DataConfig, out: Path) -> Manifest:
+    """Write `out/{train,test}/*.zip` and `out/manifest.json`. Clips already written from the same source are kept.
+
+    Raises:
+        UserError: no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
+    """
+    sources = find_clips(Path(config.path))
+    train, test = ({identity_of(_name(path)) for path in sources[split]} for split in SPLITS)
+    if overlap := sorted(train & test):
+        log.warning(
+            "%s: %d of the identities are in both train and test (%s ...)", name, len(overlap), ", ".join(overlap[:5])
+        )
+    entries = []
+    with tqdm(total=sum(map(len, sources.values())), desc=f"prepare {name}", unit="clip", disable=None) as bar:
+        for split in SPLITS:
+            _refuse_equal_names(sources[split])
+            for source in sources[split]:
+                entries.append(_prepare_one(source, config, out, split))
+                bar.update()
+            _remove_strangers(out / split, {file_name(entry.name) for entry in entries if entry.split == split})
+    manifest = Manifest(name, config.size, tuple(entries))
+    manifest.write(out)
+    return manifest
+
+
+def find_clips(folder: Path) -> dict[str, list[Path]]:
+    """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test."""
+    if not folder.is_dir():
+        raise UserError(f"There is no data folder {folder}; put the clips there or correct the data set's path.")
+    if (folder / "train").is_dir():
+        clips = {split: _clips_in(folder / split) for split in SPLITS}
+    else:
+        everything = _clips_in(folder)
+        identities = sorted({identity_of(_name(path)) for path in everything})
+        order = np.random.default_rng(0).permutation(len(identities))
+        held_out = {identities[i] for i in order[: round(TEST_SHARE * len(identities))]}
+        log.info("%s has no train folder: %d of %d identities are the test", folder, len(held_out), len(identities))
+        clips = {split: [] for split in SPLITS}
+        for path in everything:
+            clips["test" if identity_of(_name(path)) in held_out else "train"].append(path)
+    for split, found in clips.items():
+        if not found:
+            place = folder / split if (folder / "train").is_dir() else folder
+            raise UserError(f"There are no {split} clips in {place}; add strips, GIFs, videos or folders of frames.")
+    return clips
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    return sorted(filter(is_clip, folder.iterdir()), key=natural) if folder.is_dir() else []
+
+
+def _name(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
+
+
+def _refuse_equal_names(paths: list[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for path in paths:
+        other = seen.setdefault(_name(path), path)
+        if other != path:
+            raise UserError(f"{other} and {path} have the same name; rename one of them.")
+
+
+def _remove_strangers(folder: Path, wanted: set[str]) -> None:
+    """Clips of an earlier configuration, and drafts of an interrupted run."""
+    for path in folder.glob("*.zip"):
+        if path.name not in wanted:
+            path.unlink()
+
+
+def _prepare_one(source: Path, config: DataConfig, out: Path, split: str) -> Entry:
+    beside = source.with_name(_name(source) + ".npz")
+    truth_path = beside if beside.is_file() else None
+    origin = _origin(source, truth_path, config)
+    path = out / split / file_name(_name(source))
+    if not _is_from(path, origin):
+        truth = None if truth_path is None else _read_truth(truth_path)
+        width = config.frame_width or (None if truth is None else truth.labels.shape[2])
+        shown, fps = iter_video(source, strip_width=width, fps=config.fps)
+        frames, shape = _fit_all(source, islice(shown, config.max_frames), config)
+        if len(frames) < 2:
+            raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
+        if truth is not None:
+            truth = _fit_truth(truth, len(frames), shape, config, source)
+        name = _name(source)
+        write_clip(path.parent, Clip(name, identity_of(name), frames, fps, truth), origin=origin)
+    return _entry(path, split)
+
+
+def _fit_all(
+    source: Path, frames: Iterator[UInt8[np.ndarray, "_ _ 3"]], config: DataConfig
+) -> tuple[UInt8[np.ndarray, "t s s 3"], tuple[int, ...]]:
+    """Fitted frames, and the height and width that they had before."""
+    fitted: list[UInt8[np.ndarray, "s s 3"]] = []
+    shape: tuple[int, ...] = ()
+    for frame in frames:
+        if fitted and frame.shape[:2] != shape:
+            raise UserError(f"The frames of {source} are not all of one size.")
+        shape = frame.shape[:2]
+        fitted.append(fit_to_size(frame, config.size, config.fit))
+    return np.stack(fitted), shape
+
+
+def fit_to_size(
+    frame: UInt8[np.ndarray, "h w 3"], size: int, fit: Literal["crop", "stretch"] = "crop"
+) -> UInt8[np.ndarray, "s s 3"]:
+    """The largest centred square ("crop") or the whole picture ("stretch"), resized to `size` pixels, anti-aliased."""
+    height, width = frame.shape[:2]
+    if fit == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        frame = frame[top : top + side, left : left + side]
+    if frame.shape[:2] == (size, size):
+        return frame
+    # Pillow widens the filter by the reduction, which is what keeps fine patterns from aliasing.
+    return np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _fit_truth(
+    truth: GroundTruth, count: int, shape: tuple[int, ...], config: DataConfig, source: Path
+) -> GroundTruth | None:
+    """The ground truth of the first `count` frames at the new size, or None where it does not apply to it."""
+    if truth.labels.shape[1:] != shape or len(truth.labels) < count:
+        log.warning("the ground truth of %s is of another size or length: it is dropped", source)
+        return None
+    if config.fit == "crop" and shape[0] != shape[1]:
+        log.warning("%s is cropped: its ground truth is dropped", source)
+        return None
+    rows, columns = (np.floor((np.arange(config.size) + 0.5) * side / config.size).astype(int) for side in shape)
+    # Resizing keeps the picture's border where it is, and [-1, 1] ends at the centres of the outermost pixels.
+    scale = np.array([(side - 1) / side * config.size / (config.size - 1) for side in shape[::-1]])
+    change = np.concatenate([scale[:, None] / scale, scale[:, None]], axis=1)
+    return GroundTruth(
+        (truth.joints[:count] * scale).astype(np.float32),
+        truth.visible[:count],
+        truth.labels[:count][:, rows[:, None], columns],
+        (truth.to_first[:count] * change).astype(np.float32),
+    )
+
+
+def _read_truth(path: Path) -> GroundTruth:
+    try:
+        return unpack_truth(path.read_bytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"The ground truth {path} cannot be read ({error}); make it again or remove it.") from error
+
+
+def _origin(source: Path, truth: Path | None, config: DataConfig) -> str:
+    """A hash of everything that the prepared clip depends on."""
+    relevant = {key: value for key, value in asdict(config).items() if key in _RELEVANT}
+    digest = hashlib.sha256(json.dumps([_FORMAT, relevant], sort_keys=True).encode())
+    files = [source] if source.is_file() else sorted(source.iterdir(), key=natural)
+    for path in (*files, *([truth] if truth else [])):
+        digest.update(os.fsencode(path.name))
+        if path.is_file():
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+_RELEVANT = ("size", "fit", "max_frames", "frame_width", "fps")
+
+
+def _is_from(path: Path, origin: str) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with ClipFile(path) as clip:
+            return clip.origin == origin
+    except UserError:
+        return False  # damaged: it is made again
+
+
+def _entry(path: Path, split: str) -> Entry:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    with ClipFile(path) as clip:
+        return Entry(
+            name=clip.name,
+            identity=clip.identity,
+            split=split,
+            frames=len(clip),
+            width=clip.width,
+            height=clip.height,
+            fps=clip.fps,
+            sha256=digest,
+            has_truth=clip.has_truth,
+        )
