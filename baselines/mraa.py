@@ -131,9 +131,7 @@ class BackgroundPredictor(nn.Module):
         with torch.no_grad():
             self.fc.bias.copy_(identity)
 
-    def forward(
-        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
-    ) -> Float[Tensor, "b 3 3"]:
+    def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 3"]:
         numbers = self.fc(self.encoder(torch.cat([source, driving], dim=1))[-1].mean(dim=(2, 3)))
         if self.kind == "shift":
             x, y = numbers.unbind(-1)

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = main.add_subparsers(dest="verb", required=True, metavar="verb")
     about = {
+        "check": "Check the section `evaluation` of params.yaml, as `tpsm configure` resolved it, for every data set.",
         "evaluators": "Train the evaluators that params.yaml names for the data set "
         "(evaluation.D.evaluators) on its training clips, and measure them on real test frames. "
         "Writes evaluators/D/{landmarks,identity}.pt and quality.json.",
@@ -41,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     }
     for verb, text in about.items():
         command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
-        command.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
+        if verb != "check":
+            command.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
         command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
         if verb == "score":
             controls = ", ".join(CONTROLS)
@@ -53,9 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0, or 2 after one sentence on what the user can mend."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    layout = Layout(options.dataset, options.root)
     try:
-        run(options.verb, layout, getattr(options, "run", ""))
+        if options.verb == "check":
+            from eval.config import check
+
+            print(f"evaluation of {', '.join(check(options.root))}: in order")
+        else:
+            run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

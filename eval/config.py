@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from eval import metrics
-from eval.evaluators import Role
+from eval.evaluators import ROLES, Role, evaluator_module
 from eval.layout import Layout
 from eval.statistics import BootstrapConfig
 from tpsm.errors import UserError
@@ -98,3 +99,24 @@ def config_key(layout: Layout) -> str:
 
 def evaluator_key(layout: Layout, role: Role) -> str:
     return f"{config_key(layout)}.evaluators.{role}"
+
+
+def check(root: Path) -> list[str]:
+    """The data sets under `configs/` whose evaluation section, and that of every evaluator, is in order.
+
+    Raises:
+        UserError: the first key that is wrong, or a table of a run that no data set trains.
+    """
+    datasets = sorted(path.parent.name for path in (root / "configs").glob("*/runs"))
+    for dataset in datasets:
+        layout = Layout(dataset, root)
+        config = read_config(layout)
+        for role in ROLES:
+            if (section := config.evaluators[role]) is not None:
+                evaluator_module(role, section, evaluator_key(layout, role))
+        trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
+        if unknown := [run for run in config.tables.runs() if run not in trained]:
+            raise UserError(
+                f"{config_key(layout)}.tables names the run '{unknown[0]}', which `runs` does not train; add it there."
+            )
+    return datasets

@@ -111,7 +111,7 @@ def test_random_transform(radial: str) -> None:
     config = TransformConfig(sigma_affine=0.1, sigma_tps=0.05)
     transform = RandomTPS.sample(2, config, radial, torch.Generator().manual_seed(3))
     transform = RandomTPS(transform.theta.double(), transform.weights.double(), transform.radial)
-    points = (2 * torch.rand(2, 6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(4)) - 1)
+    points = 2 * torch.rand(2, 6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(4)) - 1
     by_autograd = torch.autograd.functional.jacobian(lambda z: transform.points(z).sum((0, 1)), points)
     torch.testing.assert_close(transform.jacobian(points), by_autograd.permute(1, 2, 0, 3))
     again = RandomTPS.sample(2, config, radial, torch.Generator().manual_seed(3))

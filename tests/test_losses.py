@@ -56,15 +56,20 @@ def test_padded_file_normalises_by_its_own_convolution(tmp_path: Path) -> None:
     state = save_torchvision_vgg(tmp_path / "vgg.pth")
     convolutions = [key.removesuffix(".weight") for key in state if key.endswith("weight")]
     places = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
-    padded = {f"{i}.{leaf}": state[f"{name}.{leaf}"]
-              for i, name in zip(places, convolutions, strict=True) for leaf in ("weight", "bias")}
+    padded = {
+        f"{i}.{leaf}": state[f"{name}.{leaf}"]
+        for i, name in zip(places, convolutions, strict=True)
+        for leaf in ("weight", "bias")
+    }
     std = torch.tensor([0.229, 0.224, 0.225])
     padded["0.weight"] = torch.diag(1 / std)[:, :, None, None]
     padded["0.bias"] = -torch.tensor([0.485, 0.456, 0.406]) / std
     torch.save(padded, tmp_path / "padded.pth")
     image = pair(32)[0]
-    maps = [load_backbone(PerceptualConfig(file=str(tmp_path / f), weights=(1.0,) * 3))(image)
-            for f in ("vgg.pth", "padded.pth")]
+    maps = [
+        load_backbone(PerceptualConfig(file=str(tmp_path / f), weights=(1.0,) * 3))(image)
+        for f in ("vgg.pth", "padded.pth")
+    ]
     for ours, theirs in zip(*maps, strict=True):
         torch.testing.assert_close(ours, theirs)
 

@@ -103,8 +103,10 @@ def test_untrained_background_stands_still(name: str) -> None:
     matrices = model.background(pair.source, pair.driving)
     torch.testing.assert_close(matrices, torch.eye(3).expand(2, 3, 3))
     code, driving = model.encode(pair.source), model.keypoints(pair.driving)
-    still, moved = model.render(code, driving), model.render(code, driving, matrices @ matrices.new_tensor(
-        [[1, 0, 0.5], [0, 1, 0], [0, 0, 1]]))
+    still, moved = (
+        model.render(code, driving),
+        model.render(code, driving, matrices @ matrices.new_tensor([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]])),
+    )
     torch.testing.assert_close(model.render(code, driving, matrices).image, still.image, atol=1e-5, rtol=1e-4)
     assert (moved.motion.grid - still.motion.grid).abs().max() > 1e-3
 
@@ -120,7 +122,9 @@ def test_warp_loss_trains_the_flow_alone() -> None:
     model.losses(pictures(2), 5, torch.Generator())["warp"].backward()
     trained = {key.split(".")[0] + "." + key.split(".")[1] for key, p in model.named_parameters() if p.grad is not None}
     assert trained == {
-        "kp_detector.fg_encoder", "bg_predictor.bg_encoder", "dense_motion_network.hourglass",
+        "kp_detector.fg_encoder",
+        "bg_predictor.bg_encoder",
+        "dense_motion_network.hourglass",
         "dense_motion_network.maps",
     }
 
@@ -158,8 +162,11 @@ def test_pictures_that_do_not_fit_are_refused(name: str, size: int) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_configs_are_built_from_plain_values_and_refuse_bad_ones(name: str) -> None:
     config = method_module(name).Config
-    built = build(config, {"dense_motion": {"width": 8, "num_blocks": 3}, "perceptual": {"backbone": "pixels",
-                  "weights": [10]}}, "model")
+    built = build(
+        config,
+        {"dense_motion": {"width": 8, "num_blocks": 3}, "perceptual": {"backbone": "pixels", "weights": [10]}},
+        "model",
+    )
     assert built.dense_motion.width == 8 and built.perceptual.weights == (10.0,)
     for values, message in [
         ({"dense_motion": {"width": 0}}, r"model\.dense_motion\.width: must be at least 1"),

@@ -153,9 +153,7 @@ class Encoder(nn.Module):
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
         super().__init__()
         sizes = [inputs, *channels(config.width, config.max_features, config.num_blocks)[1:]]
-        self.down_blocks = nn.ModuleList(
-            Down(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks)
-        )
+        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks))
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
         """The input, then every block's output."""

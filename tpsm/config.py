@@ -183,14 +183,20 @@ def check_model(config: RunConfig) -> None:
 
 
 def configure(params_file: Path, out: Path) -> list[Path]:
-    """Writes `out/<dataset>/{data,evaluation,animate}.yaml` and `out/<dataset>/runs/<run>.yaml`; returns the paths."""
+    """Writes `out/<dataset>/{data,animate,evaluation,evaluators,metrics}.yaml` and `out/<dataset>/runs/<run>.yaml`.
+
+    Returns the paths.
+    """
     params = read_params(params_file)
     written = []
     for dataset in params.data:
         data = data_section(params, dataset)
         evaluation = params.evaluation.get(dataset, {})
         sections: dict[str, Any] = {"data": asdict(data.raw), "animate": asdict(params.animate)}
+        # The whole section is what is read. Training evaluators depends on one part of it and scoring on another, so
+        # that a change in a table re-runs neither.
         sections |= {"evaluation": evaluation}
+        sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics")}
         for run in params.runs if dataset in params.datasets else ():
             config = resolve_run(params, dataset, run)
             check_model(config)

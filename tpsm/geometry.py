@@ -41,9 +41,7 @@ def warp(
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
 
 
-def resize(
-    image: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corners: bool
-) -> Float[Tensor, "b c h w"]:
+def resize(image: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corners: bool) -> Float[Tensor, "b c h w"]:
     """Bilinear, without anti-aliasing."""
     if tuple(image.shape[-2:]) == size:
         return image

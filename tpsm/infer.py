@@ -51,13 +51,21 @@ def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstructi
     for start in range(0, len(clip), batch):
         driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
         expanded = code.expand(len(driving))
-        prediction = method.render(
-            expanded, method.keypoints(driving), method.background(expanded.image, driving)
-        )
+        prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
         frames.append(to_frames(prediction.image))
         errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
-        motion.append(prediction.motion.grid.float().cpu())
+        motion.append(sampled_at(prediction.motion.grid, clip.width, clip.height, method.align_corners).float().cpu())
     return Reconstruction(np.concatenate(frames), torch.cat(errors).numpy(), torch.cat(motion).numpy())
+
+
+def sampled_at(
+    grid: Float[Tensor, "t a b 2"], width: int, height: int, align_corners: bool
+) -> Float[Tensor, "t a b 2"]:
+    """The grid in this package's coordinates: without `align_corners`, sampling takes +-1 for the picture's outer edge,
+    half a pixel beyond the centres of its outermost pixels."""
+    if align_corners:
+        return grid
+    return grid * grid.new_tensor([width / (width - 1), height / (height - 1)])
 
 
 @torch.inference_mode()

@@ -35,9 +35,7 @@ class InpaintingNetwork(nn.Module):
         # All decoder levels but the coarsest see the upsampled map beside the warped one.
         inputs = [sizes[i + 1] * (1 if i == levels[-1] else 2) for i in levels]
         self.up_blocks = nn.ModuleList(Up(inputs[i], sizes[i], instance_norm) for i in reversed(levels))
-        self.resblock = nn.ModuleList(
-            Residual(inputs[i], instance_norm) for i in reversed(levels) for _ in range(2)
-        )
+        self.resblock = nn.ModuleList(Residual(inputs[i], instance_norm) for i in reversed(levels) for _ in range(2))
         self.final = Head(sizes[0], 3)
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:

@@ -56,9 +56,7 @@ def equivariance(driving: Keypoints, transformed: Keypoints, transform: RandomTP
     return (driving.xy - transform.points(transformed.xy)).abs().mean()
 
 
-def affine_agreement(
-    driving: Keypoints, transformed: Keypoints, transform: RandomTPS
-) -> Float[Tensor, "b k 2 2"]:
+def affine_agreement(driving: Keypoints, transformed: Keypoints, transform: RandomTPS) -> Float[Tensor, "b k 2 2"]:
     """A_d^-1 (dT/dz at p') A': the identity where the affine parts are equivariant (FOMM eq. 9)."""
     if driving.affine is None or transformed.affine is None:
         raise ValueError("these keypoints have no affine part")

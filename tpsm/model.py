@@ -130,9 +130,7 @@ class BackgroundPredictor(nn.Module):
         with torch.no_grad():
             self.bg_encoder.fc.bias.copy_(torch.eye(2, 3).flatten())
 
-    def forward(
-        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
-    ) -> Float[Tensor, "b 3 3"]:
+    def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 3"]:
         affine = self.bg_encoder(torch.cat([source, driving], dim=1)).unflatten(1, (2, 3))
         last = affine.new_tensor([0.0, 0.0, 1.0]).expand(affine.shape[0], 1, 3)
         return torch.cat([affine, last], dim=1)

@@ -37,8 +37,8 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
         Image.fromarray(sheet.repeat(enlarge, 0).repeat(enlarge, 1)).save(draft)
 
 
-def colour_motion(grid: Float[Tensor, "b a b 2"], size: tuple[int, int]) -> UInt8[np.ndarray, "b h w 3"]:
-    rows, columns = grid.shape[1:3]
+def colour_motion(grid: Float[Tensor, "n rows columns 2"], size: tuple[int, int]) -> UInt8[np.ndarray, "n h w 3"]:
+    _, rows, columns, _ = grid.shape
     y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
     shift = (grid.cpu() - torch.stack([x, y], dim=-1)).permute(0, 3, 1, 2)
     dx, dy = interpolate(shift, size, mode="bilinear", align_corners=True).numpy().swapaxes(0, 1)

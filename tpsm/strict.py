@@ -57,7 +57,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
         if len(value) != len(arguments):
             raise UserError(f"{where} must be a list of {len(arguments)}, not {value!r}.")
-        return tuple(_convert(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True)))
+        return tuple(
+            _convert(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True))
+        )
     if origin is dict:
         if not isinstance(value, Mapping):
             raise UserError(f"{where} must be a section of keys and values, not {value!r}.")

@@ -116,9 +116,7 @@ def fit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task.to(device)
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    adam = torch.optim.Adam(
-        trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
-    )
+    adam = torch.optim.Adam(trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
     scratch = work / fingerprint(asdict(config), asdict(identity), data_hash)
     state = scratch / "state.pt"
     step = 0
@@ -167,7 +165,9 @@ def fit(
                     curve.flush()
                     snapshot(state, whole=True)
                 if stopping():
-                    raise UserError(f"Stopped after step {step} of {identity.run}; the same command goes on from there.")
+                    raise UserError(
+                        f"Stopped after step {step} of {identity.run}; the same command goes on from there."
+                    )
                 if preview is not None and step % config.preview_every == 0:
                     preview(scratch / "previews" / f"step-{step:06d}.png")
                     task.train()
@@ -181,7 +181,9 @@ def fit(
     if preview is not None:
         shutil.copytree(scratch / "previews", out / "previews", dirs_exist_ok=True)
     shutil.rmtree(scratch)
-    log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, total / max(seconds, 1e-9), out)
+    log.info(
+        "%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, total / max(seconds, 1e-9), out
+    )
     return seconds
 
 

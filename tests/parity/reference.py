@@ -62,7 +62,8 @@ class Reference:
 def det_state(module: nn.Module, name: str) -> dict[str, Tensor]:
     """The deterministic weights; fixed kernels keep the value of their formula."""
     return {
-        key: value if key.endswith("down.weight")
+        key: value
+        if key.endswith("down.weight")
         else torch.from_numpy(np.asarray(det.parameter(f"{name}.{key}", tuple(value.shape)))).to(value.dtype)
         for key, value in module.state_dict().items()
     }
