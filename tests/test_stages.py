@@ -153,7 +153,7 @@ def test_animate_says_what_is_missing(project: Path, tmp_path: Path, monkeypatch
     out = tmp_path / "result.mp4"
     with pytest.raises(UserError, match="No run 'vox' has been trained"):
         animate_file(picture, tmp_path / "broken.mp4", "vox", "relative", out, None)
-    with pytest.raises(UserError, match="broken.mp4 cannot be read"):
+    with pytest.raises(UserError, match=r"broken\.mp4 cannot be read"):
         animate_file(picture, tmp_path / "broken.mp4", "tps", "relative", out, None)
     with pytest.raises(UserError, match=r"(?i)no checkpoint .*avd/drawn/fomm"):
         animate_file(picture, tmp_path / "broken.mp4", "fomm", "avd", out, None)

@@ -27,7 +27,7 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
     background = method.background(pair.source, pair.driving)
     prediction = method.render(code, method.keypoints(pair.driving), background)
     method.train(training)
-    size = pair.source.shape[-2:]
+    size = (pair.source.shape[-2], pair.source.shape[-1])
     columns = [to_frames(image) for image in (pair.source, pair.driving, prediction.image)]
     columns.append(colour_motion(prediction.motion.grid, size))
     for mask in prediction.motion.occlusion:

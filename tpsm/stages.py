@@ -59,7 +59,7 @@ def train_run(dataset: str, run: str) -> None:
 
 
 def train_avd(dataset: str, run: str) -> None:
-    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, whose detector stays as it is."""
+    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, itself fixed."""
     config = read_run(dataset, run)
     path = MODELS / dataset / run / "last.pt"
     method, _ = load_method(path, config.method)
@@ -97,8 +97,10 @@ def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
 
 
 def reconstruct_run(dataset: str, run: str) -> None:
-    """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`: the predicted clips, `l1.parquet`
-    (clip, frame, l1 on floats) and `motion/<clip>.npz`."""
+    """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
+
+    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats) and `motion/<clip>.npz`.
+    """
     method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())
     out = OUTPUTS / dataset / run / "reconstruction"
@@ -116,7 +118,7 @@ def reconstruct_run(dataset: str, run: str) -> None:
 
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...]) -> None:
-    """The fixed cross-identity pairs of the test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
+    """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
@@ -142,8 +144,10 @@ def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tupl
     rng = np.random.default_rng([seed, 0xA71])
     candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]
     if not candidates:
-        raise UserError(f"The test split of '{manifest.dataset}' has a single identity: nothing can be animated across "
-                        "identities; name clips 'identity#rest', or leave animate.runs empty.")  # fmt: skip
+        raise UserError(
+            f"The test split of '{manifest.dataset}' has a single identity: nothing can be animated across "
+            "identities; name clips 'identity#rest', or leave animate.runs empty."
+        )
     candidates = [candidates[i] for i in rng.permutation(len(candidates))]
     used: Counter[str] = Counter()
     chosen = []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -111,8 +111,10 @@ def fit(
         UserError: no clip fills a batch, or a loss or a weight is no longer finite (the step and the loss are named).
     """
     if not len(batches):
-        raise UserError(f"An epoch of {identity.dataset} has fewer pairs than a batch of {config.batch}; lower "
-                        f"train.batch or raise train.repeats of {identity.run}.")  # fmt: skip
+        raise UserError(
+            f"An epoch of {identity.dataset} has fewer pairs than a batch of {config.batch}; lower "
+            f"train.batch or raise train.repeats of {identity.run}."
+        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task.to(device)
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
@@ -133,12 +135,15 @@ def fit(
     def snapshot(path: Path, *, whole: bool) -> None:
         for name, value in task.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all() and not name.endswith("down.weight"):
-                raise UserError(f"'{name}' is no longer finite after step {step} of {identity.run}; lower "
-                                f"train.learning_rate. The last good checkpoint is {state}.")  # fmt: skip
+                raise UserError(
+                    f"'{name}' is no longer finite after step {step} of {identity.run}; lower "
+                    f"train.learning_rate. The last good checkpoint is {state}."
+                )
         weights = {name: value.detach().cpu() for name, value in task.state_dict().items()}
         optimizer = adam.state_dict() if whole else None
-        Checkpoint(**vars(identity), weights=weights, epoch=step // len(batches), step=step,
-                   optimizer=optimizer).save(path)  # fmt: skip
+        Checkpoint(**vars(identity), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(
+            path
+        )
 
     with stop_signals() as stopping, tqdm(total=total, initial=step, unit="step", desc=identity.run) as bar:
         while step < total:
@@ -148,14 +153,14 @@ def fit(
             task.train()
             for pair in batches.epoch(epoch, first):
                 rng = torch.Generator().manual_seed((config.seed << 32) + step)
-                losses = task.losses(pair.to(device), epoch, rng)
+                losses = cast(Task, task).losses(pair.to(device), epoch, rng)
                 adam.zero_grad(set_to_none=True)
                 torch.stack(list(losses.values())).sum().backward()
                 clip_gradients(task, config.clip_norm)
                 curve.add(step, epoch, losses)
                 if not curve.is_finite():
-                    raise UserError(f"{curve.first_bad()} of {identity.run}; lower train.learning_rate. "
-                                    f"The last good checkpoint is {state if state.is_file() else 'none yet'}.")  # fmt: skip
+                    kept = f"The last good checkpoint is {state}" if state.is_file() else "No checkpoint was kept yet"
+                    raise UserError(f"{curve.first_bad()} of {identity.run}; lower train.learning_rate. {kept}.")
                 adam.step()
                 step += 1
                 bar.update()
@@ -192,7 +197,9 @@ def clip_gradients(task: nn.Module, bound: float | None) -> None:
     if bound is None:
         return
     children = dict(task.named_children())
-    for name in children.keys() & set(task.clipped):  # A part that the configuration leaves out is no child.
+    for name in children.keys() & set(
+        cast(Task, task).clipped
+    ):  # A part that the configuration leaves out is no child.
         nn.utils.clip_grad_norm_(children[name].parameters(), bound, norm_type=math.inf)
 
 
@@ -202,7 +209,7 @@ def fingerprint(*parts: Any) -> str:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Within the block a polite kill (Ctrl-C, SIGTERM) is only noted, so that the step under way can end and be kept."""
+    """Within the block a polite kill (Ctrl-C, SIGTERM) is only noted: the step under way ends and is kept."""
     noted: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda received, _: noted.append(received)) for number in signals}
