@@ -27,4 +27,4 @@ check: lint test
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment.
 clean:
-	rm -rf avd configs data evaluators features models outputs scores .work
+	rm -rf avd configs data/clips evaluators features models outputs scores .work

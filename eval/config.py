@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from eval import metrics
 from eval.evaluators import ROLES, Role, evaluator_module
 from eval.layout import Layout
+from eval.published import read_published
 from eval.statistics import BootstrapConfig
+from tpsm.config import AnimateConfig, read_yaml
 from tpsm.errors import UserError
 from tpsm.strict import build
 
@@ -82,14 +83,17 @@ def read_config(layout: Layout) -> EvalConfig:
     Raises:
         UserError: the file is missing, or a key in it is wrong.
     """
-    if not layout.config.is_file():
-        raise UserError(f"There is no {layout.relative(layout.config)}; run `tpsm configure` first.")
-    try:
-        values = yaml.safe_load(layout.config.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise UserError(f"{layout.relative(layout.config)} is not valid YAML: {problem}.") from error
-    return build(EvalConfig, values, config_key(layout))
+    return build(EvalConfig, read_yaml(layout.config), config_key(layout))
+
+
+def read_animate(layout: Layout) -> AnimateConfig:
+    """Which runs animate across identities, as `tpsm configure` resolved it."""
+    return build(AnimateConfig, read_yaml(layout.animate), "animate")
+
+
+def due_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
+    """The animation modes that the pipeline makes of `run`."""
+    return ("standard", "relative") * (run in animate.runs) + ("avd",) * (run in animate.avd)
 
 
 def config_key(layout: Layout) -> str:
@@ -105,7 +109,7 @@ def check(root: Path) -> list[str]:
     """The data sets under `configs/` whose evaluation section, and that of every evaluator, is in order.
 
     Raises:
-        UserError: the first key that is wrong, or a table of a run that no data set trains.
+        UserError: the first key that is wrong, or a table or published row of a run that the data set does not train.
     """
     datasets = sorted(path.parent.name for path in (root / "configs").glob("*/runs"))
     for dataset in datasets:
@@ -115,8 +119,29 @@ def check(root: Path) -> list[str]:
             if (section := config.evaluators[role]) is not None:
                 evaluator_module(role, section, evaluator_key(layout, role))
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
-        if unknown := [run for run in config.tables.runs() if run not in trained]:
-            raise UserError(
-                f"{config_key(layout)}.tables names the run '{unknown[0]}', which `runs` does not train; add it there."
-            )
+        check_tables(layout, config, trained)
+        check_published(layout, config, trained)
     return datasets
+
+
+def check_tables(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:
+    key = f"{config_key(layout)}.tables"
+    for run in config.tables.runs():
+        if run not in trained:
+            raise UserError(f"{key} names the run '{run}', which `runs` does not train; add it there.")
+    animated = read_animate(layout).runs
+    for run in config.tables.animation:
+        if run not in animated:
+            raise UserError(f"{key}.animation names the run '{run}', which is not among `animate.runs`; add it there.")
+
+
+def check_published(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:
+    key = f"{config_key(layout)}.published"
+    published = None if config.published is None else read_published(config.published, key)
+    for run, row in config.published_as.items():
+        if published is None:
+            raise UserError(f"{key}_as needs {key}; name a set there, or leave both out.")
+        if run not in trained:
+            raise UserError(f"{key}_as names the run '{run}', which `runs` does not train; add it there.")
+        if row not in published.rows:
+            raise UserError(f"{key}_as.{run} is '{row}'; choose one of {', '.join(published.rows)}.")

@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from eval.config import EvalConfig, evaluator_key, read_config
 from eval.evaluators import ROLES, IdentityEncoder, LandmarkDetector, Role, evaluator_module
-from eval.layout import Layout
+from eval.layout import Layout, array_file
 from eval.metrics import Landmarks, Sequence
 from eval.quality import identity_quality, landmark_quality
-from tpsm.data.clipfile import ClipFile, file_name
+from tpsm.data.clipfile import ClipFile
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
@@ -128,4 +128,4 @@ def real_sequence(layout: Layout, name: str) -> Sequence:
 
 
 def _file(layout: Layout, name: str) -> Path:
-    return layout.features / Path(file_name(name)).with_suffix(".npz")
+    return layout.features / array_file(name)

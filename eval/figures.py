@@ -13,16 +13,19 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from eval.config import EvalConfig
 from eval.features import real_sequence
 from eval.layout import Layout
 from eval.metrics import to_pixels
 from eval.results import Results, Series
+from eval.score import read_pairs
 from tpsm.data.clipfile import ClipFile, file_name
 from tpsm.files import atomic
 
@@ -116,19 +119,29 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
 
 
 def loss_curves(layout: Layout, results: Results) -> Path | None:
-    """Total training loss of every run, as a running mean over a fiftieth of the steps."""
-    curves = {run: layout.model(run) / "metrics.csv" for run in results.config.tables.runs()}
-    curves = {run: path for run, path in curves.items() if path.is_file()}
-    if not curves:
+    """Total training loss of every run, as a running mean over a fiftieth of the steps; a panel a method, since methods
+    minimise different sums."""
+    methods: dict[str, list[str]] = {}
+    for run in results.config.tables.runs():
+        if (layout.model(run) / "metrics.csv").is_file():
+            methods.setdefault(str(results.summary(run).get("method", "")), []).append(run)
+    if not methods:
         return None
-    figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    for run, path in curves.items():
-        table = pd.read_csv(path)
-        smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
-        axis.plot(table["step"], smooth, linewidth=1, label=results.label(run))
-    axis.set(xlabel="step", ylabel="total loss", yscale="log")
-    axis.grid(alpha=0.3, which="both")
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    size = (3.3 * len(methods), 3.0 + 0.09 * max(map(len, methods.values())))
+    figure, axes = plt.subplots(1, len(methods), figsize=size, squeeze=False, layout="constrained")
+    for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
+        axis.set_prop_cycle(cycler(linestyle=("-", "--")) * cycler(color=plt.get_cmap("Dark2").colors))  # type: ignore[attr-defined]
+        for run in runs:
+            table = pd.read_csv(layout.model(run) / "metrics.csv")
+            smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
+            axis.plot(table["step"], smooth, linewidth=1.2, label=results.label(run))
+        axis.set(title=method.upper(), xlabel="step", yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=2)
+    axes[0][0].set_ylabel("total loss")
     return _save(figure, layout, "loss_curves")
 
 
@@ -200,7 +213,7 @@ def _grid(
 
 def _common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> pd.DataFrame:
     """The pairs that every run has animated."""
-    tables = [pd.read_csv(layout.outputs(run) / "animation" / mode / "pairs.csv", dtype=str) for run in runs]
+    tables = [read_pairs(layout.outputs(run) / "animation" / mode / "pairs.csv") for run in runs]
     common = set.intersection(*(set(table["pair"]) for table in tables))
     return tables[0][tables[0]["pair"].isin(common)].reset_index(drop=True)
 

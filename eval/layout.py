@@ -11,6 +11,11 @@ CONTROLS = {"copy-source": "Copy of the source", "real": "Real frames"}
 """Runs that no model makes: the first frame repeated, and the clip itself."""
 
 
+def array_file(name: str) -> str:
+    """The file of what belongs to the clip `name` and is no clip, named as the clip's is."""
+    return Path(file_name(name)).with_suffix(".npz").name
+
+
 @dataclass(frozen=True)
 class Layout:
     dataset: str
@@ -19,6 +24,14 @@ class Layout:
     @property
     def config(self) -> Path:
         return self.root / "configs" / self.dataset / "evaluation.yaml"
+
+    @property
+    def animate(self) -> Path:
+        return self.config.with_name("animate.yaml")
+
+    @property
+    def labels(self) -> Path:
+        return self.config.with_name("labels.yaml")
 
     @property
     def clips(self) -> Path:
@@ -50,6 +63,10 @@ class Layout:
 
     def test_clip(self, name: str) -> Path:
         return self.clips / "test" / file_name(name)
+
+    def motion(self, run: str, name: str) -> Path:
+        """The motion that `run` predicted for the test clip `name`."""
+        return self.outputs(run) / "reconstruction" / "motion" / array_file(name)
 
     def relative(self, path: Path) -> str:
         """A path as messages name it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from eval.layout import Layout
 from eval.results import Results
-from eval.statistics import BootstrapConfig
+from eval.statistics import UNITS
 from eval.tables import Table, to_markdown
 
 Qualities = Mapping[str, Mapping[str, Any]]
@@ -24,8 +24,8 @@ def page(
     if pictures:
         parts.append("## Figures")
         parts += [f"{caption}\n\n![{path.stem}](figures/{path.name})" for caption, path in pictures.items()]
-    parts += ["## How fine each metric resolves", _resolution(results, quality)]
-    parts += ["## How to read this", _list(*_reading(results.bootstrap))]
+    parts += ["## How fine each metric resolves", _resolution(layout, results, quality)]
+    parts += ["## How to read this", _list(*_reading(results))]
     parts += ["## Protocol", _list(*PROTOCOL), "## Formulas"]
     parts.append(_list(*(f"**{m.title}** ({m.unit}): {m.source}." for m in results.metrics.values())))
     parts.append("Numbers: [metrics.json](metrics.json). What made them: [provenance.json](provenance.json).")
@@ -35,17 +35,26 @@ def page(
 def _what_was_run(layout: Layout, results: Results) -> list[str]:
     manifest = layout.manifest()
     test = manifest.clips("test")
-    frames, identities = sum(entry.frames for entry in test), len({entry.identity for entry in test})
+    frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
     missing = [results.label(run) for run in results.runs if run not in results.scored]
     parts = [
-        f"{len(test)} test clips of {identities} identities: {frames:,} frames of {manifest.size} x {manifest.size} "
-        f"px. Models and evaluators were trained on {len(manifest.clips('train'))} other clips.",
+        f"{len(test)} test clips of {len(identities)} identities: {frames:,} frames of {manifest.size} x "
+        f"{manifest.size} px. Models and evaluators were trained on the {len(manifest.clips('train'))} training clips. "
+        + _overlap(layout),
         f"Scored: {', '.join(results.label(run) for run in results.scored)}.",
     ]
     return [*parts, f"Not scored, so n/a below: {', '.join(missing)}."] if missing else parts
 
 
-def _resolution(results: Results, quality: Qualities) -> str:
+def _overlap(layout: Layout) -> str:
+    """How many of the test identities training has seen, by the manifest."""
+    train, test = ({entry.identity for entry in layout.manifest().clips(split)} for split in ("train", "test"))
+    if shared := train & test:
+        return f"{len(shared)} of {len(test)} test identities also occur in training."
+    return "No test identity occurs in training."
+
+
+def _resolution(layout: Layout, results: Results, quality: Qualities) -> str:
     joints, identity = quality.get("landmarks"), quality.get("identity")
     lines = []
     if joints:
@@ -69,23 +78,33 @@ def _resolution(results: Results, quality: Qualities) -> str:
             f"{_show(identity['other_identity_distance'])} between identities.",
         ]
     if lines:
-        return "On real test frames, of identities that the evaluators never saw:\n\n" + _list(*lines)
+        return f"On real test frames. {_overlap(layout)}\n\n" + _list(*lines)
     evaluators = results.config.evaluators
     configured = evaluators.landmarks is not None or evaluators.identity is not None
     return "Not measured: run the stage evaluators." if configured else "This data set has no evaluators."
 
 
-def _reading(bootstrap: BootstrapConfig) -> tuple[str, ...]:
+def _reading(results: Results) -> tuple[str, ...]:
+    config, bootstrap = results.config, results.bootstrap
+    published = (
+        ()
+        if config.published is None
+        else (
+            "Published numbers come from the papers' evaluators, and those marked ‡ from another data set: hold the "
+            "order of the runs here against the order of the papers' methods, never one value against the other. Bold "
+            "takes no account of them.",
+        )
+    )
     return (
         "Arrows say which way is better. Every table shows two controls: a copy of the source, which does not animate "
         "at all, and the real frames.",
         "L1, AKD and EPE show whether a run moves the figure. The copy is a real, sharp "
         "frame, which flatters it in MKR and AED.",
-        f"Intervals are 95 % percentile intervals over {bootstrap.samples:,} resamples of {bootstrap.unit}s. They "
-        "speak of new test clips, not of another training seed. Two intervals may overlap and the runs still differ: "
+        f"Intervals are 95 % percentile intervals over {bootstrap.samples:,} resamples by {bootstrap.unit}, and "
+        f"those of paired differences likewise. They speak of new test {UNITS[bootstrap.unit]}, not of another training seed. Two intervals may overlap and the runs still differ: "
         "paired differences decide, and set the bold.",
         "L1 rewards a still background and a blurred figure; AKD and EPE speak of motion, AED of identity.",
-        "Published numbers come from other evaluators: compare orders, not values.",
+        *published,
     )
 
 

@@ -14,7 +14,7 @@ from eval.statistics import Estimate
 from eval.tables import Cell, Missing, Table, Value
 
 INTERVALS = (
-    "Mean over frames [95 % interval, bootstrapped over {unit}s]. Bold: the best run of the column, where the paired "
+    "Mean over frames [95 % interval, resampled by {unit}]. Bold: the best run of the column, where the paired "
     "interval of its difference to the second best excludes zero; a control is never bold."
 )
 ANIMATION_CONTROLS = {SOURCE_COPY: "Copy of the source", DRIVING_CLIP: "The driving clip itself"}
@@ -93,7 +93,10 @@ def differences(results: Results) -> Table:
         f"Video reconstruction, difference to the copied source, {results.layout.dataset}",
         ("Run", *(_heading(metric) for metric in columns)),
         tuple(rows),
-        ("Run less copy, paired over common frames [95 % interval]. Bold: better than the copy, zero excluded.",),
+        (
+            f"Run less copy, paired over common frames [95 % interval, resampled by {results.bootstrap.unit}]. Bold: "
+            "better than the copy, zero excluded.",
+        ),
     )
 
 

@@ -16,7 +16,8 @@ MARKS = {"recalled": "†", "elsewhere": "‡"}
 LEGEND = (
     "Published: L1 (AKD, MKR) AED as the papers print them. "
     f"{MARKS['recalled']} recalled, not checked against the paper. "
-    f"{MARKS['elsewhere']} measured on another data set, so not comparable with the numbers beside it. "
+    f"{MARKS['elsewhere']} measured on another data set and by other evaluators: only the order of the "
+    "methods may be compared with the numbers beside it. "
     "n/a: the value was not found."
 )
 

@@ -16,6 +16,7 @@ from eval.layout import CONTROLS, Layout
 from eval.metrics import Metric
 from eval.score import DRIVING_CLIP, SOURCE_COPY
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, difference, mean
+from tpsm.config import read_yaml
 from tpsm.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -119,8 +120,13 @@ class Results:
                 f"{self.layout.relative(path)} is not valid JSON ({error}); train the run again."
             ) from error
 
+    @cached_property
+    def labels(self) -> dict[str, Any]:
+        """Run -> what tables and figures call it."""
+        return read_yaml(self.layout.labels)
+
     def label(self, run: str) -> str:
-        return CONTROLS.get(run) or str(self.summary(run).get("label", run))
+        return CONTROLS.get(run) or str(self.labels.get(run, run))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
         """Run -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from tqdm import tqdm
 
 from eval import metrics
-from eval.config import EvalConfig, evaluator_key, read_config
+from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, read_config
 from eval.evaluators import ROLES
 from eval.features import Evaluators, load_evaluators, real_sequence
 from eval.layout import CONTROLS, Layout
@@ -61,14 +61,15 @@ class Scorer:
                     yield self._rows("reconstruction", "", name, entry.identity, metric, score(generated, real))
 
     def animation(self) -> Iterator[pd.DataFrame]:
-        """Rows of every mode whose folder holds a pairs.csv, and of the two controls on the first mode's pairs."""
+        """Rows of every mode that the pipeline makes of the run, and of the two controls on the first mode's pairs.
+
+        What lies in `outputs` besides, of a run or a mode that has left the pipeline, is not looked at.
+        """
         folder = self.layout.outputs(self.run) / "animation"
-        modes = sorted(path.parent.name for path in folder.glob("*/pairs.csv"))
-        if self.run in CONTROLS or not modes:
-            return
+        modes = () if self.run in CONTROLS else due_modes(read_animate(self.layout), self.run)
         chosen = [entry for entry in self.metrics if entry[0].animation is not None]
         for mode in modes:
-            pairs = self._pairs(folder / mode / "pairs.csv")
+            pairs = self._pairs(folder / mode / "pairs.csv", mode)
             for pair, source, driving in tqdm(pairs, desc=f"{self.run}: score animation, {mode}", unit="clip"):
                 still, moving = self._real(source), self._real(driving)
                 generated = {mode: self._generated(folder / mode / file_name(pair), len(moving.frames))}
@@ -127,7 +128,7 @@ class Scorer:
             made.frames,
             made.landmarks,
             made.embedding,
-            motion=read_motion(folder / "motion" / f"{entry.name}.npz", entry.frames),
+            motion=read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3]),
             l1=self._l1_of(entry),
         )
 
@@ -158,8 +159,13 @@ class Scorer:
             raise UserError(f"l1.parquet of run '{self.run}' does not cover '{entry.name}'; run reconstruct again.")
         return rows["l1"].to_numpy(np.float64)
 
-    def _pairs(self, path: Path) -> list[tuple[str, str, str]]:
-        table = pd.read_csv(path, dtype=str)
+    def _pairs(self, path: Path, mode: str) -> list[tuple[str, str, str]]:
+        if not path.is_file():
+            raise UserError(
+                f"There is no {self.layout.relative(path)}; run `tpsm animate-pairs --dataset {self.layout.dataset} "
+                f"--run {self.run} --mode {mode}` first."
+            )
+        table = read_pairs(path)
         if missing := {"pair", "source", "driving"} - set(table.columns):
             raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; run animate again.")
         return list(zip(table["pair"], table["source"], table["driving"], strict=True))
@@ -168,10 +174,11 @@ class Scorer:
 def control(run: str, real: Sequence) -> Sequence:
     """The clip as a control would have it: features are the real clip's own, motion is none, or the true one."""
     if run == "copy-source":
-        corners = np.array([[[-1, -1], [1, -1]], [[-1, 1], [1, 1]]], np.float32)
         copied = repeated(real, len(real.frames))
-        still = np.broadcast_to(corners, (len(real.frames), 2, 2, 2))
-        return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=still)
+        height, width = real.size
+        still = np.stack(np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height)), axis=-1)
+        motion = np.broadcast_to(still.astype(np.float32), (len(real.frames), height, width, 2))
+        return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=motion)
     true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
     return Sequence(real.frames, real.landmarks, real.embedding, motion=true)
 
@@ -196,14 +203,18 @@ def computable(metric: Metric, generated: Sequence, reference: Sequence) -> bool
     return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))
 
 
-def read_motion(path: Path, frames: int) -> Float32[np.ndarray, "t a b 2"] | None:
-    """A clip's predicted motion; None where the method predicts none and wrote no file."""
+def read_pairs(path: Path) -> pd.DataFrame:
+    """Text throughout: a clip may be called NA."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def read_motion(path: Path, shape: tuple[int, ...]) -> Float32[np.ndarray, "t h w 2"] | None:
+    """A clip's predicted motion, of `shape` (frames, height, width); None where the run wrote none: the method predicts
+    none, or the clip has no truth to hold it against."""
     if not path.is_file():
         return None
     with np.load(path) as arrays:
         grid = arrays["grid"]
-    if grid.ndim != 4 or grid.shape[0] != frames or grid.shape[3] != 2:
-        raise UserError(
-            f"{path.name} holds motion of shape {grid.shape}, not ({frames}, height, width, 2); reconstruct again."
-        )
+    if grid.shape != (*shape, 2):
+        raise UserError(f"{path.name} holds motion of shape {grid.shape}, not {(*shape, 2)}; run reconstruct again.")
     return grid.astype(np.float32)

@@ -16,6 +16,7 @@ import pandas as pd
 from jaxtyping import Float, Float64
 
 LEVEL = 0.95
+UNITS = {"clip": "clips", "identity": "identities"}
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,12 @@ def test_the_committed_parameters_resolve(tmp_path: Path) -> None:
     for dataset in params.datasets:
         for run in params.runs:
             assert tmp_path / dataset / "runs" / f"{run}.yaml" in paths
-            assert read_run(dataset, run, tmp_path) == resolve_run(params, dataset, run)
+            assert read_run(dataset, run, tmp_path) == resolve_run(params, dataset, run)[0]
 
 
 def test_a_run_changes_its_methods_section_and_nothing_else(params: dict[str, Any], tmp_path: Path) -> None:
     read = read_params(written(tmp_path, params))
-    base, changed = resolve_run(read, "puppets", "tps"), resolve_run(read, "puppets", "tps-k4")
+    base, changed = resolve_run(read, "puppets", "tps")[0], resolve_run(read, "puppets", "tps-k4")[0]
     assert changed.model.num_tps == 4
     assert changed.train == base.train
     assert {k: v for k, v in vars(changed.model).items() if k != "num_tps"} == {
@@ -77,7 +77,7 @@ def test_a_mistake_is_named(params: dict[str, Any], tmp_path: Path, change: dict
 
 def test_a_depth_that_fits_no_picture_is_refused(params: dict[str, Any], tmp_path: Path) -> None:
     deep = merge(params, {"run": {"fomm": {"model": {"dense_motion": {"num_blocks": 7}}}}})
-    config = resolve_run(read_params(written(tmp_path, deep)), "puppets", "fomm")
+    config, _ = resolve_run(read_params(written(tmp_path, deep)), "puppets", "fomm")
     with pytest.raises(UserError, match=r"run\.fomm\.model with frames of 64 x 64"):
         check_model(config)
 

@@ -115,12 +115,3 @@ def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:
     assert task.head.weight.grad is not None and task.norm.weight.grad is not None
     assert torch.allclose(task.head.weight.grad, torch.tensor(10.0))
     assert torch.equal(task.norm.weight.grad, torch.full((3,), 40.0))
-
-
-def test_too_few_pairs_for_a_batch_is_said(tmp_path: Path) -> None:
-    class Empty(Pairs):
-        def __len__(self) -> int:
-            return 0
-
-    with pytest.raises(UserError, match=r"fewer pairs than a batch of 2.*train\.batch"):
-        fit(Toy(), Empty(), CONFIG, IDENTITY, tmp_path, data_hash="d", work=tmp_path)

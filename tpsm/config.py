@@ -7,7 +7,7 @@ and a mistake anywhere in it is found before the first step of training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +85,14 @@ class AvdSection:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that decides one run on one data set; `tpsm params DATASET RUN` prints it."""
+    """All that decides the training of one run on one data set. `model` is the method's own `Config`."""
 
     dataset: str
     run: str
     method: str
-    label: str
     size: int
     model: Any
     train: TrainConfig
-    avd: AvdSection
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -137,7 +135,7 @@ def data_section(params: Params, dataset: str) -> DataSection:
     return DataSection(scale, build(DataConfig, raw, where))
 
 
-def resolve_run(params: Params, dataset: str, run: str) -> RunConfig:
+def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdSection]:
     """The scale's section of the run's method, changed by the run's own section; every value checked."""
     if run not in params.run:
         raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
@@ -147,16 +145,15 @@ def resolve_run(params: Params, dataset: str, run: str) -> RunConfig:
         raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
     scale = f"params.yaml.scales.{data.scale}.{section.method}"
     base = params.scales[data.scale].get(section.method, MethodSection())
-    return RunConfig(
+    config = RunConfig(
         dataset=dataset,
         run=run,
         method=section.method,
-        label=section.label,
         size=data.raw.size,
         model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
         train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
-        avd=build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{scale}.avd"),
     )
+    return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{scale}.avd")
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,44 +175,42 @@ def check_model(config: RunConfig) -> None:
             model = method_module(config.method).Model(config.model).eval()
             image = torch.empty(1, 3, config.size, config.size)
             model.render(model.encode(image), model.keypoints(image))
-    except UserError as error:
+    except (UserError, ValueError, RuntimeError) as error:  # PyTorch's own, where a layer cannot take the size
         raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
 
 
 def configure(params_file: Path, out: Path) -> list[Path]:
-    """Writes `out/<dataset>/{data,animate,evaluation,evaluators,metrics}.yaml` and `out/<dataset>/runs/<run>.yaml`.
-
-    Returns the paths.
-    """
+    """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths."""
     params = read_params(params_file)
-    written = []
+    files: dict[Path, Any] = {}
     for dataset in params.data:
         data = data_section(params, dataset)
         evaluation = params.evaluation.get(dataset, {})
-        sections: dict[str, Any] = {"data": asdict(data.raw), "animate": asdict(params.animate)}
-        # The whole section is what is read. Training evaluators depends on one part of it and scoring on another, so
-        # that a change in a table re-runs neither.
-        sections |= {"evaluation": evaluation}
+        sections: dict[str, Any] = {"data": data.raw, "animate": params.animate, "evaluation": evaluation}
+        # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
+        # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics")}
+        sections["labels"] = {run: params.run[run].label for run in params.runs}
         for run in params.runs if dataset in params.datasets else ():
-            config = resolve_run(params, dataset, run)
+            config, avd = resolve_run(params, dataset, run)
             check_model(config)
-            sections[f"runs/{run}"] = asdict(config)
-        for name, section in sections.items():
-            path = out / dataset / f"{name}.yaml"
-            with atomic(path) as draft:
-                draft.write_text(yaml.safe_dump(plain(section), sort_keys=False))
-            written.append(path)
-    return written
+            sections |= {f"runs/{run}": config, f"avd/{run}": avd}
+        files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
+    for path, section in files.items():
+        with atomic(path) as draft:
+            draft.write_text(as_yaml(section))
+    return list(files)
 
 
 def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:
     values = read_yaml(configs / dataset / "runs" / f"{run}.yaml")
-    config_class = method_module(values["method"]).Config
     where = f"{dataset}/runs/{run}.yaml"
-    model = build(config_class, values.pop("model"), f"{where}.model")
-    rest = build(RunConfig, values | {"model": {}}, where)
-    return RunConfig(**{**vars(rest), "model": model})
+    model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
+    return replace(build(RunConfig, values, where), model=model)
+
+
+def as_yaml(section: Any) -> str:
+    return yaml.safe_dump(plain(asdict(section) if is_dataclass(section) else section), sort_keys=False)  # type: ignore[arg-type]
 
 
 def plain(value: Any) -> Any:

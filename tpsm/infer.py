@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, get_args
@@ -15,6 +15,7 @@ from torch import Tensor
 from tpsm.avd import AVD
 from tpsm.data.clipfile import ClipFile
 from tpsm.errors import UserError
+from tpsm.geometry import resize_grid
 from tpsm.method import Method
 from tpsm.transfer import relative
 from tpsm.types import Keypoints
@@ -26,15 +27,15 @@ MODES: tuple[str, ...] = get_args(Mode)
 @dataclass(frozen=True)
 class Reconstruction:
     """`l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
-    to the first, at the method's own resolution."""
+    to the first, at the frames' resolution."""
 
     frames: UInt8[np.ndarray, "t h w 3"]
     l1: Float32[np.ndarray, " t"]
-    motion: Float32[np.ndarray, "t a b 2"]
+    motion: Float32[np.ndarray, "t h w 2"]
 
 
 def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
-    return torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 255
+    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 255
 
 
 def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
@@ -54,18 +55,19 @@ def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstructi
         prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
         frames.append(to_frames(prediction.image))
         errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
-        motion.append(sampled_at(prediction.motion.grid, clip.width, clip.height, method.align_corners).float().cpu())
+        motion.append(full_motion(prediction.motion.grid, driving.shape[-2:], method.align_corners).float().cpu())
     return Reconstruction(np.concatenate(frames), torch.cat(errors).numpy(), torch.cat(motion).numpy())
 
 
-def sampled_at(
-    grid: Float[Tensor, "t a b 2"], width: int, height: int, align_corners: bool
-) -> Float[Tensor, "t a b 2"]:
-    """The grid in this package's coordinates: without `align_corners`, sampling takes +-1 for the picture's outer edge,
-    half a pixel beyond the centres of its outermost pixels."""
-    if align_corners:
-        return grid
-    return grid * grid.new_tensor([width / (width - 1), height / (height - 1)])
+def full_motion(grid: Float[Tensor, "t a b 2"], size: Sequence[int], align_corners: bool) -> Float[Tensor, "t h w 2"]:
+    """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
+
+    Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
+    outermost pixels, where this package's coordinates have it.
+    """
+    height, width = size
+    large = resize_grid(grid, (height, width), align_corners=align_corners)
+    return large if align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tpsm.avd import AVD, AvdConfig, AvdTraining
 from tpsm.checkpoint import load_checkpoint, load_method, load_weights
-from tpsm.config import AnimateConfig, RunConfig, plain, read_run, read_yaml
+from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, read_yaml
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest, write_clip
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
@@ -51,33 +51,37 @@ def train_run(dataset: str, run: str) -> None:
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
     out = MODELS / dataset / run
-    log.info("Training %s (%s) on %s -> %s", run, config.label, dataset, out)
+    log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
-    batches = training_batches(dataset, config.train)
-    seconds = fit(method, batches, config.train, identity, out, data_hash=manifest.sha256, preview=preview)
-    write_summary(out, config, method, steps=config.train.epochs * len(batches), seconds=seconds)
+    batches, data_hash = training_batches(manifest, config.train)
+    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
+    write_summary(out, config, method, steps=config.train.epochs * len(batches))
 
 
 def train_avd(dataset: str, run: str) -> None:
     """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, itself fixed."""
     config = read_run(dataset, run)
+    avd = build(AvdSection, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
     path = MODELS / dataset / run / "last.pt"
     method, _ = load_method(path, config.method)
-    torch.manual_seed(config.avd.train.seed)
-    task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), config.avd.model), config.avd.model)
-    manifest = read_manifest(CLIPS / dataset)
+    torch.manual_seed(avd.train.seed)
+    task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
     out = AVDS / dataset / run
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
-    identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(config.avd.model)))
-    data_hash = fingerprint(manifest.sha256, hashlib.sha256(path.read_bytes()).hexdigest())
-    fit(task, training_batches(dataset, config.avd.train), config.avd.train, identity, out, data_hash=data_hash)
+    identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
+    batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
+    data_hash = fingerprint(data_hash, hashlib.sha256(path.read_bytes()).hexdigest())
+    fit(task, batches, avd.train, identity, out, data_hash=data_hash)
 
 
-def training_batches(dataset: str, config: TrainConfig) -> PairBatches:
+def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
+    """The pairs, and a hash of what decides them."""
+    dataset = manifest.dataset
     data = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
-    return PairBatches(
+    batches = PairBatches(
         CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
     )
+    return batches, fingerprint(manifest.sha256, asdict(data))
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
@@ -99,7 +103,8 @@ def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
 def reconstruct_run(dataset: str, run: str) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
-    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats) and `motion/<clip>.npz`.
+    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats) and, where there is a true motion to compare it
+    with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
     """
     method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())
@@ -110,8 +115,9 @@ def reconstruct_run(dataset: str, run: str) -> None:
         with open_clip(manifest, entry) as clip:
             result = reconstruct(method, clip)
             write_clip(out, Clip(clip.name, clip.identity, result.frames, clip.fps))
-        with atomic(out / "motion" / f"{entry.name}.npz") as draft:
-            np.savez(draft, grid=result.motion)
+        if entry.has_truth:
+            with atomic(out / "motion" / entry.file.with_suffix(".npz").name) as draft:
+                np.savez_compressed(draft, grid=result.motion.astype(np.float16))
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(result.l1)), "l1": result.l1}))
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
@@ -144,9 +150,8 @@ def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tupl
     rng = np.random.default_rng([seed, 0xA71])
     candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]
     if not candidates:
-        raise UserError(
-            f"The test split of '{manifest.dataset}' has a single identity: nothing can be animated across "
-            "identities; name clips 'identity#rest', or leave animate.runs empty."
+        log.warning(
+            "The test split of %s has a single identity: nothing to animate across identities.", manifest.dataset
         )
     candidates = [candidates[i] for i in rng.permutation(len(candidates))]
     used: Counter[str] = Counter()
@@ -208,26 +213,27 @@ def trained_folder(run: str, dataset: str | None) -> Path:
     found = sorted(path.parent for path in MODELS.glob(f"{dataset or '*'}/{run}/last.pt"))
     if not found:
         where = f" on {dataset}" if dataset else ""
-        raise UserError(f"No run '{run}' has been trained{where}; `dvc repro` trains all runs of params.yaml.")
+        raise UserError(
+            f"No run '{run}' has been trained{where}; `dvc repro` trains all runs of params.yaml. (Models are "
+            "looked for below the current folder.)"
+        )
     if len(found) > 1:
         names = ", ".join(path.parent.name for path in found)
         raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
     return found[0]
 
 
-def write_summary(out: Path, config: RunConfig, method: Method, steps: int, seconds: float) -> None:
-    """What the report says of the run; `seconds` since the last resumption."""
+def write_summary(out: Path, config: RunConfig, method: Method, steps: int) -> None:
+    """What the report says of the run."""
     points = example_keypoints(method, config.size).xy.shape[1]
     summary = {
         "run": config.run,
-        "label": config.label,
         "method": config.method,
         "keypoints": points,
         "parameters": sum(parameter.numel() for parameter in method.parameters()),
         "size": config.size,
         "steps": steps,
         "batch": config.train.batch,
-        "seconds": round(seconds),
         "perceptual": config.model.perceptual.backbone,
     }
     with atomic(out / "summary.json") as draft:

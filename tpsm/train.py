@@ -52,8 +52,10 @@ class TrainConfig:
         for field in ("epochs", "repeats", "batch", "checkpoint_every", "preview_every"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: must be at least 1")
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError("learning_rate: must be above 0")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError("clip_norm: must be above 0, or null to clip nothing")
         if self.weight_decay < 0 or self.workers < 0:
             raise ValueError(f"{'weight_decay' if self.weight_decay < 0 else 'workers'}: must not be negative")
 
@@ -101,25 +103,21 @@ def fit(
     data_hash: str,
     work: Path = Path(".work"),
     preview: Callable[[Path], None] | None = None,
-) -> float:
+) -> None:
     """Trains the parameters of `task` that want a gradient, and writes `out/{last.pt, metrics.csv, previews/}`.
 
-    Working checkpoints live in a folder of `work` that is named by everything that decides the result; a run that was
-    killed goes on from there, bit for bit on a CPU. Returns the seconds that it took.
+    Working checkpoints live in a folder of `work` that is named by everything that decides the result (`data_hash`
+    stands for the clips and how pairs are drawn from them; the code is hashed here); a run that was killed goes on from
+    there, bit for bit on a CPU.
 
     Raises:
-        UserError: no clip fills a batch, or a loss or a weight is no longer finite (the step and the loss are named).
+        UserError: a loss or a weight is no longer finite (the step and the loss are named), or the run was stopped.
     """
-    if not len(batches):
-        raise UserError(
-            f"An epoch of {identity.dataset} has fewer pairs than a batch of {config.batch}; lower "
-            f"train.batch or raise train.repeats of {identity.run}."
-        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task.to(device)
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     adam = torch.optim.Adam(trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
-    scratch = work / fingerprint(asdict(config), asdict(identity), data_hash)
+    scratch = work / fingerprint(asdict(config), asdict(identity), data_hash, code_hash())
     state = scratch / "state.pt"
     step = 0
     if state.is_file():
@@ -134,7 +132,7 @@ def fit(
 
     def snapshot(path: Path, *, whole: bool) -> None:
         for name, value in task.state_dict().items():
-            if value.is_floating_point() and not torch.isfinite(value).all() and not name.endswith("down.weight"):
+            if value.is_floating_point() and not torch.isfinite(value).all():
                 raise UserError(
                     f"'{name}' is no longer finite after step {step} of {identity.run}; lower "
                     f"train.learning_rate. The last good checkpoint is {state}."
@@ -166,10 +164,11 @@ def fit(
                 bar.update()
                 if step % 10 == 0:
                     bar.set_postfix_str(curve.last())
-                if step % config.checkpoint_every == 0 or stopping():
+                stop = stopping()
+                if stop or step % config.checkpoint_every == 0:
                     curve.flush()
                     snapshot(state, whole=True)
-                if stopping():
+                if stop:
                     raise UserError(
                         f"Stopped after step {step} of {identity.run}; the same command goes on from there."
                     )
@@ -189,7 +188,6 @@ def fit(
     log.info(
         "%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, total / max(seconds, 1e-9), out
     )
-    return seconds
 
 
 def clip_gradients(task: nn.Module, bound: float | None) -> None:
@@ -201,6 +199,13 @@ def clip_gradients(task: nn.Module, bound: float | None) -> None:
         cast(Task, task).clipped
     ):  # A part that the configuration leaves out is no child.
         nn.utils.clip_grad_norm_(children[name].parameters(), bound, norm_type=math.inf)
+
+
+def code_hash() -> str:
+    """Of every source file that can decide what a training step does."""
+    here = Path(__file__).parent
+    files = sorted([*here.rglob("*.py"), *here.with_name("baselines").glob("*.py")])
+    return fingerprint(*((path.name, path.read_text()) for path in files))
 
 
 def fingerprint(*parts: Any) -> str:

@@ -63,14 +63,14 @@ class Sequence:
     """All that metrics may look at, for one clip of `t` frames. What does not exist is None.
 
     `l1` is the error of the predicted frames before they were quantised, a value a frame; `motion` is the backward
-    motion from each frame to frame 0, in [-1, 1], at any resolution.
+    motion from each frame to frame 0, in [-1, 1], at the frames' size.
     """
 
     frames: UInt8[np.ndarray, "t h w 3"]
     landmarks: Landmarks | None = None
     embedding: Float32[np.ndarray, "t d"] | None = None
     truth: GroundTruth | None = None
-    motion: Float32[np.ndarray, "t _ _ 2"] | None = None
+    motion: Float32[np.ndarray, "t h w 2"] | None = None
     l1: Float64[np.ndarray, " t"] | None = None
 
     @property

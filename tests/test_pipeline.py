@@ -1,0 +1,72 @@
+"""dvc.yaml knows what its stages run: a change of code that decides a result must re-run the stage."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# Cannot change what a step of training computes: plumbing, or code that refuses to run rather than run otherwise.
+PLUMBING = {
+    "tpsm/checkpoint.py",
+    "tpsm/curve.py",
+    "tpsm/errors.py",
+    "tpsm/files.py",
+    "tpsm/method.py",
+    "tpsm/official.py",
+}
+PLUMBING |= {"tpsm/data/clipfile.py", "tpsm/data/prepare.py", "tpsm/data/readers.py", "tpsm/strict.py", "tpsm/types.py"}
+
+
+def reached(*modules: str) -> set[str]:
+    """The project's files that are imported from `modules`, at any depth."""
+    found: set[str] = set()
+    waiting = [f"{module.replace('.', '/')}.py" for module in modules]
+    while waiting:
+        file = waiting.pop()
+        if file in found or not (ROOT / file).is_file():
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse((ROOT / file).read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                waiting += [f"{name.replace('.', '/')}.py" for name in names]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stage", "modules"),
+    [
+        ("train", ["tpsm.train", "tpsm.model", "baselines.fomm", "baselines.mraa", "tpsm.data.pairs"]),
+    ],
+)
+def test_training_depends_on_all_code_that_decides_it(stage: str, modules: list[str]) -> None:
+    missing = reached(*modules) - set(STAGES[stage]["deps"]) - PLUMBING
+    assert not missing
+
+
+def test_every_dependency_on_code_exists() -> None:
+    for name, stage in STAGES.items():
+        body = stage.get("do", stage)
+        for dependency in body["deps"]:
+            if dependency.startswith(("tpsm", "baselines", "eval/")):
+                assert (ROOT / dependency).exists(), f"{name}: {dependency}"
+
+
+def test_what_a_stage_reads_is_what_an_earlier_one_writes() -> None:
+    outs: list[str] = []
+    for stage in STAGES.values():
+        body = stage.get("do", stage)
+        outs += [next(iter(out)) if isinstance(out, dict) else out for out in body["outs"]]
+    outs = [out.replace("${key}", "${item.dataset}") for out in outs]
+    for name, stage in STAGES.items():
+        for dependency in stage.get("do", stage)["deps"]:
+            path = dependency.replace("${key}", "${item.dataset}")
+            if not path.startswith(("params", "tpsm", "baselines", "eval", "${item.path}")) or path.startswith(
+                "evaluators/"
+            ):
+                related = [out for out in outs if path.startswith(out) or out.startswith(path)]
+                assert related, f"{name} reads {dependency}, which nothing writes"
