@@ -131,8 +131,8 @@ class Model(Method):
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
-        # The 7 x 7 convolution without padding must leave 2 x 2 pixels.
-        smallest = max(divisor, 8 * stride(config.detector.scale_factor))
+        # The 7 x 7 convolution without padding must leave 2 x 2 pixels, and so must every hourglass at its bottom.
+        smallest = max(8 * stride(config.detector.scale_factor), config.detector.smallest, config.dense_motion.smallest)
         check_sides(image, divisor, smallest, "FOMM's hourglasses")
         return self.kp_detector(image)
 
@@ -149,11 +149,9 @@ class Model(Method):
 
     def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", rng)
-        return self.training_step(pair, epoch, rng, transform)[1]
+        return self.training_step(pair, transform)[1]
 
-    def training_step(
-        self, pair: FramePair, epoch: int, rng: torch.Generator, transform: RandomTPS
-    ) -> tuple[Prediction, dict[str, Tensor]]:
+    def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the weighted losses, with the equivariance losses' transform given."""
         weights = self.config.weights
         code = self.encode(pair.source)

@@ -204,9 +204,10 @@ class Model(Method):
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
-        # The 7 x 7 convolution must leave 2 x 2 pixels.
+        # The 7 x 7 convolution must leave 2 x 2 pixels, and so must every hourglass and encoder at its bottom.
         heatmap = (8 - 2 * config.padding) * stride(config.detector.scale_factor)
-        smallest = max(divisor, heatmap, 2**config.background.num_blocks)
+        background = 0 if self.bg_predictor is None else 2 ** (config.background.num_blocks + 1)
+        smallest = max(heatmap, config.detector.smallest, config.dense_motion.smallest, background)
         check_sides(image, divisor, smallest, "MRAA's hourglasses and background predictor")
         return self.region_predictor(image)
 
@@ -229,11 +230,9 @@ class Model(Method):
 
     def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", rng)
-        return self.training_step(pair, epoch, rng, transform)[1]
+        return self.training_step(pair, transform)[1]
 
-    def training_step(
-        self, pair: FramePair, epoch: int, rng: torch.Generator, transform: RandomTPS
-    ) -> tuple[Prediction, dict[str, Tensor]]:
+    def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the weighted losses, with the equivariance losses' transform given."""
         weights = self.config.weights
         code = self.encode(pair.source)

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from eval.config import EvalConfig
 from eval.features import real_sequence
@@ -96,7 +96,7 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
     shown = [m for m in shown if m.reconstruction]
     figure, axes = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.4), squeeze=False, layout="constrained")
     for axis, metric in zip(axes[0], shown, strict=True):
-        for method, group in points.groupby("method", sort=False):
+        for shift, (method, group) in enumerate(points.groupby("method")):
             found = [
                 (k, results.estimate(Series(run), metric.name))
                 for run, k in zip(group.run, group.keypoints, strict=True)
@@ -105,7 +105,14 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
             mean = np.array([e.mean for _, e in known])
             reach = np.nan_to_num([[e.mean - e.low for _, e in known], [e.high - e.mean for _, e in known]])
             axis.errorbar(
-                [k for k, _ in known], mean, reach, marker="o", markersize=4, capsize=3, label=str(method).upper()
+                # A little apart, or methods of equally many keypoints hide each other.
+                [k + 0.9 * (shift - 1) for k, _ in known],
+                mean,
+                reach,
+                marker="o",
+                markersize=4,
+                capsize=3,
+                label=str(method).upper(),
             )
         copy = results.estimate(Series("copy-source"), metric.name)
         if copy is not None:
@@ -114,7 +121,7 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
         axis.set_xticks(sorted(set(points.keypoints)))
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-    axes[0][0].legend(frameon=False)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return _save(figure, layout, "k_ablation")
 
 
@@ -136,7 +143,9 @@ def loss_curves(layout: Layout, results: Results) -> Path | None:
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
             axis.plot(table["step"], smooth, linewidth=1.2, label=results.label(run))
         axis.set(title=method.upper(), xlabel="step", yscale="log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.yaxis.set_major_locator(
+            FixedLocator([digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 3, 5)])
+        )
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both")
@@ -177,7 +186,7 @@ def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
         for joint in np.flatnonzero(real.truth.visible[frame] & ~found):
             axis.plot(*true[joint], marker="x", color="white", markersize=7, markeredgewidth=3)
             axis.plot(*true[joint], marker="x", color=colours[joint], markersize=6, markeredgewidth=1.5)
-    axis.set_title(name, fontsize=6)
+    axis.set_title(name, fontsize=7)
 
 
 def _grid(
@@ -198,7 +207,7 @@ def _grid(
             left = column * (width + MARGIN)
             canvas[top : top + height, left : left + width] = tile
     # Margins in pixels, for the words; the picture itself is drawn dot for dot.
-    left_margin, top_margin = 110, 22
+    left_margin, top_margin = max(110, 16 + 8 * max(map(len, labels))), 22
     total = (canvas.shape[1] + left_margin, canvas.shape[0] + top_margin)
     figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI))
     figure.figimage(canvas, xo=left_margin, yo=0)

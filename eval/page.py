@@ -101,8 +101,9 @@ def _reading(results: Results) -> tuple[str, ...]:
         "L1, AKD and EPE show whether a run moves the figure. The copy is a real, sharp "
         "frame, which flatters it in MKR and AED.",
         f"Intervals are 95 % percentile intervals over {bootstrap.samples:,} resamples by {bootstrap.unit}, and "
-        f"those of paired differences likewise. They speak of new test {UNITS[bootstrap.unit]}, not of another training seed. Two intervals may overlap and the runs still differ: "
-        "paired differences decide, and set the bold.",
+        f"those of paired differences likewise. They speak of new test {UNITS[bootstrap.unit]}, not of another "
+        "training seed. Two intervals may overlap and the runs still differ: paired differences decide, and set the "
+        "bold.",
         "L1 rewards a still background and a blurred figure; AKD and EPE speak of motion, AED of identity.",
         *published,
     )

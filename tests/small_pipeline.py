@@ -71,7 +71,13 @@ def make_data(
         entries.append(entry)
     Manifest("dots", SIZE, tuple(entries)).write(layout.clips)
     configure(layout, EVALUATION)
+    animate(layout, ["still"])
+    layout.labels.write_text(yaml.safe_dump({"still": "Still", "exact": "Exact"}))
     return layout
+
+
+def animate(layout: Layout, runs: list[str], avd: list[str] | None = None) -> None:
+    layout.animate.write_text(yaml.safe_dump({"runs": runs, "avd": avd or [], "pairs": 2, "seed": 0}))
 
 
 def configure(layout: Layout, evaluation: dict) -> None:
@@ -90,22 +96,24 @@ def make_outputs(layout: Layout) -> None:
             clip = read_clip(layout.test_clip(name))
             frames = clip.frames if run == "exact" else np.broadcast_to(clip.frames[:1], clip.frames.shape)
             write_clip(folder, Clip(name, clip.identity, np.ascontiguousarray(frames), clip.fps))
-            still = np.stack(np.meshgrid(np.linspace(-1, 1, 8), np.linspace(-1, 1, 8)), axis=-1).astype(np.float32)
-            np.savez(folder / "motion" / f"{name}.npz", grid=np.stack([still] * FRAMES))
+            axis = np.linspace(-1, 1, SIZE)
+            still = np.stack(np.meshgrid(axis, axis), axis=-1).astype(np.float16)
+            np.savez(layout.motion(run, name), grid=np.stack([still] * FRAMES))
             errors.append(pd.DataFrame({"clip": name, "frame": np.arange(FRAMES), "l1": np.float32(0.5)}))
         pd.concat(errors).to_parquet(folder / "l1.parquet")
         model = layout.model(run)
         model.mkdir(parents=True)
-        about = {"run": run, "method": "tps", "keypoints": keypoints, "label": run.title(), "parameters": 1234}
-        (model / "summary.json").write_text(json.dumps(about | {"steps": 3, "seconds": 1.5, "perceptual": "pixels"}))
+        about = {"run": run, "method": "tps", "keypoints": keypoints, "parameters": 1234, "size": SIZE}
+        (model / "summary.json").write_text(json.dumps(about | {"steps": 3, "batch": 8, "perceptual": "pixels"}))
         (model / "metrics.csv").write_text("step,epoch,perceptual,total\n0,0,2,3\n1,0,1,2\n")
-    folder = layout.outputs("still") / "animation" / "standard"
-    for source, driving in pairs:
-        first, moving = read_clip(layout.test_clip(source)), read_clip(layout.test_clip(driving))
-        frames = np.ascontiguousarray(np.broadcast_to(first.frames[:1], moving.frames.shape))
-        write_clip(folder, Clip(f"{source}--{driving}", first.identity, frames, 25.0))
-    rows = [(f"{source}--{driving}", source, driving) for source, driving in pairs]
-    pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(folder / "pairs.csv", index=False)
+    for mode in ("standard", "relative"):
+        folder = layout.outputs("still") / "animation" / mode
+        for source, driving in pairs:
+            first, moving = read_clip(layout.test_clip(source)), read_clip(layout.test_clip(driving))
+            frames = np.ascontiguousarray(np.broadcast_to(first.frames[:1], moving.frames.shape))
+            write_clip(folder, Clip(f"{source}--{driving}", first.identity, frames, 25.0))
+        rows = [(f"{source}--{driving}", source, driving) for source, driving in pairs]
+        pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(folder / "pairs.csv", index=False)
 
 
 def output_clip(layout: Layout, run: str, name: str) -> Path:

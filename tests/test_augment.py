@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -106,3 +108,21 @@ def test_resize_zooms_both_frames_and_keeps_the_size() -> None:
 def test_floats_are_255ths() -> None:
     images = torch.tensor([0, 128, 255], dtype=torch.uint8).reshape(1, 3, 1, 1)
     torch.testing.assert_close(to_float(images).flatten(), torch.tensor([0, 128 / 255, 1.0]))
+
+
+def test_torchvision_is_loaded_for_jitter_only() -> None:
+    """It takes seconds, which every command would pay."""
+    script = """
+import sys
+import numpy as np
+import tpsm.data.pairs
+from tpsm.data.augment import AugmentConfig, augment
+pair = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+got = augment(pair, AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0), np.random.default_rng(0))
+assert (got.permute(0, 2, 3, 1).numpy() == pair).all()
+print("torchvision" in sys.modules)
+augment(pair, AugmentConfig(), np.random.default_rng(0))
+print("torchvision" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

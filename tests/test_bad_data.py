@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tpsm.data.prepare import DataConfig, find_clips, prepare
-from tpsm.data.readers import iter_video, read_picture, read_video, write_video
+from tpsm.data.readers import check_writable, iter_video, read_picture, read_video, write_video
 from tpsm.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -163,3 +164,39 @@ def test_one_file_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no frames"):
         write_video(tmp_path / "a.mp4", [])
     assert not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "a.xyz", "clips", "notes", "file/out", "file", "folder.mp4", "link"])
+def test_what_is_not_ours_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "000000.png").write_bytes(b"a picture of somebody else's")
+    (tmp_path / "notes").mkdir()
+    write_video(tmp_path / "notes" / "ours", noise(2))
+    (tmp_path / "notes" / "ours").rename(tmp_path / "ours")
+    (tmp_path / "notes" / "notes.txt").write_text("dear diary")
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "ours")
+    before = sorted(tmp_path.rglob("*"))
+    path = Path(name) if name in (".", "..") else tmp_path / name
+    with pytest.raises(UserError, match="Cannot write"):
+        check_writable(path)
+    with pytest.raises(UserError, match="Cannot write"):
+        write_video(path, (pytest.fail("computed") for _ in range(1)))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_our_own_folder_is_replaced_until_something_is_put_there(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write_video(folder, noise(3))
+    write_video(folder, noise(2))
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.png", "000001.png", "clip.json"]
+
+    def meddling() -> Iterator[np.ndarray]:
+        yield noise(1)[0]
+        (folder / "notes.txt").write_text("dear diary")
+
+    with pytest.raises(UserError, match="remove it"):
+        write_video(folder, meddling())
+    assert len(list(folder.iterdir())) == 4 and len(list(tmp_path.iterdir())) == 1

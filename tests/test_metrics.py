@@ -11,7 +11,7 @@ from eval import metrics
 from eval.metrics import Landmarks, Sequence
 from eval.metrics.aed import aed
 from eval.metrics.akd import akd
-from eval.metrics.epe import epe, upsample
+from eval.metrics.epe import epe
 from eval.metrics.l1 import l1
 from eval.metrics.mkr import mkr
 from eval.metrics.pose import pose
@@ -88,7 +88,7 @@ def test_epe_is_in_pixels_and_ignores_what_frame_0_hides() -> None:
     matrices = np.broadcast_to(np.eye(2, 3, dtype=np.float32), (2, 2, 2, 3)).copy()
     matrices[1, 1, :, 2] = 50
     truth = replace(truth, labels=labels, to_first=matrices)
-    still = np.stack(np.meshgrid(np.linspace(-1, 1, 3), np.linspace(-1, 1, 2)), axis=-1).astype(np.float32)
+    still = np.stack(np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 5)), axis=-1).astype(np.float32)
     moved = np.stack([still, still + np.array([0.75, 2.0], np.float32)])
     clip = np.zeros((2, 5, 9, 3), np.uint8)
     # .75 in x is 3 px of (9 - 1) / 2, 2 in y is 4 px of (5 - 1) / 2; the hypotenuse is 5.
@@ -98,13 +98,6 @@ def test_epe_is_in_pixels_and_ignores_what_frame_0_hides() -> None:
 def test_epe_of_a_frame_without_pixels_that_count_is_nan() -> None:
     grid = np.zeros((2, 2, 2), np.float32)
     assert np.isnan(epe(grid, grid, np.zeros((2, 2), bool)))
-
-
-def test_upsampling_keeps_the_corners() -> None:
-    grid = np.array([[[[-1, -1], [1, -1]], [[-1, 1], [1, 1]]]], np.float32)
-    large = upsample(grid, 3, 5)[0]
-    np.testing.assert_allclose(large[..., 0], np.tile(np.linspace(-1, 1, 5), (3, 1)), atol=1e-6)
-    np.testing.assert_allclose(large[:, 0, 1], [-1, 0, 1], atol=1e-6)
 
 
 def test_pose_ignores_place_and_size_alone() -> None:

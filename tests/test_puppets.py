@@ -13,6 +13,7 @@ from tpsm.data.clipfile import unpack_truth
 from tpsm.data.puppets import puppet_clip, synthesize
 from tpsm.data.puppets_body import DRAW_ORDER, JOINTS, PARTS, carriers
 from tpsm.data.readers import read_picture
+from tpsm.errors import UserError
 from tpsm.types import Clip, GroundTruth
 
 SIZE = 96
@@ -165,3 +166,30 @@ def test_the_embedded_set_is_what_the_generator_makes(split: str, identity: int,
     truth = unpack_truth((folder / f"{clip.name}.npz").read_bytes())
     np.testing.assert_allclose(truth.joints, truth_of(clip).joints, atol=1e-5)
     assert (truth.labels == truth_of(clip).labels).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("size", 15, "size"),
+        ("frames", 1, "frames"),
+        ("train_identities", 0, "train"),
+        ("test_identities", 0, "test"),
+        ("clips_per_identity", 0, "clips"),
+        ("seed", -1, "seed"),
+    ],
+)
+def test_numbers_too_small_are_refused(tmp_path: Path, name: str, value: int, told: str) -> None:
+    with pytest.raises(UserError, match=f"{told}: must be at least"):
+        synthesize(tmp_path / "out", **{name: value})
+    assert not (tmp_path / "out").exists()
+
+
+def test_clips_are_not_mixed_with_older_ones(tmp_path: Path) -> None:
+    old = tmp_path / "test" / "puppet000#00.png"
+    old.parent.mkdir()
+    old.touch()
+    for folder in (tmp_path, old):
+        with pytest.raises(UserError, match="no empty folder"):
+            synthesize(folder, size=16, train_identities=1, test_identities=1, clips_per_identity=1, frames=2)
+    assert list(tmp_path.rglob("*.*")) == [old]

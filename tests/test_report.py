@@ -45,8 +45,12 @@ def report(layout: Layout) -> int:
 
 
 def cells(layout: Layout, table: str) -> dict[str, dict[str, str]]:
+    return {row["Run"]: row for row in table_rows(layout, table)}
+
+
+def table_rows(layout: Layout, table: str) -> list[dict[str, str]]:
     with (layout.report / "tables" / f"{table}.csv").open() as file:
-        return {row["Run"]: row for row in csv.DictReader(file)}
+        return list(csv.DictReader(file))
 
 
 def test_tables_hold_what_was_scored_and_say_what_was_not(scored: Layout) -> None:
@@ -90,8 +94,9 @@ def test_k_ablation_shows_keypoints_and_parameters(scored: Layout) -> None:
 
 def test_animation_has_its_controls(scored: Layout) -> None:
     rows = cells(scored, "animation")
-    assert [(run, row["Mode"]) for run, row in rows.items()] == [
+    assert [(row["Run"], row["Mode"]) for row in table_rows(scored, "animation")] == [
         ("Still", "standard"),
+        ("Still", "relative"),
         ("Copy of the source", "control"),
         ("The driving clip itself", "control"),
     ]
@@ -120,6 +125,42 @@ def test_the_page_links_to_files_that_exist_and_names_no_place(scored: Layout) -
         if file.suffix in {".md", ".csv", ".tex", ".json"}:
             assert str(scored.root) not in file.read_text(), file
     assert "Not scored, so n/a below: absent." in page
+    assert "No test identity occurs in training." in page and "resamples by clip" in page
+
+
+def test_the_page_counts_the_identities_that_training_has_seen(tmp_path: Path) -> None:
+    layout = make_data(tmp_path, train=("a#0", "d#7"))
+    configure(layout, {"tables": {"reconstruction": ["absent"]}, "bootstrap": {"unit": "identity", "samples": 200}})
+    for verb in (["features"], ["score", "--run", "copy-source"], ["report"]):
+        assert main([*verb, "--dataset", "dots", "--root", str(layout.root)]) == 0
+    page = (layout.report / "README.md").read_text()
+    assert "1 of 2 test identities also occur in training." in page
+    assert "resamples by identity" in page and "They speak of new test identities" in page
+    for name in ("reconstruction", "difference_to_copy"):
+        assert "resampled by identity]" in (layout.report / "tables" / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, ""),
+        ({"published": "coco"}, "evaluation.dots.published is 'coco'"),
+        ({"published": None}, "evaluation.dots.published_as needs evaluation.dots.published"),
+        ({"published_as": {"exakt": "tpsmm"}}, "published_as names the run 'exakt'"),
+        ({"published_as": {"exact": "tpsm"}}, "evaluation.dots.published_as.exact is 'tpsm'; choose one of fomm,"),
+        ({"tables": {"components": ["other"]}}, "evaluation.dots.tables names the run 'other'"),
+        ({"tables": {"animation": ["exact"]}}, "evaluation.dots.tables.animation names the run 'exact'"),
+    ],
+)
+def test_check_names_the_key(changes: dict, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = make_data(tmp_path, train=("a#0",))
+    configure(layout, EVALUATION | changes)
+    runs = layout.config.parent / "runs"
+    runs.mkdir()
+    for run in ("still", "exact", "absent"):
+        (runs / f"{run}.yaml").touch()
+    assert main(["check", "--root", str(tmp_path)]) == (2 if says else 0)
+    assert says in capsys.readouterr().err
 
 
 def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
@@ -127,7 +168,8 @@ def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
     assert found["data"]["sha256"] == scored.manifest().sha256
     assert set(found["evaluators"]) == {"identity.pt", "landmarks.pt"}
     assert found["versions"]["torch"].startswith("2.") and len(found["parameters"]["evaluation.yaml"]) == 64
-    assert found["runs"]["still"]["seconds"] == 1.5 and found["scored"] == ["still", "exact", "copy-source", "real"]
+    assert found["runs"]["still"]["batch"] == 8 and "seconds" not in found["runs"]["still"]
+    assert found["scored"] == ["still", "exact", "copy-source", "real"]
 
 
 def test_frames_are_enlarged_exactly(scored: Layout) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_pipeline import EVALUATION, FRAMES, TESTS, configure, dots, make_data, make_outputs, output_clip
+from small_pipeline import EVALUATION, FRAMES, TESTS, animate, configure, dots, make_data, make_outputs, output_clip
 
 from eval.__main__ import main
 from eval.layout import Layout
-from eval.score import COLUMNS
+from eval.score import COLUMNS, read_pairs
 from tpsm.data.clipfile import write_clip
 from tpsm.types import Clip
 
@@ -96,15 +96,17 @@ def test_rows_are_complete_sorted_and_repeatable(made: Layout) -> None:
 def test_a_run_that_copies_equals_the_control(made: Layout) -> None:
     """One goes through the disk and the evaluators, the other through stored features."""
     run, control = score(made, "still"), score(made, "copy-source")
-    for metric in ("akd", "mkr", "aed", "akd_truth", "epe"):
+    for metric in ("akd", "mkr", "aed", "akd_truth"):
         np.testing.assert_allclose(values(run, metric), values(control, metric), atol=1e-4)
+    # Motion is stored in half precision: steps of 2^-11 near the edges, times 15.5 px.
+    np.testing.assert_allclose(values(run, "epe"), values(control, "epe"), atol=5e-3)
     assert (values(run, "l1") == 0.5).all(), "a model's L1 is the one it recorded"
 
 
 def test_animation_is_scored_against_source_and_driving(made: Layout) -> None:
     rows = score(made, "still")
     animation = rows[rows.task == "animation"]
-    assert set(animation["mode"]) == {"standard", "copy-source", "driving"}
+    assert set(animation["mode"]) == {"standard", "relative", "copy-source", "driving"}
     assert set(animation["clip"]) == {"d#0--e#0", "e#1--d#1"}
     assert animation.set_index("clip").identity.to_dict() == {"d#0--e#0": "d", "e#1--d#1": "e"}
     np.testing.assert_allclose(values(animation, "aed", "standard"), 0, atol=1e-6)
@@ -117,12 +119,39 @@ def test_animation_is_scored_against_source_and_driving(made: Layout) -> None:
     assert "l1" not in set(animation.metric)
 
 
-def test_akd_is_left_out_of_relative_animation(layout: Layout) -> None:
+def test_akd_is_left_out_of_relative_animation(made: Layout) -> None:
+    rows = score(made, "still")
+    assert set(rows[rows["mode"] == "relative"].metric) == {"aed", "mkr", "pose"}
+
+
+def test_modes_are_those_of_the_configuration_and_not_those_on_disk(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    animate(layout, [])
+    assert set(score(layout, "still").task) == {"reconstruction"}, "what left the pipeline must not be scored"
+    animate(layout, ["still"], avd=["still"])
+    layout.scores("still").unlink()
+    message = refused(layout, "still", capsys)
+    assert "animation/avd/pairs.csv; run `tpsm animate-pairs --dataset dots --run still --mode avd` first." in message
     folder = layout.outputs("still") / "animation"
-    folder.joinpath("standard").rename(folder / "relative")
-    rows = score(layout, "still")
-    relative = rows[rows["mode"] == "relative"]
-    assert set(relative.metric) == {"aed", "mkr", "pose"}
+    shutil.copytree(folder / "relative", folder / "avd")
+    assert {"standard", "relative", "avd"} <= set(score(layout, "still")["mode"])
+
+
+def test_a_set_without_pairs_has_no_animation_rows(layout: Layout) -> None:
+    for path in layout.outputs("still").glob("animation/*/pairs.csv"):
+        path.write_text("pair,source,driving\n")
+    assert set(score(layout, "still").task) == {"reconstruction"}
+
+
+def test_names_that_look_like_nothing_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("pair,source,driving\nNA--null,NA,null\n")
+    assert read_pairs(path).values.tolist() == [["NA--null", "NA", "null"]]
+
+
+def test_motion_lies_under_the_encoded_name() -> None:
+    assert Layout("dots").motion("tps", "a/b.c:d").name == "a%2Fb.c%3Ad.npz"
 
 
 def test_without_evaluators_l1_and_epe_remain(layout: Layout) -> None:
@@ -178,7 +207,7 @@ def test_a_fifth_metric_is_a_file_and_a_name(layout: Layout, monkeypatch: pytest
             lambda layout: np.savez(
                 layout.outputs("exact") / "reconstruction/motion/d#0.npz", grid=np.zeros((3, 8, 8, 2), np.float32)
             ),
-            "motion of shape (3, 8, 8, 2)",
+            "motion of shape (3, 8, 8, 2), not (4, 32, 32, 2)",
         ),
         (
             lambda layout: pd.DataFrame({"clip": ["d#0"], "frame": [0], "l1": [0.1]}).to_parquet(

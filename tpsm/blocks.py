@@ -148,6 +148,11 @@ class HourglassConfig:
         """What the sides of a picture must be a multiple of."""
         return stride(self.scale_factor) * 2**self.num_blocks
 
+    @property
+    def smallest(self) -> int:
+        """The least side: it leaves 2 x 2 pixels at the bottom, for a single one has no pattern to tell."""
+        return 2 * self.divisor
+
 
 class Encoder(nn.Module):
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:

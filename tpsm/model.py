@@ -216,7 +216,8 @@ class Model(Method):
 
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         divisor = math.lcm(self.config.dense_motion.divisor, 2**self.config.inpainting.num_down_blocks)
-        check_sides(image, divisor, divisor, "TPSMM's hourglass and inpainting network")
+        smallest = max(divisor, self.config.dense_motion.smallest)
+        check_sides(image, divisor, smallest, "TPSMM's hourglass and inpainting network")
         return Keypoints(self.kp_detector(image))
 
     def background(

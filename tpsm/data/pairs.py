@@ -64,6 +64,8 @@ class PairBatches:
     ) -> None:
         self._dataset = partial(PairDataset, folder, config, repeats=repeats, seed=seed)
         self._batch_size, self._workers = batch_size, workers
+        if workers and config.augment.jitters:
+            import torchvision.transforms.v2  # noqa: F401  Here, or else every worker of every epoch imports it anew.
         pairs = len(self._dataset())
         self._count = pairs // batch_size
         if not self._count:
@@ -89,7 +91,7 @@ class PairBatches:
 
 
 def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:
-    """Print and return the pairs a second that one process loads, by kind of augmentation."""
+    """How many pairs a second one thread loads, by kind of augmentation; `seconds` are spent on each kind."""
     still = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
     kinds = {
         "plain": still,
@@ -98,15 +100,19 @@ def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:
         "flips, resize, jitter": AugmentConfig(resize=0.1),
     }
     config, speeds = DataConfig(path=str(folder)), {}
-    for name, kind in kinds.items():
-        dataset = PairDataset(folder, replace(config, augment=kind), repeats=100)
-        dataset[0]  # so that the first call's set-up is not timed
-        start, count = time.perf_counter(), 0
-        while (spent := time.perf_counter() - start) < seconds:
-            to_float(dataset[count % len(dataset)])
-            count += 1
-        speeds[name] = count / spent
-        print(f"{name:>24}: {speeds[name]:7.0f} pairs/s")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for name, kind in kinds.items():
+            dataset = PairDataset(folder, replace(config, augment=kind), repeats=100)
+            dataset[0]  # so that the first call's set-up is not timed
+            start, count = time.perf_counter(), 0
+            while (spent := time.perf_counter() - start) < seconds:
+                to_float(dataset[count % len(dataset)])
+                count += 1
+            speeds[name] = count / spent
+    finally:
+        torch.set_num_threads(threads)
     return speeds
 
 

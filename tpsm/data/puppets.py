@@ -15,6 +15,7 @@ from PIL import Image
 from tpsm.data.clipfile import pack_truth
 from tpsm.data.puppets_body import JOINTS, carriers, pose, random_act, random_camera
 from tpsm.data.puppets_drawing import random_backdrop, random_look, render
+from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.types import Clip, GroundTruth
 
@@ -64,7 +65,24 @@ def synthesize(
     frames: int = 20,
     seed: int = 0,
 ) -> None:
-    """Write `train/` and `test/` of picture strips, each with its ground truth beside it. No puppet is in both."""
+    """Write `train/` and `test/` of picture strips, each with its ground truth beside it. No puppet is in both.
+
+    Raises:
+        UserError: a number is too small, or `folder` holds something already: its clips would be mixed with these.
+    """
+    numbers = (
+        ("size", size, 16),
+        ("train", train_identities, 1),
+        ("test", test_identities, 1),
+        ("clips", clips_per_identity, 1),
+        ("frames", frames, 2),
+        ("seed", seed, 0),
+    )
+    for name, value, least in numbers:
+        if value < least:
+            raise UserError(f"{name}: must be at least {least}, not {value}.")
+    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise UserError(f"{folder} exists and is no empty folder; name a new one, or remove it first.")
     for identity in range(train_identities + test_identities):
         split = "train" if identity < train_identities else "test"
         for number in range(clips_per_identity):

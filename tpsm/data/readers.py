@@ -95,20 +95,48 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
     """Write by `path`'s suffix: .mp4 (H.264), .gif, .png (a lossless strip), or none (a folder of PNG frames).
 
     H.264 needs even sides: the last row or column of an odd picture is repeated once. Returns the number of frames.
+
+    Raises:
+        UserError: as `check_writable` does, or there are no frames.
     """
-    writers = {".mp4": _write_mp4, ".gif": _write_gif, ".png": _write_strip}
-    suffix = path.suffix.lower()
-    if suffix and suffix not in writers:
-        raise UserError(f"Cannot write {path}: choose .mp4, .gif, .png, or a name without a suffix for a folder.")
+    check_writable(path)
     stream = iter(frames)
     first = next(stream, None)
     if first is None:
         raise UserError(f"Cannot write {path}: there are no frames.")
     stream = itertools.chain([first], stream)
-    if not suffix:
+    if not path.suffix:
         return _write_folder(path, stream, fps)
     with atomic(path) as draft:
-        return writers[suffix](draft, stream, fps)
+        return _WRITERS[path.suffix.lower()](draft, stream, fps)
+
+
+def check_writable(path: Path) -> None:
+    """For callers that compute long before they `write_video` to `path`.
+
+    Raises:
+        UserError: no name or an unknown suffix, something of another kind is there, or it is a folder that
+            `write_video` has not made and may therefore not replace.
+    """
+    if path.name in ("", "..") or (path.suffix and path.suffix.lower() not in _WRITERS):
+        kinds = ", ".join(_WRITERS)
+        raise UserError(f"Cannot write {path}: choose a name in {kinds}, or one without a suffix for a folder.")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise UserError(f"Cannot write {path}: {above} is no folder that may be written to; choose another place.")
+    if path.suffix:
+        if path.is_dir():
+            raise UserError(f"Cannot write {path}: it is a folder; choose another name.")
+    elif (path.exists() or path.is_symlink()) and not _is_ours(path):
+        raise UserError(f"Cannot write {path}: it is there, and no folder of frames made by this program; remove it.")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is an empty folder, or holds what `_write_folder` writes and nothing else."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    names = {child.name for child in path.iterdir()}
+    return not names or names == {"clip.json", *(f"{i:06d}.png" for i in range(len(names) - 1))}
 
 
 def _frames(path: Path, strip_width: int | None) -> Iterator[Frame]:
@@ -263,9 +291,13 @@ def _write_folder(path: Path, frames: Iterable[Frame], fps: float) -> int:
             Image.fromarray(frame).save(draft / f"{count:06d}.png")
             count += 1
         (draft / "clip.json").write_text(json.dumps({"fps": fps}) + "\n")
+        check_writable(path)  # Again: it may have changed while the frames were computed.
         if path.is_dir():
             shutil.rmtree(path)
         draft.rename(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return count
+
+
+_WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".png": _write_strip}
