@@ -1,0 +1,34 @@
+"""What is reported as motion is where a method's own sampling takes a pixel from."""
+
+import pytest
+import torch
+
+from baselines.layers import warp_and_mask
+from tpsm.geometry import coordinate_grid, resize_grid, warp
+from tpsm.infer import full_motion, to_frames
+from tpsm.types import Motion
+
+
+def gentle_motion(rows: int, columns: int) -> torch.Tensor:
+    """Shrinks and shifts, so that nothing comes from beyond the picture."""
+    grid = coordinate_grid(rows, columns, torch.zeros(1))
+    return (0.7 * grid + torch.tensor([0.1, -0.05]) + 0.05 * torch.sin(3 * grid.flip(-1)))[None]
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_motion_is_where_the_sampling_takes_a_pixel_from(align_corners: bool) -> None:
+    height, width = 32, 48
+    ramp = coordinate_grid(height, width, torch.zeros(1)).permute(2, 0, 1)[None]  # a picture of its own coordinates
+    grid = gentle_motion(8, 12)
+    if align_corners:
+        taken = warp(ramp, resize_grid(grid, (height, width), align_corners=True), align_corners=True)
+    else:  # MRAA's released convention, by its own function
+        motion = Motion(grid, (torch.ones(1, 1, 8, 12),), torch.ones(1, 1, 8, 12))
+        taken, _ = warp_and_mask(ramp, motion, align_corners=False)
+    reported = full_motion(grid, (height, width), align_corners)
+    assert (taken[0].permute(1, 2, 0) - reported[0]).abs().max() < 1e-5
+
+
+def test_frames_are_rounded_not_truncated() -> None:
+    image = torch.tensor([0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 1.2, -0.3]).view(1, 1, 1, 6).expand(1, 3, 1, 6)
+    assert to_frames(image)[0, 0, :, 0].tolist() == [0, 0, 1, 255, 255, 0]
