@@ -14,6 +14,7 @@ $(READY): pyproject.toml constraints.txt
 
 repro: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	@ls reports/*/README.md
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -122,7 +122,13 @@ def animate(
     driving: Annotated[Path, typer.Option(help="A video, GIF, image strip or folder of frames.")],
     run: Run,
     out: Annotated[Path, typer.Option(help="What to write: .mp4, .gif, .png (a strip), or a folder of frames.")],
-    mode: Mode = Mode.relative,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="standard: the driving pose as it is; relative: its change since the first frame; avd: the driving "
+            "pose in the source's shape (runs that `animate.avd` in params.yaml names)."
+        ),
+    ] = Mode.relative,
     dataset: Annotated[str | None, typer.Option(help="Where the run was trained, if on several data sets.")] = None,
 ) -> None:
     """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""

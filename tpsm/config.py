@@ -196,6 +196,10 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             check_model(config)
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
         files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
+    for dataset in params.data:
+        path = Path(data_section(params, dataset).raw.path)
+        if not path.is_dir() and not path.is_relative_to("data/raw"):  # what lies there DVC brings later
+            raise UserError(f"There is no folder {path}, which params.yaml.data.{dataset}.path names.")
     for path, section in files.items():
         with atomic(path) as draft:
             draft.write_text(as_yaml(section))

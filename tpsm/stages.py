@@ -169,6 +169,10 @@ def pair_name(source: Entry, driving: Entry) -> str:
 
 
 def load_avd(path: Path, method: Method, size: int) -> AVD:
+    if not path.is_file():
+        raise UserError(
+            f"The run '{path.parent.name}' has no AVD network; `animate.avd` in params.yaml names those that get one."
+        )
     checkpoint = load_checkpoint(path)
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
@@ -213,11 +217,13 @@ def trained_folder(run: str, dataset: str | None) -> Path:
     """`models/<dataset>/<run>`; the data set must be named only where the run was trained on several."""
     found = sorted(path.parent for path in MODELS.glob(f"{dataset or '*'}/{run}/last.pt"))
     if not found:
-        where = f" on {dataset}" if dataset else ""
-        raise UserError(
-            f"No run '{run}' has been trained{where}; `dvc repro` trains all runs of params.yaml. (Models are "
-            "looked for below the current folder.)"
+        trained = sorted(path.parent.relative_to(MODELS).as_posix() for path in MODELS.glob("*/*/last.pt"))
+        known = (
+            f"trained below this folder are {', '.join(trained)}"
+            if trained
+            else "`dvc repro` trains those of params.yaml"
         )
+        raise UserError(f"No run '{run}' has been trained{f' on {dataset}' if dataset else ''}; {known}.")
     if len(found) > 1:
         names = ", ".join(path.parent.name for path in found)
         raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
