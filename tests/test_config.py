@@ -65,6 +65,10 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
         ({"run": {"fomm-k5": {"model": {"num_tps": 5}}}}, r"Unknown key params\.yaml\.run\.fomm-k5\.model\.num_tps"),
         ({"run": {"tps": {"train": {"batch": 0}}}}, r"run\.tps\.train\.batch: must be at least 1"),
         (
+            {"data": {"puppets": {"path": "nowhere"}}},
+            r"There is no folder nowhere, which params\.yaml\.data\.puppets\.path",
+        ),
+        (
             {"data": {"puppets": {"path": "x", "size": 40}}},
             r"run\.tps\.model with frames of 40 x 40: .*multiples of 32",
         ),
