@@ -22,7 +22,7 @@ from baselines.layers import (
 )
 from tpsm import official
 from tpsm.backbones import PerceptualConfig
-from tpsm.blocks import Hourglass, HourglassConfig, check_sides, downsample, positive, stride
+from tpsm.blocks import Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
 from tpsm.geometry import coordinate_grid, gaussians, inverse
 from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.method import Method
@@ -36,9 +36,7 @@ class LossWeights:
     jacobian: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("equivariance", "jacobian"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
+        not_negative(self, "equivariance", "jacobian")
 
 
 @dataclass(frozen=True)

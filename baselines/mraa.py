@@ -23,7 +23,7 @@ from baselines.layers import (
 )
 from tpsm import official
 from tpsm.backbones import PerceptualConfig
-from tpsm.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, positive, stride
+from tpsm.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
 from tpsm.geometry import coordinate_grid, inverse, principal_axes, project, same_handed
 from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.method import Method
@@ -51,9 +51,7 @@ class LossWeights:
     affine: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("equivariance", "affine"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
+        not_negative(self, "equivariance", "affine")
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,12 @@ def positive(config: object, *fields: str) -> None:
             raise ValueError(f"{field}: must be at least 1")
 
 
+def not_negative(config: object, *fields: str) -> None:
+    for name in fields:
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name}: must not be negative")
+
+
 def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, why: str) -> None:
     """Raises UserError unless both sides are multiples of `divisor` and at least `smallest`."""
     height, width = image.shape[-2:]

@@ -22,6 +22,7 @@ from tpsm.blocks import (
     check_sides,
     downsample,
     instance_norm,
+    not_negative,
     positive,
     stride,
 )
@@ -74,9 +75,7 @@ class LossWeights:
     background: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("equivariance", "warp", "background"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
+        not_negative(self, "equivariance", "warp", "background")
 
 
 @dataclass(frozen=True)

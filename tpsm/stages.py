@@ -28,15 +28,11 @@ from tpsm.infer import Mode, animate, reconstruct, to_tensor
 from tpsm.method import Method, method_module
 from tpsm.preview import write_preview
 from tpsm.strict import build
-from tpsm.train import Identity, TrainConfig, fingerprint, fit
+from tpsm.train import Identity, TrainConfig, device, fingerprint, fit
 from tpsm.types import Clip, FramePair, Keypoints
 
 log = logging.getLogger(__name__)
 CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def train_run(dataset: str, run: str) -> None:

@@ -113,8 +113,7 @@ def fit(
     Raises:
         UserError: a loss or a weight is no longer finite (the step and the loss are named), or the run was stopped.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    task.to(device)
+    task.to(device())
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     adam = torch.optim.Adam(trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
     scratch = work / fingerprint(asdict(config), asdict(identity), data_hash, code_hash())
@@ -151,7 +150,7 @@ def fit(
             task.train()
             for pair in batches.epoch(epoch, first):
                 rng = torch.Generator().manual_seed((config.seed << 32) + step)
-                losses = cast(Task, task).losses(pair.to(device), epoch, rng)
+                losses = cast(Task, task).losses(pair.to(device()), epoch, rng)
                 adam.zero_grad(set_to_none=True)
                 torch.stack(list(losses.values())).sum().backward()
                 clip_gradients(task, config.clip_norm)
@@ -174,7 +173,6 @@ def fit(
                     )
                 if preview is not None and step % config.preview_every == 0:
                     preview(scratch / "previews" / f"step-{step:06d}.png")
-                    task.train()
         curve.flush()
     if preview is not None:
         preview(scratch / "previews" / f"step-{total:06d}.png")
@@ -188,6 +186,10 @@ def fit(
     log.info(
         "%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, total / max(seconds, 1e-9), out
     )
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def clip_gradients(task: nn.Module, bound: float | None) -> None:
