@@ -24,6 +24,7 @@ from baselines.layers import (
 from tpsm import official
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
+from tpsm.draws import Draws
 from tpsm.geometry import coordinate_grid, inverse, principal_axes, project, same_handed
 from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.method import Method
@@ -226,8 +227,8 @@ class Model(Method):
         motion = self.generator.motion(code.image, code.keypoints, driving, background)
         return Prediction(self.generator(code.image, code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
-        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", rng)
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", draws)
         return self.training_step(pair, transform)[1]
 
     def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:

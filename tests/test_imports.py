@@ -13,9 +13,10 @@ ALLOWED = {
     "tpsm.geometry": FOUNDATION,
     "tpsm.blocks": [*FOUNDATION, "tpsm.geometry"],
     "tpsm.backbones": [*FOUNDATION, "tpsm.blocks", "tpsm.weights"],
-    "tpsm.random_tps": [*FOUNDATION, "tpsm.geometry"],
-    "tpsm.losses": [*FOUNDATION, "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"],
-    "tpsm.method": FOUNDATION,
+    "tpsm.draws": [],
+    "tpsm.random_tps": [*FOUNDATION, "tpsm.draws", "tpsm.geometry"],
+    "tpsm.losses": [*FOUNDATION, "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"],
+    "tpsm.method": [*FOUNDATION, "tpsm.draws"],
 }
 
 

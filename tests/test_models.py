@@ -10,6 +10,7 @@ from baselines.layers import GeneratorConfig
 from tpsm import model as tps
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import HourglassConfig
+from tpsm.draws import Draws
 from tpsm.errors import UserError
 from tpsm.method import METHODS, Method, method_module
 from tpsm.strict import build
@@ -58,7 +59,7 @@ def pictures(batch: int, size: int = 32) -> FramePair:
 @pytest.mark.parametrize("name", ALL)
 def test_a_step_trains_every_parameter(name: str) -> None:
     model = make(name).train()
-    losses = model.losses(pictures(3), 5, torch.Generator().manual_seed(0))
+    losses = model.losses(pictures(3), 5, Draws(0))
     assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
     sum(losses.values()).backward()
     idle = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
@@ -74,7 +75,7 @@ def test_same_generator_same_losses(name: str) -> None:
     runs = []
     for seed in (1, 1, 2):
         model = make(name).train()
-        losses = model.losses(pictures(3), 0, torch.Generator().manual_seed(seed))
+        losses = model.losses(pictures(3), 0, Draws(seed))
         runs.append({key: loss.item() for key, loss in losses.items()})
     assert runs[0] == runs[1] != runs[2]
 
@@ -113,13 +114,13 @@ def test_untrained_background_stands_still(name: str) -> None:
 
 def test_background_joins_at_its_epoch() -> None:
     model = make("tps").train()
-    names = [set(model.losses(pictures(2), epoch, torch.Generator())) for epoch in (1, 2)]
+    names = [set(model.losses(pictures(2), epoch, Draws(0))) for epoch in (1, 2)]
     assert names[0] == {"perceptual", "equivariance", "warp"} and names[1] == names[0] | {"background"}
 
 
 def test_warp_loss_trains_the_flow_alone() -> None:
     model = make("tps").train()
-    model.losses(pictures(2), 5, torch.Generator())["warp"].backward()
+    model.losses(pictures(2), 5, Draws(0))["warp"].backward()
     trained = {key.split(".")[0] + "." + key.split(".")[1] for key, p in model.named_parameters() if p.grad is not None}
     assert trained == {
         "kp_detector.fg_encoder",
@@ -147,7 +148,7 @@ def test_dropped_motions_have_no_weight() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_only_the_methods_own_tensors_are_saved(name: str) -> None:
     model = make(name)
-    model.losses(pictures(2), 0, torch.Generator())
+    model.losses(pictures(2), 0, Draws(0))
     assert {key.split(".")[0] for key in model.state_dict()} == {child for child, _ in model.named_children()}
     assert all(hasattr(model, part) for part in model.clipped)
 

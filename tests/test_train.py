@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tpsm.checkpoint import load_checkpoint
+from tpsm.draws import Draws
 from tpsm.errors import UserError
 from tpsm.train import Identity, TrainConfig, clip_gradients, fit
 from tpsm.types import FramePair
@@ -31,8 +32,8 @@ class Toy(nn.Module):
         self.head = nn.Conv2d(3, 3, 1)
         self.bad_step, self.kill_step, self.calls = bad_step, kill_step, 0
 
-    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
-        noise = torch.rand(pair.source.shape, generator=rng)
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        noise = draws.uniform(*pair.source.shape)
         error = (self.head(self.norm(pair.source + noise)) - pair.driving).abs().mean()
         if self.calls == self.kill_step:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.blocks import positive
+from tpsm.draws import Draws
 from tpsm.geometry import inverse
 from tpsm.method import Method
 from tpsm.types import FramePair, Keypoints
@@ -82,12 +83,12 @@ class AvdTraining(nn.Module):
         self.avd = avd
         self._method = (method.eval(),)  # A tuple hides it from nn.Module.
 
-    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
         """L1 between the driving keypoints and those told from the source's shape and the stretched driving pose."""
         method = self._method[0].to(pair.source.device)
         with torch.no_grad():
             source, driving = method.keypoints(pair.source), method.keypoints(pair.driving)
-            factors = 1 + self.config.scale * (2 * torch.rand(driving.xy.shape[0], 2, generator=rng) - 1)
+            factors = 1 + self.config.scale * (2 * draws.uniform(driving.xy.shape[0], 2) - 1)
             pose = stretch(driving, factors.to(driving.xy))
         told = self.avd(source, pose)
         losses = {"keypoints": self.config.weight * (told.xy - driving.xy).abs().mean()}
@@ -95,8 +96,8 @@ class AvdTraining(nn.Module):
             losses["affine"] = self.config.weight * (told.affine - driving.affine).abs().mean()
         return losses
 
-    def forward(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
-        return self.losses(pair, epoch, rng)
+    def forward(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        return self.losses(pair, epoch, draws)
 
 
 def stretch(keypoints: Keypoints, factors: Float[Tensor, "b 2"]) -> Keypoints:

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tpsm.draws import Draws
 from tpsm.errors import UserError
 from tpsm.types import FramePair, Keypoints, Prediction, SourceCode
 
@@ -54,14 +54,14 @@ class Method(nn.Module, ABC):
         """The source in the pose `driving`. Without `background` the background stays where it is."""
 
     @abstractmethod
-    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
         """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
 
-        `rng` is a CPU generator, the only source of randomness, so that a resumed run repeats an unbroken one.
+        `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
         """
 
-    def forward(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
-        return self.losses(pair, epoch, rng)
+    def forward(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        return self.losses(pair, epoch, draws)
 
     @abstractmethod
     def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:

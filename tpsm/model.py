@@ -26,6 +26,7 @@ from tpsm.blocks import (
     positive,
     stride,
 )
+from tpsm.draws import Draws
 from tpsm.geometry import (
     POINTS_PER_TPS,
     apply_splines,
@@ -240,19 +241,19 @@ class Model(Method):
         motion = self.dense_motion_network(code.image, code.keypoints.xy, driving.xy, background, keep)
         return Prediction(self.inpainting_network(code.image, code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]:
-        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", rng)
-        return self.training_step(pair, epoch, rng, transform)[1]
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", draws)
+        return self.training_step(pair, epoch, draws, transform)[1]
 
     def training_step(
-        self, pair: FramePair, epoch: int, rng: torch.Generator, transform: RandomTPS
+        self, pair: FramePair, epoch: int, draws: Draws, transform: RandomTPS
     ) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the weighted losses, with the equivariance loss's transform given."""
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)
         forth = self.background(pair.source, pair.driving) if epoch >= self.config.background_start else None
-        prediction = self._render(code, driving, forth, self._keep(pair.source, epoch, rng))
+        prediction = self._render(code, driving, forth, self._keep(pair.source, epoch, draws))
         losses = {}
         if any(self.config.perceptual.weights):
             losses["perceptual"] = self.perceptual(prediction.image, pair.driving)
@@ -268,11 +269,11 @@ class Model(Method):
             losses["background"] = weights.background * distance_to_identity(forth @ back)
         return prediction, losses
 
-    def _keep(self, source: Tensor, epoch: int, rng: torch.Generator) -> Float[Tensor, "b m"] | None:
+    def _keep(self, source: Tensor, epoch: int, draws: Draws) -> Float[Tensor, "b m"] | None:
         probability = None if self.config.dropout is None else self.config.dropout.probability(epoch)
         if probability is None:
             return None
-        kept = torch.rand(source.shape[0], self.config.num_tps, generator=rng) < 1 - probability
+        kept = draws.uniform(source.shape[0], self.config.num_tps) < 1 - probability
         return F.pad(kept.to(source), (1, 0), value=1.0)  # The background is never left out.
 
     def _warp_loss(self, driving: Tensor, features: tuple[Tensor, ...], motion: Motion) -> Tensor:

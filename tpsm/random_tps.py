@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tpsm.draws import Draws
 from tpsm.geometry import coordinate_grid, warp
 
 Radial = Literal["squared_l2", "l1"]
@@ -44,10 +45,10 @@ class RandomTPS:
     radial: Radial
 
     @staticmethod
-    def sample(batch: int, config: TransformConfig, radial: Radial, rng: torch.Generator) -> RandomTPS:
-        """On the CPU, from a CPU generator; `to` moves it."""
-        noise = config.sigma_affine * torch.randn(batch, 2, 3, generator=rng)
-        weights = config.sigma_tps * torch.randn(batch, config.points**2, generator=rng)
+    def sample(batch: int, config: TransformConfig, radial: Radial, draws: Draws) -> RandomTPS:
+        """On the CPU; `to` moves it."""
+        noise = config.sigma_affine * draws.normal(batch, 2, 3)
+        weights = config.sigma_tps * draws.normal(batch, config.points**2)
         return RandomTPS(torch.eye(2, 3) + noise, weights, radial)
 
     def to(self, like: Tensor) -> RandomTPS:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from tpsm.checkpoint import Checkpoint, load_checkpoint, load_weights
 from tpsm.curve import Curve
+from tpsm.draws import Draws
 from tpsm.errors import UserError
 from tpsm.types import FramePair
 
@@ -70,7 +71,7 @@ class Task(Protocol):
 
     clipped: Any
 
-    def losses(self, pair: FramePair, epoch: int, rng: torch.Generator) -> dict[str, Tensor]: ...
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]: ...
 
 
 @runtime_checkable
@@ -149,8 +150,8 @@ def fit(
                 group["lr"] = config.rate(epoch)
             task.train()
             for pair in batches.epoch(epoch, first):
-                rng = torch.Generator().manual_seed((config.seed << 32) + step)
-                losses = cast(Task, task).losses(pair.to(device()), epoch, rng)
+                draws = Draws((config.seed << 32) + step)
+                losses = cast(Task, task).losses(pair.to(device()), epoch, draws)
                 adam.zero_grad(set_to_none=True)
                 torch.stack(list(losses.values())).sum().backward()
                 clip_gradients(task, config.clip_norm)

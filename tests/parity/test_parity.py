@@ -11,6 +11,7 @@ import torch
 from reference import Reference
 from torch import Tensor
 
+from tpsm.draws import Draws
 from tpsm.transfer import relative
 from tpsm.types import FramePair
 
@@ -92,7 +93,7 @@ def test_transfer(reference: Reference) -> None:
 def test_training(reference: Reference) -> None:
     model = reference.method().train()
     pair = FramePair(reference.image("source"), reference.image("driving"))
-    schedule = (100, torch.Generator()) if reference.config["method"] == "tps" else ()  # the others have none
+    schedule = (100, Draws(0)) if reference.config["method"] == "tps" else ()  # the others have none
     prediction, losses = model.training_step(pair, *schedule, reference.transform())
     l1 = (prediction.image - pair.driving).abs().mean()
     (sum(losses.values()) + 100 * l1).backward()
