@@ -1,4 +1,4 @@
-"""First Order Motion Model (Siarohin et al., NeurIPS 2019), as its released code computes it, without the GAN."""
+"""First Order Motion Model (Siarohin et al., NeurIPS 2019), as its released code computes it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from baselines.discriminator import Discriminator, DiscriminatorConfig, adversarial_losses
 from baselines.layers import (
     DenseMotion,
     Generator,
@@ -33,11 +34,15 @@ from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
 
 @dataclass(frozen=True)
 class LossWeights:
+    """With `gan` above 0 the model is trained against a discriminator, and its feature maps are matched too."""
+
     equivariance: float = 10.0
     jacobian: float = 10.0
+    gan: float = 0.0
+    feature_matching: float = 10.0
 
     def __post_init__(self) -> None:
-        not_negative(self, "equivariance", "jacobian")
+        not_negative(self, "equivariance", "jacobian", "gan", "feature_matching")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Config:
     detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
     dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     weights: LossWeights = field(default_factory=LossWeights)
@@ -119,12 +125,16 @@ class Model(Method):
     # The released code names no convention; its models date from a PyTorch whose default was True.
     align_corners: ClassVar[bool] = True
     adapts_scale: ClassVar[bool] = False
+    synchronised: ClassVar[bool] = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         self.generator = OcclusionAwareGenerator(config)
         self.kp_detector = KeypointDetector(config)
+        self.discriminator: Discriminator | None = None
+        if config.weights.gan:
+            self.discriminator = Discriminator(config.discriminator, config.num_keypoints)
         self.perceptual = PerceptualLoss(config.perceptual)
 
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
@@ -132,7 +142,9 @@ class Model(Method):
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
         # The 7 x 7 convolution without padding must leave 2 x 2 pixels, and so must every hourglass at its bottom.
         smallest = max(8 * stride(config.detector.scale_factor), config.detector.smallest, config.dense_motion.smallest)
-        check_sides(image, divisor, smallest, "FOMM's hourglasses")
+        if self.discriminator is not None:
+            smallest = max(smallest, config.discriminator.smallest)
+        check_sides(image, divisor, smallest, "FOMM's hourglasses and discriminator")
         return self.kp_detector(image)
 
     def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
@@ -167,8 +179,19 @@ class Model(Method):
             if weights.jacobian and driving.affine is not None:
                 agreement = affine_agreement(driving, transformed, transform)
                 losses["jacobian"] = weights.jacobian * distance_to_identity(agreement)
+        if self.discriminator is not None:
+            losses |= adversarial_losses(
+                self.discriminator, prediction.image, pair.driving, driving.xy, weights.gan, weights.feature_matching
+            )
         return prediction, losses
 
     def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
         official.take(self.generator, modules, "generator")
         official.take(self.kp_detector, modules, "kp_detector")
+        if self.discriminator is not None:
+            official.take(self.discriminator, modules, "discriminator")
+        elif "discriminator" in modules:  # Released files hold one even where no model was trained against it.
+            with torch.device("meta"):
+                unused = Discriminator(self.config.discriminator, self.config.num_keypoints)
+            official.check(unused, modules, "discriminator")
+        official.refuse_others(modules, {*dict(self.named_children()), "discriminator"})

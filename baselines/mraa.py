@@ -255,3 +255,4 @@ class Model(Method):
         official.take(self.region_predictor, modules, "region_predictor")
         if self.bg_predictor is not None:
             official.take(self.bg_predictor, modules, "bg_predictor")
+        official.refuse_others(modules, dict(self.named_children()))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from torch import Tensor, nn
 
 from tpsm.errors import UserError
 
+Modules = Mapping[str, Mapping[str, Tensor]]
+"""Module name -> state dict."""
 
-def take(module: nn.Module, modules: Mapping[str, Mapping[str, Tensor]], name: str) -> None:
-    """Copies the state dict `modules[name]` into `module`, which is untouched where an entry does not fit.
+
+def check(module: nn.Module, modules: Modules, name: str, *, hint: str = "is it of this method?") -> None:
+    """Holds the entries of `modules[name]` against those of `module`, which may be on the meta device.
 
     Raises:
-        UserError: the module, or an entry of it, is missing, superfluous or of another shape.
+        UserError: the module, or an entry of it, is missing, superfluous or of another shape. `hint` says what to do
+            about a missing module.
     """
     if name not in modules:
-        raise UserError(f"The checkpoint has no module '{name}'; it has {', '.join(sorted(modules)) or 'none'}.")
+        raise UserError(f"The checkpoint has no module '{name}', only {', '.join(sorted(modules)) or 'none'}; {hint}")
     given, own = modules[name], module.state_dict()
     for key in own:
         if key not in given:
@@ -29,4 +33,23 @@ def take(module: nn.Module, modules: Mapping[str, Mapping[str, Tensor]], name: s
                 f"The checkpoint's entry {name}.{key} is of shape {tuple(given[key].shape)}, "
                 f"the model's of {tuple(own[key].shape)}; is its configuration right?"
             )
-    module.load_state_dict(given)
+
+
+def take(module: nn.Module, modules: Modules, name: str, *, hint: str = "is it of this method?") -> None:
+    """Puts the tensors of `modules[name]` in the place of the module's own, without a copy where they have its types.
+
+    So a module on the meta device costs no memory. Where an entry does not fit, the module is left as it was.
+
+    Raises:
+        UserError: as `check`.
+    """
+    check(module, modules, name, hint=hint)
+    own = module.state_dict()
+    module.load_state_dict({key: value.to(own[key].dtype) for key, value in modules[name].items()}, assign=True)
+
+
+def refuse_others(modules: Modules, known: Container[str]) -> None:
+    """Raises UserError where there is a module that is not `known`; an empty one needs no place."""
+    for name, entries in modules.items():
+        if entries and name not in known:
+            raise UserError(f"The model has no place for the module '{name}'; is its configuration right?")

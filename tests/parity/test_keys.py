@@ -1,5 +1,6 @@
 """The default configurations are the released models: the same entries with the same shapes, and taken strictly."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,31 @@ def own(module: nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
     ("name", "module", "avd"),
     [
         ("tpsmm_vox-256", tps, (AvdConfig(), 50, False)),
-        ("fomm_vox-256", fomm, None),
         ("mraa_vox256", mraa, (AvdConfig(id_bottle=64, pose_bottle=64), 10, True)),
     ],
 )
-def test_default_is_the_released_model(name: str, module: object, avd: tuple | None) -> None:
+def test_default_is_the_released_model(name: str, module: object, avd: tuple) -> None:
     with torch.device("meta"):  # Shapes alone; the weights would take a while to draw.
-        entries = own(module.Model(module.Config()))
-        if avd:
-            entries |= own(AVD(*avd), "avd_network.")
+        entries = own(module.Model(module.Config())) | own(AVD(*avd), "avd_network.")
     assert entries == released(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("fomm_vox-256", fomm.Config()),
+        ("fomm_mgif-256", fomm.Config(single_jacobian=True)),
+        (
+            "fomm_vox-adv-256",
+            fomm.Config(discriminator=fomm.DiscriminatorConfig(spectral_norm=False, use_keypoints=True)),
+        ),
+    ],
+)
+def test_fomm_is_the_released_one_with_its_discriminator_and_without(name: str, config: fomm.Config) -> None:
+    expected = released(name)
+    with torch.device("meta"):
+        assert own(fomm.Model(replace(config, weights=fomm.LossWeights(gan=1.0)))) == expected
+        assert own(fomm.Model(config)) == {k: v for k, v in expected.items() if not k.startswith("discriminator.")}
 
 
 def test_resnet_at_width_64_is_torchvisions() -> None:
@@ -65,7 +81,8 @@ def test_resnet_at_width_64_is_torchvisions() -> None:
         (lambda s: s["kp_detector"].pop("fg_encoder.fc.bias"), "no entry kp_detector.fg_encoder.fc.bias"),
         (lambda s: s["kp_detector"].update(extra=torch.zeros(1)), "no place for the entry kp_detector.extra"),
         (lambda s: s["kp_detector"].update({"fg_encoder.fc.bias": torch.zeros(3)}), r"fc.bias is of shape \(3,\)"),
-        (lambda s: s.pop("bg_predictor"), "no module 'bg_predictor'"),
+        (lambda s: s.pop("bg_predictor"), r"no module 'bg_predictor'.*set model.background: false"),
+        (lambda s: s.update(bg_detector=dict(s["bg_predictor"])), "no place for the module 'bg_detector'"),
     ],
 )
 def test_checkpoint_that_does_not_fit_is_refused(spoil: object, message: str) -> None:
