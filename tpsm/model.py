@@ -292,4 +292,7 @@ class Model(Method):
         official.take(self.dense_motion_network, modules, "dense_motion_network")
         official.take(self.inpainting_network, modules, "inpainting_network")
         if self.bg_predictor is not None:
-            official.take(self.bg_predictor, modules, "bg_predictor")
+            # The released code saves it from the epoch on at which its training begins, and animates without it.
+            hint = "if its training ended before the background's began, set model.background: false."
+            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
+        official.refuse_others(modules, dict(self.named_children()))
