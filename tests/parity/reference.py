@@ -24,6 +24,20 @@ from tpsm.random_tps import RandomTPS
 from tpsm.types import Keypoints
 
 NO_PERCEPTUAL = PerceptualConfig(weights=())
+# The names that released losses have, and ours.
+LOSSES = {
+    "equivariance_value": "equivariance",
+    "equivariance_jacobian": "jacobian",
+    "equivariance_shift": "equivariance",
+    "equivariance_affine": "affine",
+    "warp_loss": "warp",
+    "bg": "background",
+    "gen_gan": "generator_gan",
+    "generator_gan": "generator_gan",
+    "feature_matching": "feature_matching",
+    "disc_gan": "discriminator_gan",
+    "discriminator_gan": "discriminator_gan",
+}
 
 
 @dataclass(frozen=True)
@@ -38,11 +52,28 @@ class Reference:
             return Reference(entries, json.loads(str(archive["config"])))
 
     def method(self) -> Method:
-        model = {"tps": _tps, "fomm": _fomm, "mraa": _mraa}[self.config["method"]](self.config)
+        model = {"tps": _tps, "fomm": _fomm, "mraa": _mraa}[self.config["method"]](self.config, self._weights())
         if self.config["align_corners"] != model.align_corners if "align_corners" in self.config else False:
             raise ValueError("the fixture has the other align_corners")
         model.load_official(official_state(model))
         return model
+
+    def losses(self) -> dict[str, str]:
+        """Our names of the losses that the fixture has -> its own."""
+        return {ours: released for released, ours in LOSSES.items() if f"loss/{released}" in self.entries}
+
+    def tolerance(self, entry: str) -> float:
+        """Float noise alone comes near 1e-3 in a whole picture of full size."""
+        whole_picture = entry.endswith("prediction") and self.config["size"] >= 256
+        return 1e-3 if whole_picture or entry.startswith(("loss/", "grad/")) else 1e-4
+
+    def _weights(self) -> dict[str, float]:
+        """Of every loss that has one: as the configuration says, or 10 (the adversarial one 1), and 0 where the fixture
+        has no such loss. Feature matching has one for each map, all alike."""
+        given = {LOSSES[name]: value for name, value in self.config.get("loss_weights", {}).items() if name in LOSSES}
+        given = {name: float(value[0] if isinstance(value, list) else value) for name, value in given.items()}
+        usual = dict.fromkeys(LOSSES.values(), 10.0) | {"generator_gan": 1.0}
+        return {name: (usual | given)[name] if name in self.losses() else 0.0 for name in usual}
 
     def avd(self, keypoints: Keypoints) -> AVD:
         sizes = self.config["avd"]
@@ -79,21 +110,21 @@ def _hourglass(values: dict[str, Any]) -> HourglassConfig:
     )
 
 
-def _tps(config: dict[str, Any]) -> Method:
+def _tps(config: dict[str, Any], weights: dict[str, float]) -> Method:
     generator = config["generator"]
     return tps.Model(
         tps.Config(
             num_tps=config["num_tps"],
             background=config["bg"],
             background_start=0,
-            multi_mask=config["multi_mask"],
+            multi_mask=config.get("multi_mask", True),
             dense_motion=_hourglass(config["dense_motion"]),
             inpainting=tps.InpaintingConfig(
                 generator["block_expansion"], generator["max_features"], generator["num_down_blocks"]
             ),
             dropout=None,
             perceptual=NO_PERCEPTUAL,
-            weights=tps.LossWeights(warp=10.0 if config["multi_mask"] else 0.0),
+            weights=tps.LossWeights(weights["equivariance"], weights["warp"], weights["background"]),
         )
     )
 
@@ -104,23 +135,35 @@ def _generator(values: dict[str, Any]) -> GeneratorConfig:
     )
 
 
-def _fomm(config: dict[str, Any]) -> Method:
+def _fomm(config: dict[str, Any], weights: dict[str, float]) -> Method:
+    detector = config["kp_detector"]
+    discriminator = config.get("discriminator", config.get("discriminator_params", {}))
     return fomm.Model(
         fomm.Config(
             num_keypoints=config["num_kp"],
             jacobian=config["jacobian"],
-            single_jacobian=config.get("single_jacobian_map", False),
-            temperature=config["kp_detector"]["temperature"],
-            detector=_hourglass(config["kp_detector"]),
+            single_jacobian=config.get("single_jacobian_map", detector.get("single_jacobian_map", False)),
+            temperature=detector["temperature"],
+            detector=_hourglass(detector),
             dense_motion=_hourglass(config["generator"]["dense_motion_params"]),
             generator=_generator(config["generator"]),
+            discriminator=fomm.DiscriminatorConfig(
+                discriminator.get("block_expansion", 32),
+                discriminator.get("max_features", 512),
+                discriminator.get("num_blocks", 4),
+                discriminator.get("sn", False),
+                discriminator.get("use_kp", False),
+            ),
             perceptual=NO_PERCEPTUAL,
+            weights=fomm.LossWeights(
+                weights["equivariance"], weights["jacobian"], weights["generator_gan"], weights["feature_matching"]
+            ),
         )
     )
 
 
-def _mraa(config: dict[str, Any]) -> Method:
-    background = config["bg_predictor"]
+def _mraa(config: dict[str, Any], weights: dict[str, float]) -> Method:
+    background = config.get("bg_predictor") or {}
     return mraa.Model(
         mraa.Config(
             num_regions=config["num_regions"],
@@ -132,11 +175,12 @@ def _mraa(config: dict[str, Any]) -> Method:
             dense_motion=_hourglass(config["generator"]["pixelwise_flow_predictor_params"]),
             generator=_generator(config["generator"]),
             background=mraa.BackgroundConfig(
-                background["bg_type"],
-                background["block_expansion"],
-                background["max_features"],
-                background["num_blocks"],
+                background.get("bg_type", "zero"),
+                background.get("block_expansion", 32),
+                background.get("max_features", 1024),
+                background.get("num_blocks", 5),
             ),
             perceptual=NO_PERCEPTUAL,
+            weights=mraa.LossWeights(weights["equivariance"], weights["affine"]),
         )
     )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from reference import Reference, official_state
@@ -60,6 +61,60 @@ def test_fomm_is_the_released_one_with_its_discriminator_and_without(name: str, 
     with torch.device("meta"):
         assert own(fomm.Model(replace(config, weights=fomm.LossWeights(gan=1.0)))) == expected
         assert own(fomm.Model(config)) == {k: v for k, v in expected.items() if not k.startswith("discriminator.")}
+
+
+HOURGLASS = {"block_expansion": 4, "max_features": 8, "num_blocks": 2, "scale_factor": 0.25}
+GENERATOR = {"block_expansion": 4, "max_features": 8, "num_down_blocks": 2, "num_bottleneck_blocks": 1}
+REGIONS = HOURGLASS | {"temperature": 0.1, "pca_based": True}
+FOMM = {
+    "method": "fomm",
+    "num_kp": 3,
+    "jacobian": True,
+    "kp_detector": HOURGLASS | {"temperature": 0.1},
+    "generator": GENERATOR | {"dense_motion_params": HOURGLASS},
+}
+MRAA = {
+    "method": "mraa",
+    "num_regions": 3,
+    "region_predictor": REGIONS,
+    "generator": GENERATOR | {"skips": True, "pixelwise_flow_predictor_params": HOURGLASS},
+}
+CRITIC = {"block_expansion": 4, "max_features": 8, "num_blocks": 2, "scales": [1], "sn": True}
+ADVERSARIAL = ("gen_gan", "feature_matching", "disc_gan")
+
+
+@pytest.mark.parametrize(
+    ("config", "losses", "expected"),
+    [
+        (FOMM, (), {"jacobian": True, "single_jacobian": False, "weights.gan": 0.0}),
+        (FOMM | {"jacobian": False}, (), {"jacobian": False}),
+        (FOMM | {"kp_detector": FOMM["kp_detector"] | {"single_jacobian_map": True}}, (), {"single_jacobian": True}),
+        (
+            FOMM | {"discriminator_params": CRITIC, "loss_weights": {"generator_gan": 1, "feature_matching": [10] * 4}},
+            ADVERSARIAL,
+            {"weights.gan": 1.0, "weights.feature_matching": 10.0, "discriminator.spectral_norm": True},
+        ),
+        (
+            FOMM | {"discriminator": CRITIC | {"sn": False, "use_kp": True}},
+            ADVERSARIAL,
+            {"discriminator.use_keypoints": True, "discriminator.spectral_norm": False, "discriminator.width": 4},
+        ),
+        (MRAA, (), {"padding": 3, "background.kind": "zero"}),
+        (MRAA | {"bg_predictor": None, "region_predictor": REGIONS | {"pad": 0}}, (), {"padding": 0}),
+        (MRAA | {"region_predictor": REGIONS | {"pca_based": False}}, (), {"pca": False}),
+        (MRAA | {"bg_predictor": {"bg_type": "zero"}}, (), {"background.kind": "zero"}),
+        (MRAA | {"bg_predictor": HOURGLASS | {"bg_type": "affine"}}, (), {"background.kind": "affine"}),
+    ],
+)
+def test_fixtures_of_any_released_configuration_are_read(config: dict, losses: tuple, expected: dict) -> None:
+    reference = Reference({f"loss/{name}": np.zeros(()) for name in losses}, config)
+    model = reference.method()  # takes the deterministic weights, strictly
+    for name, value in expected.items():
+        found = model.config
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert found == value, name
+    assert bool(losses) == hasattr(getattr(model, "discriminator", None), "discs")
 
 
 def test_resnet_at_width_64_is_torchvisions() -> None:
