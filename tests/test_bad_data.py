@@ -31,7 +31,7 @@ def raw(tmp_path: Path) -> Path:
 def refuses(raw: Path, *words: str) -> None:
     out = raw.parent / "out"
     with pytest.raises(UserError) as caught:
-        prepare("p", DataConfig(str(raw), size=16), out)
+        prepare("p", raw, DataConfig(size=16), out)
     message = str(caught.value)
     for word in words:
         assert word in message
@@ -40,7 +40,7 @@ def refuses(raw: Path, *words: str) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    refuses(tmp_path / "nowhere", "nowhere", "no data folder")
+    refuses(tmp_path / "nowhere", "nowhere", "no folder")
 
 
 def test_empty_folders(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tpsm.cli import main
 from tpsm.config import merge
 
 ROOT = Path(__file__).parent.parent
+RAW = "data/raw/puppets"
 
 
 @pytest.fixture
@@ -23,9 +24,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the committed parameters, pointed at one good clip in each split."""
     monkeypatch.chdir(tmp_path)
     for split in ("train", "test"):
-        Path("raw", split).mkdir(parents=True)
-        Image.fromarray(np.zeros((64, 192, 3), np.uint8)).save(f"raw/{split}/{split}#0.png")
-    change({"data": {"puppets": {"path": "raw"}}})
+        Path(RAW, split).mkdir(parents=True)
+        Image.fromarray(np.zeros((64, 192, 3), np.uint8)).save(f"{RAW}/{split}/{split}#0.png")
+    Path("scales").symlink_to(ROOT / "scales")
+    change({})
     return tmp_path
 
 
@@ -43,18 +45,18 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
 
 
 def empty_clip() -> None:
-    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("raw/test/still#0.png")
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(f"{RAW}/test/still#0.png")
 
 
 def corrupt_video() -> None:
-    Path("raw/train/broken#0.mp4").write_bytes(b"\x00" * 999)
+    Path(f"{RAW}/train/broken#0.mp4").write_bytes(b"\x00" * 999)
 
 
 @pytest.mark.parametrize(
     ("breakage", "message"),
     [
-        (lambda: shutil.rmtree("raw"), "tpsm: There is no data folder raw"),
-        (lambda: shutil.rmtree("raw/test"), "raw/test"),
+        (lambda: shutil.rmtree(RAW), "tpsm: There is no folder data/raw/puppets"),
+        (lambda: shutil.rmtree(f"{RAW}/test"), f"{RAW}/test"),
         (empty_clip, "still#0.png has a single frame"),
         (corrupt_video, "broken#0.mp4 cannot be read"),
     ],

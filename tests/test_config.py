@@ -19,6 +19,7 @@ def params() -> dict[str, Any]:
 
 def written(folder: Path, params: dict[str, Any]) -> Path:
     path = folder / "params.yaml"
+    (folder / "scales").symlink_to(ROOT / "scales")
     path.write_text(yaml.safe_dump(params))
     return path
 
@@ -53,30 +54,92 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
     ("change", "message"),
     [
         ({"dataset": ["puppets"]}, r"Unknown key params\.yaml\.dataset"),
-        ({"datasets": ["vox"]}, r"datasets lists 'vox', but there is no section params\.yaml\.data\.vox"),
+        ({"datasets": ["faces"]}, r"datasets lists 'faces', but there is no section params\.yaml\.data\.faces"),
         ({"runs": ["tps-k3"]}, r"runs lists 'tps-k3', but there is no section params\.yaml\.run\.tps-k3"),
         ({"animate": {"runs": ["tps-k2"], "avd": ["tps"]}}, r"animate\.avd: 'tps' is not among animate\.runs"),
         ({"animate": {"pairs": 0}}, r"animate\.pairs: must be at least 1"),
-        ({"data": {"puppets": {"path": "x", "scale": "huge"}}}, r"data\.puppets\.scale is 'huge'; choose one of small"),
-        ({"data": {"puppets": {"path": "x", "siez": 64}}}, r"Unknown key params\.yaml\.data\.puppets\.siez"),
+        ({"data": {"puppets": {"scale": "huge"}}}, r"data\.puppets\.scale is 'huge'; choose one of .*small"),
+        ({"data": {"puppets": {"siez": 64}}}, r"Unknown key params\.yaml\.data\.puppets\.siez"),
+        ({"data": {"faces": {"siez": 64}}}, r"Unknown key params\.yaml\.data\.faces\.siez"),
+        (
+            {"data": {"puppets": {"path": "/data/puppets"}}},
+            r"puppets\.path: the folder of a data set is always data/raw/puppets; link /data/puppets there",
+        ),
+        ({"scales": {"vox": "scales/voks.yaml"}}, r"scales\.vox names the file scales/voks\.yaml, which is not there"),
+        ({"scales": {"vox": 4}}, r"scales\.vox must be a section of keys and values, or the name of a file, not 4"),
+        ({"scales": {"small": {"tsp": {}}}}, r"Unknown key params\.yaml\.scales\.small\.tsp; .* knows tps, fomm, mraa"),
+        (
+            {"scales": {"small": {"tps": {"avd": {"train": {"batch": 0}}}}}},
+            r"scales\.small\.tps\.avd\.train\.batch: must be at least 1",
+        ),
         ({"run": {"tps": {"method": "tpsm"}}}, r"run\.tps\.method is 'tpsm'; choose one of tps, fomm, mraa"),
         ({"run": {"tps": {"model": {"num_tps": 0}}}}, r"run\.tps\.model\.num_tps: must be at least 1"),
         ({"run": {"tps": {"model": {"num_tps": "ten"}}}}, r"run\.tps\.model\.num_tps must be of type int, not 'ten'"),
         ({"run": {"fomm-k5": {"model": {"num_tps": 5}}}}, r"Unknown key params\.yaml\.run\.fomm-k5\.model\.num_tps"),
         ({"run": {"tps": {"train": {"batch": 0}}}}, r"run\.tps\.train\.batch: must be at least 1"),
-        (
-            {"data": {"puppets": {"path": "nowhere"}}},
-            r"There is no folder nowhere, which params\.yaml\.data\.puppets\.path",
-        ),
-        (
-            {"data": {"puppets": {"path": "x", "size": 40}}},
-            r"run\.tps\.model with frames of 40 x 40: .*multiples of 32",
-        ),
+        ({"datasets": ["vox"]}, r"There is no folder data/raw/vox; put the data set there, or link it: .*ln -s"),
+        ({"data": {"puppets": {"size": 40}}}, r"run\.tps\.model with frames of 40 x 40: .*multiples of 32"),
     ],
 )
 def test_a_mistake_is_named(params: dict[str, Any], tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         configure(written(tmp_path, merge(params, change)), tmp_path / "configs")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fomm: {model: {num_tps: 3}}", r"Unknown key scale\.yaml\.fomm\.model\.num_tps"),
+        ("tps: {train: {epohcs: 3}}", r"Unknown key scale\.yaml\.tps\.train\.epohcs"),
+        ("tsp: {}", r"Unknown key scale\.yaml\.tsp"),
+        ("tps: [", r"scale\.yaml is not valid YAML"),
+    ],
+)
+def test_a_mistake_in_a_scales_file_is_named(params: dict[str, Any], tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "scale.yaml").write_text(text)
+    changed = merge(params, {"scales": {"unused": "scale.yaml"}})
+    with pytest.raises(UserError, match=message):
+        read_params(written(tmp_path, changed))
+
+
+def test_only_the_sets_that_are_asked_for_are_configured(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    raw = Path("data/raw/faces")
+    raw.parent.mkdir(parents=True)
+    raw.symlink_to("elsewhere")
+    faces = {"datasets": ["faces"], "runs": ["mraa"], "animate": {"runs": [], "avd": []}}
+    file = written(tmp_path, merge(params, faces | {"data": {"faces": {"size": 64}}}))
+    with pytest.raises(UserError, match="data/raw/faces links to elsewhere, where nothing is"):
+        configure(file, Path("configs"))
+    raw.unlink()
+    raw.symlink_to(tmp_path / "elsewhere")
+    configure(file, Path("configs"))
+    assert [path.name for path in Path("configs").iterdir()] == ["faces"]
+    assert [path.name for path in Path("configs/faces/runs").iterdir()] == ["mraa.yaml"]
+
+
+def test_what_dvc_brings_need_not_be_there_yet(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, merge(params, {"runs": [], "animate": {"runs": [], "avd": []}}))
+    with pytest.raises(UserError, match="There is no folder data/raw/puppets"):
+        configure(file, Path("configs"))
+    Path("data.dvc").write_bytes((ROOT / "data.dvc").read_bytes())
+    assert configure(file, Path("configs"))
+
+
+def test_weights_that_training_needs_are_asked_for_first(params: dict[str, Any], tmp_path: Path) -> None:
+    vgg19 = {"perceptual": {"backbone": "vgg19", "file": str(tmp_path / "vgg.pth")}}
+    file = written(tmp_path, merge(params, {"run": {"mraa": {"model": vgg19}}}))
+    message = r"'mraa' on puppets cannot be trained yet\. perceptual\.file: there is no file .*vgg\.pth; `tpsm weights"
+    with pytest.raises(UserError, match=message):
+        configure(file, tmp_path / "configs")
+    (tmp_path / "vgg.pth").touch()
+    assert configure(file, tmp_path / "configs")
 
 
 def test_a_depth_that_fits_no_picture_is_refused(params: dict[str, Any], tmp_path: Path) -> None:

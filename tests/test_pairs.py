@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(by_identity: bool = True, augment: AugmentConfig = OFF) -> DataConfig:
-    return DataConfig("raw", size=8, identity_sampling=by_identity, augment=augment)
+    return DataConfig(size=8, identity_sampling=by_identity, augment=augment)
 
 
 def seen(dataset: PairDataset) -> list[tuple[int, int, int]]:

@@ -28,7 +28,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_everything_arrives(raw: Path, tmp_path: Path) -> None:
-    manifest = prepare("puppets", DataConfig(str(raw), size=32, fps=12.0), tmp_path)
+    manifest = prepare("puppets", raw, DataConfig(size=32, fps=12.0), tmp_path)
     assert read_manifest(tmp_path) == manifest
     assert [entry.identity for entry in manifest.clips("train")] == ["puppet000"] * 2 + ["puppet001"] * 2
     assert {path.name for path in (tmp_path / "test").iterdir()} == {"puppet002#00.zip", "puppet002#01.zip"}
@@ -43,13 +43,13 @@ def test_everything_arrives(raw: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_give_the_same_bytes(raw: Path, tmp_path: Path) -> None:
-    config = DataConfig(str(raw), size=24)
-    assert prepare("p", config, tmp_path / "a").sha256 == prepare("p", config, tmp_path / "b").sha256
+    config = DataConfig(size=24)
+    assert prepare("p", raw, config, tmp_path / "a").sha256 == prepare("p", raw, config, tmp_path / "b").sha256
 
 
 def test_an_interrupted_run_goes_on(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = DataConfig(str(raw), size=32)
-    whole = prepare("p", config, tmp_path / "whole")
+    config = DataConfig(size=32)
+    whole = prepare("p", raw, config, tmp_path / "whole")
     written: list[str] = []
     original = module.write_clip
 
@@ -61,19 +61,19 @@ def test_an_interrupted_run_goes_on(raw: Path, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(module, "write_clip", counting)
     with pytest.raises(KeyboardInterrupt):
-        prepare("p", config, tmp_path / "cut")
+        prepare("p", raw, config, tmp_path / "cut")
     assert not (tmp_path / "cut" / "manifest.json").exists()
     first = written.copy()
     written[:] = []
-    assert prepare("p", config, tmp_path / "cut").sha256 == whole.sha256
+    assert prepare("p", raw, config, tmp_path / "cut").sha256 == whole.sha256
     assert not set(first) & set(written) and len(first) + len(written) == 6
 
 
 def test_another_configuration_or_source_is_done_again(raw: Path, tmp_path: Path) -> None:
-    small = prepare("p", DataConfig(str(raw), size=16, max_frames=3), tmp_path)
+    small = prepare("p", raw, DataConfig(size=16, max_frames=3), tmp_path)
     assert {entry.width for entry in small.entries} == {16}
     assert {entry.frames for entry in small.entries} == {3}
-    large = prepare("p", DataConfig(str(raw), size=32), tmp_path)
+    large = prepare("p", raw, DataConfig(size=32), tmp_path)
     assert {entry.width for entry in large.entries} == {32}
     assert small.sha256 != large.sha256
 
@@ -83,10 +83,10 @@ def test_clips_that_left_the_source_leave_the_result(raw: Path, tmp_path: Path) 
     for path in raw.glob("*/*"):
         (copy / path.parent.name).mkdir(parents=True, exist_ok=True)
         (copy / path.parent.name / path.name).write_bytes(path.read_bytes())
-    prepare("p", DataConfig(str(copy), size=32), tmp_path / "out")
+    prepare("p", copy, DataConfig(size=32), tmp_path / "out")
     for path in (copy / "train").glob("puppet000#00.*"):
         path.unlink()
-    prepare("p", DataConfig(str(copy), size=32), tmp_path / "out")
+    prepare("p", copy, DataConfig(size=32), tmp_path / "out")
     assert not (tmp_path / "out" / "train" / "puppet000#00.zip").exists()
 
 
@@ -116,7 +116,7 @@ def test_truth_survives_a_resize(tmp_path: Path, size: int) -> None:
         for split in ("train", "test"):
             write_video(folder.parent / split / "a#0.png", frames)
             (folder.parent / split / "a#0.npz").write_bytes(pack_truth(clip.truth))
-        prepare("p", DataConfig(str(folder.parent), size=size), tmp_path / f"out{joint}")
+        prepare("p", folder.parent, DataConfig(size=size), tmp_path / f"out{joint}")
         back = read_clip(tmp_path / f"out{joint}" / "test" / "a#0.zip")
         assert back.truth is not None
         weight = back.frames[1, ..., 0].astype(float)
@@ -137,10 +137,10 @@ def test_truth_is_dropped_where_a_crop_bends_it(tmp_path: Path, caplog: pytest.L
         write_video(tmp_path / split / "a#0.png", clip.frames[:, :, :24])
         (tmp_path / split / "a#0.npz").write_bytes(pack_truth(cut))
     with caplog.at_level(logging.WARNING):
-        manifest = prepare("p", DataConfig(str(tmp_path), size=16), tmp_path / "out")
+        manifest = prepare("p", tmp_path, DataConfig(size=16), tmp_path / "out")
     assert not any(entry.has_truth for entry in manifest.entries)
     assert "cropped" in caplog.text
-    stretched = prepare("p", DataConfig(str(tmp_path), size=16, fit="stretch"), tmp_path / "out")
+    stretched = prepare("p", tmp_path, DataConfig(size=16, fit="stretch"), tmp_path / "out")
     assert all(entry.has_truth for entry in stretched.entries)
 
 
@@ -167,23 +167,21 @@ def test_an_identity_in_both_splits_is_told(tmp_path: Path, caplog: pytest.LogCa
     strip(tmp_path / "raw" / "train" / "ann#0.png", 0)
     strip(tmp_path / "raw" / "test" / "ann#1.png", 1)
     with caplog.at_level(logging.WARNING):
-        prepare("p", DataConfig(str(tmp_path / "raw"), size=8), tmp_path / "out")
+        prepare("p", tmp_path / "raw", DataConfig(size=8), tmp_path / "out")
     assert "ann" in caplog.text and "both train and test" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"path": ""}, "data.path"),
-        ({"path": "x", "size": 4}, "data.size"),
-        ({"path": "x", "fit": "squeeze"}, "data.fit"),
-        ({"path": "x", "max_frames": 1}, "data.max_frames"),
-        ({"path": "x", "fps": 0}, "data.fps"),
-        ({"path": "x", "frame_width": 0}, "data.frame_width"),
-        ({"path": "x", "augment": {"hue": 0.7}}, "data.augment.hue"),
-        ({"path": "x", "augment": {"resize": 1.0}}, "data.augment.resize"),
-        ({"path": "x", "colour": 1}, "data.colour"),
-        ({}, "data.path is missing"),
+        ({"size": 4}, "data.size"),
+        ({"fit": "squeeze"}, "data.fit"),
+        ({"max_frames": 1}, "data.max_frames"),
+        ({"fps": 0}, "data.fps"),
+        ({"frame_width": 0}, "data.frame_width"),
+        ({"augment": {"hue": 0.7}}, "data.augment.hue"),
+        ({"augment": {"resize": 1.0}}, "data.augment.resize"),
+        ({"colour": 1}, "data.colour"),
     ],
 )
 def test_bad_configurations_are_named(values: dict[str, object], message: str) -> None:

@@ -26,7 +26,7 @@ PARAMS = {
     "datasets": ["drawn"],
     "runs": ["tps", "fomm", "mraa"],
     "animate": {"runs": ["tps", "fomm", "mraa"], "avd": ["tps", "mraa"], "pairs": 2},
-    "data": {"drawn": {"path": "raw", "size": 64, "scale": "tiny"}},
+    "data": {"drawn": {"size": 64, "scale": "tiny"}},
     "run": {name: {"method": name, "label": name.upper()} for name in ("tps", "fomm", "mraa")},
     "scales": {
         "tiny": {
@@ -67,7 +67,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("params.yaml").write_text(yaml.safe_dump(PARAMS))
-        synthesize(Path("raw"), size=64, train_identities=3, test_identities=2, clips_per_identity=2, frames=4, seed=1)
+        raw = Path("data/raw/drawn")
+        synthesize(raw, size=64, train_identities=3, test_identities=2, clips_per_identity=2, frames=4, seed=1)
         tpsm("configure")
         tpsm("prepare", "--dataset", "drawn")
         for run in PARAMS["runs"]:

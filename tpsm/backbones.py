@@ -109,14 +109,7 @@ def load_backbone(config: PerceptualConfig) -> nn.Module:
     """
     if config.backbone == "pixels":
         return Pixels()
-    if config.file is None:
-        raise UserError(
-            "The perceptual loss needs VGG-19's weights: name their file in perceptual.file, "
-            "or take the loss on pixels (perceptual.backbone: pixels)."
-        )
-    file = Path(config.file)
-    if not file.is_file():
-        raise UserError(f"perceptual.file: there is no file {file}; get VGG-19's weights first.")
+    file = weights_file(config)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -126,3 +119,19 @@ def load_backbone(config: PerceptualConfig) -> nn.Module:
     network = VGG19(len(config.weights))
     network.load(state, file)
     return network.eval().requires_grad_(False)
+
+
+def weights_file(config: PerceptualConfig) -> Path:
+    """Raises UserError where VGG-19's weights are not named, or not there."""
+    if config.file is None:
+        raise UserError(
+            "The perceptual loss needs VGG-19's weights: name their file in perceptual.file, "
+            "or take the loss on pixels (perceptual.backbone: pixels)."
+        )
+    file = Path(config.file)
+    if not file.is_file():
+        raise UserError(
+            f"perceptual.file: there is no file {file}; `tpsm weights vgg19-torchvision` fetches "
+            ".work/weights/vgg19.pth, and `tpsm weights vgg19` fetches .work/weights/vgg19_normalised.pth."
+        )
+    return file

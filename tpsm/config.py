@@ -15,7 +15,8 @@ import torch
 import yaml
 
 from tpsm.avd import AvdConfig
-from tpsm.data.prepare import DataConfig
+from tpsm.backbones import weights_file
+from tpsm.data.prepare import DataConfig, check_folder
 from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.method import METHODS, method_module
@@ -108,7 +109,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_params(path: Path) -> Params:
-    params = build(Params, read_yaml(path), path.name)
+    values = read_yaml(path)
+    if isinstance(scales := values.get("scales"), Mapping):
+        values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
+    params = build(Params, values, path.name)
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
@@ -121,6 +125,28 @@ def read_params(path: Path) -> Params:
     return params
 
 
+def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
+    """`scale` has a section for each method, or names the file that does, from the folder of `params`.
+
+    Each section is checked by itself: a mistake is then named where it stands, and not in the runs that build on it.
+    """
+    where = f"{params.name}.scales.{name}"
+    if isinstance(scale, str):
+        if not (params.parent / scale).is_file():
+            raise UserError(f"{where} names the file {scale}, which is not there; correct the name.")
+        where, scale = scale, read_yaml(params.parent / scale)
+    if not isinstance(scale, Mapping):
+        raise UserError(f"{where} must be a section of keys and values, or the name of a file, not {scale!r}.")
+    for method, values in scale.items():
+        if method not in METHODS:
+            raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
+        section = build(MethodSection, values, f"{where}.{method}")
+        build(method_module(method).Config, section.model, f"{where}.{method}.model")
+        build(TrainConfig, section.train, f"{where}.{method}.train")
+        build(AvdSection, section.avd, f"{where}.{method}.avd")
+    return dict(scale)
+
+
 def data_section(params: Params, dataset: str) -> DataSection:
     where = f"params.yaml.data.{dataset}"
     if dataset not in params.data:
@@ -128,6 +154,11 @@ def data_section(params: Params, dataset: str) -> DataSection:
     values = params.data[dataset]
     if not isinstance(values, Mapping):
         raise UserError(f"{where} must be a section of keys and values, not {values!r}.")
+    if "path" in values:
+        raise UserError(
+            f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
+            f"link {values['path']} there, and remove the key."
+        )
     raw = {key: value for key, value in values.items() if key != "scale"}
     scale = values.get("scale", "small")
     if scale not in params.scales:
@@ -143,7 +174,6 @@ def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdS
     where = f"params.yaml.run.{run}"
     if section.method not in METHODS:
         raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
-    scale = f"params.yaml.scales.{data.scale}.{section.method}"
     base = params.scales[data.scale].get(section.method, MethodSection())
     config = RunConfig(
         dataset=dataset,
@@ -153,7 +183,7 @@ def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdS
         model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
         train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
     )
-    return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{scale}.avd")
+    return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,27 +209,52 @@ def check_model(config: RunConfig) -> None:
         raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
 
 
+def check_weights(config: RunConfig) -> None:
+    """VGG-19's weights are a download: that training lacks them should be said before a set of videos is prepared."""
+    perceptual = config.model.perceptual
+    if perceptual.backbone == "vgg19" and any(perceptual.weights):
+        try:
+            weights_file(perceptual)
+        except UserError as error:
+            raise UserError(f"The run '{config.run}' on {config.dataset} cannot be trained yet. {error}") from None
+
+
+def raw_folder(dataset: str) -> Path:
+    """Where a data set's raw clips are: put there or linked by hand, or brought by DVC."""
+    return Path("data/raw") / dataset
+
+
+def brought_by_dvc() -> set[Path]:
+    """The folders that the .dvc files here import; DVC brings them when they are needed."""
+    files = [path for path in Path().glob("*.dvc") if path.is_file()]
+    return {Path(out["path"]) for file in files for out in read_yaml(file)["outs"]}
+
+
 def configure(params_file: Path, out: Path) -> list[Path]:
-    """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths."""
+    """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths.
+
+    Sets that `datasets` does not name get none; their sections are checked all the same.
+    """
     params = read_params(params_file)
+    data = {dataset: data_section(params, dataset) for dataset in params.data}
+    resolved = {dataset: {run: resolve_run(params, dataset, run) for run in params.runs} for dataset in params.datasets}
+    for dataset, runs in resolved.items():
+        if raw_folder(dataset) not in brought_by_dvc():
+            check_folder(raw_folder(dataset))
+        for config, _ in runs.values():
+            check_weights(config)
+            check_model(config)
     files: dict[Path, Any] = {}
-    for dataset in params.data:
-        data = data_section(params, dataset)
+    for dataset, runs in resolved.items():
         evaluation = params.evaluation.get(dataset, {})
-        sections: dict[str, Any] = {"data": data.raw, "animate": params.animate, "evaluation": evaluation}
+        sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics")}
         sections["labels"] = {run: params.run[run].label for run in params.runs}
-        for run in params.runs if dataset in params.datasets else ():
-            config, avd = resolve_run(params, dataset, run)
-            check_model(config)
+        for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
         files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
-    for dataset in params.data:
-        path = Path(data_section(params, dataset).raw.path)
-        if not path.is_dir() and not path.is_relative_to("data/raw"):  # what lies there DVC brings later
-            raise UserError(f"There is no folder {path}, which params.yaml.data.{dataset}.path names.")
     for path, section in files.items():
         with atomic(path) as draft:
             draft.write_text(as_yaml(section))

@@ -99,7 +99,7 @@ def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:
         "flips, jitter": AugmentConfig(),
         "flips, resize, jitter": AugmentConfig(resize=0.1),
     }
-    config, speeds = DataConfig(path=str(folder)), {}
+    config, speeds = DataConfig(), {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

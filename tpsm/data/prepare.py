@@ -37,7 +37,7 @@ _FORMAT = 1  # raise it when preparing the same source gives other bytes
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set: where its raw clips are, how they become squares of `size` pixels, how training draws from them.
+    """A data set: how its raw clips become squares of `size` pixels, and how training draws from them.
 
     `fit` is "crop" (largest centred square) or "stretch". `max_frames` keeps the first frames of each clip.
     `frame_width` is the width of one frame in a strip (default: the strip's height), and
@@ -45,7 +45,6 @@ class DataConfig:
     identity is drawn equally often, however many clips it has.
     """
 
-    path: str
     size: int = 256
     fit: Literal["crop", "stretch"] = "crop"
     max_frames: int | None = None
@@ -55,8 +54,6 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        if not self.path:
-            raise ValueError("path: must name the folder of the raw clips")
         if self.size < 8:
             raise ValueError(f"size: must be at least 8 pixels, not {self.size}")
         if self.fit not in ("crop", "stretch"):
@@ -69,13 +66,15 @@ class DataConfig:
             raise ValueError(f"fps: must be positive, not {self.fps}")
 
 
-def prepare(name: str, config: DataConfig, out: Path) -> Manifest:
-    """Write `out/{train,test}/*.zip` and `out/manifest.json`. Clips already written from the same source are kept.
+def prepare(name: str, folder: Path, config: DataConfig, out: Path) -> Manifest:
+    """The raw clips of `folder` -> `out/{train,test}/*.zip` and `out/manifest.json`.
+
+    Clips already written from the same source are kept.
 
     Raises:
         UserError: no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
     """
-    sources = find_clips(Path(config.path))
+    sources = find_clips(folder)
     train, test = ({identity_of(_name(path)) for path in sources[split]} for split in SPLITS)
     if overlap := sorted(train & test):
         log.warning(
@@ -96,8 +95,7 @@ def prepare(name: str, config: DataConfig, out: Path) -> Manifest:
 
 def find_clips(folder: Path) -> dict[str, list[Path]]:
     """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test."""
-    if not folder.is_dir():
-        raise UserError(f"There is no data folder {folder}; put the clips there or correct the data set's path.")
+    check_folder(folder)
     if (folder / "train").is_dir():
         clips = {split: _clips_in(folder / split) for split in SPLITS}
     else:
@@ -114,6 +112,17 @@ def find_clips(folder: Path) -> dict[str, list[Path]]:
             place = folder / split if (folder / "train").is_dir() else folder
             raise UserError(f"There are no {split} clips in {place}; add strips, GIFs, videos or folders of frames.")
     return clips
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UserError where a data set's raw folder is not there."""
+    if folder.is_symlink() and not folder.exists():
+        raise UserError(f"{folder} links to {folder.readlink()}, where nothing is; link it to the data set's folder.")
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder {folder}; put the data set there, "
+            f"or link it: mkdir -p {folder.parent}; ln -s /where/it/is {folder}."
+        )
 
 
 def _clips_in(folder: Path) -> list[Path]:
