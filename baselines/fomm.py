@@ -25,9 +25,10 @@ from tpsm import official
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
 from tpsm.draws import Draws
-from tpsm.geometry import coordinate_grid, gaussians, inverse
+from tpsm.geometry import coordinate_grid, gaussians, relative_affine
 from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.method import Method
+from tpsm.precision import full_precision
 from tpsm.random_tps import RandomTPS, TransformConfig
 from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
 
@@ -107,7 +108,7 @@ class OcclusionAwareGenerator(Generator):
         grid = coordinate_grid(height, width, small)
         matrices = None
         if source.affine is not None and driving.affine is not None:
-            matrices = source.affine @ inverse(driving.affine)
+            matrices = relative_affine(source.affine, driving.affine)
         local = local_motions(matrices, driving.xy, source.xy, grid)
         candidates = torch.cat([grid.expand(local.shape[0], 1, -1, -1, -1), local], dim=1)
         heatmaps = gaussians(driving.xy, height, width) - gaussians(source.xy, height, width)
@@ -122,10 +123,10 @@ class OcclusionAwareGenerator(Generator):
 
 
 class Model(Method):
+    synchronised: ClassVar[bool] = True
     # The released code names no convention; its models date from a PyTorch whose default was True.
     align_corners: ClassVar[bool] = True
     adapts_scale: ClassVar[bool] = False
-    synchronised: ClassVar[bool] = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -137,6 +138,7 @@ class Model(Method):
             self.discriminator = Discriminator(config.discriminator, config.num_keypoints)
         self.perceptual = PerceptualLoss(config.perceptual)
 
+    @full_precision
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)

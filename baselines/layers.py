@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample, positive
-from tpsm.geometry import coordinate_grid, resize, resize_grid, warp
+from tpsm.geometry import blend, coordinate_grid, resize, resize_grid, warp
+from tpsm.precision import full_precision
 from tpsm.types import Motion
 
 
@@ -24,6 +25,7 @@ def expectation(heatmaps: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 2"]:
     return torch.einsum("bkhw,hwd->bkd", heatmaps, grid)
 
 
+@full_precision
 def local_motions(
     matrices: Float[Tensor, "b k 2 2"] | None,
     driving: Float[Tensor, "b k 2"],
@@ -63,7 +65,7 @@ class DenseMotion(nn.Module):
         seen = torch.cat([heatmaps[:, :, None], warped.transpose(1, 2)], dim=2)
         features = self.hourglass(seen.flatten(1, 2))[-1]
         weights = torch.softmax(self.mask(features), dim=1)
-        flow = torch.einsum("bmhw,bmhwd->bhwd", weights, candidates)
+        flow = blend(weights, candidates)
         return Motion(flow, (torch.sigmoid(self.occlusion(features)),), weights)
 
 

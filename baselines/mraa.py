@@ -25,9 +25,10 @@ from tpsm import official
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
 from tpsm.draws import Draws
-from tpsm.geometry import coordinate_grid, inverse, principal_axes, project, same_handed
+from tpsm.geometry import coordinate_grid, inverse, principal_axes, project, relative_affine, same_handed
 from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.method import Method
+from tpsm.precision import full_precision
 from tpsm.random_tps import RandomTPS, TransformConfig
 from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
 
@@ -165,7 +166,7 @@ class RegionGenerator(Generator):
         small = self.pixelwise_flow_predictor.down(image)
         grid = coordinate_grid(small.shape[-2], small.shape[-1], small)
         # The axes' common sign is arbitrary.
-        matrices = same_handed(source.affine @ inverse(driving.affine))
+        matrices = same_handed(relative_affine(source.affine, driving.affine))
         local = local_motions(matrices, driving.xy, source.xy, grid)
         still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
         heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
@@ -200,6 +201,7 @@ class Model(Method):
         self.bg_predictor = None if config.background.kind == "zero" else BackgroundPredictor(config.background)
         self.perceptual = PerceptualLoss(config.perceptual)
 
+    @full_precision
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
@@ -210,6 +212,7 @@ class Model(Method):
         check_sides(image, divisor, smallest, "MRAA's hourglasses and background predictor")
         return self.region_predictor(image)
 
+    @full_precision
     def background(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 3 3"] | None:

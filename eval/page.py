@@ -37,12 +37,18 @@ def _what_was_run(layout: Layout, results: Results) -> list[str]:
     test = manifest.clips("test")
     frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
     missing = [results.label(run) for run in results.runs if run not in results.scored]
+    released = [results.label(run) for run in results.scored if "released" in results.summary(run)]
     parts = [
         f"{len(test)} test clips of {len(identities)} identities: {frames:,} frames of {manifest.size} x "
         f"{manifest.size} px. Models and evaluators were trained on the {len(manifest.clips('train'))} training clips. "
         + _overlap(layout),
         f"Scored: {', '.join(results.label(run) for run in results.scored)}.",
     ]
+    if released:
+        parts.append(
+            f"With weights that the methods' authors released, and not trained here: {', '.join(released)}. These "
+            "need not be the weights behind the papers' tables."
+        )
     return [*parts, f"Not scored, so n/a below: {', '.join(missing)}."] if missing else parts
 
 

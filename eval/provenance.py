@@ -12,7 +12,7 @@ from eval.layout import Layout
 from eval.results import Results
 
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
-KEPT = ("method", "keypoints", "parameters", "size", "steps", "batch", "perceptual")
+KEPT = ("method", "keypoints", "parameters", "size", "steps", "batch", "perceptual", "released")
 
 
 def provenance(layout: Layout, results: Results) -> dict[str, Any]:

@@ -10,12 +10,13 @@ MODELS = {"tpsm.model", "baselines.fomm", "baselines.mraa"}
 FOUNDATION = ["tpsm.types", "tpsm.errors"]
 # What a module may import of the project, itself apart. A name that ends in a dot stands for all below it.
 ALLOWED = {
-    "tpsm.geometry": FOUNDATION,
-    "tpsm.blocks": [*FOUNDATION, "tpsm.geometry"],
+    "tpsm.precision": [],
+    "tpsm.geometry": [*FOUNDATION, "tpsm.precision"],
+    "tpsm.blocks": [*FOUNDATION, "tpsm.geometry", "tpsm.precision"],
     "tpsm.backbones": [*FOUNDATION, "tpsm.blocks", "tpsm.weights"],
     "tpsm.draws": [],
-    "tpsm.random_tps": [*FOUNDATION, "tpsm.draws", "tpsm.geometry"],
-    "tpsm.losses": [*FOUNDATION, "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"],
+    "tpsm.random_tps": [*FOUNDATION, "tpsm.precision", "tpsm.draws", "tpsm.geometry"],
+    "tpsm.losses": [*FOUNDATION, "tpsm.precision", "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"],
     "tpsm.method": [*FOUNDATION, "tpsm.draws"],
 }
 

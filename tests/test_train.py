@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,19 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from tpsm.checkpoint import load_checkpoint
-from tpsm.draws import Draws
+from tpsm.draws import Draws, Part
 from tpsm.errors import UserError
-from tpsm.train import Identity, TrainConfig, clip_gradients, fit
+from tpsm.step import clip_gradients
+from tpsm.train import Identity, TrainConfig, fit
 from tpsm.types import FramePair
 
 IDENTITY = Identity("toy", "toy-run", "toys", 4, {})
-CONFIG = TrainConfig(epochs=3, repeats=1, batch=2, learning_rate=0.1, milestones=(2,), checkpoint_every=2)
+CONFIG = TrainConfig(epochs=3, repeats=1, batch=4, learning_rate=0.1, milestones=(2,), checkpoint_every=2)
 
 
 class Toy(nn.Module):
     """Learns the driving frame's mean; noise from `rng` and batch statistics make any slip in resuming visible."""
 
     clipped = ("head",)
+    synchronised = False
 
     def __init__(self, bad_step: int = -1, kill_step: int = -1) -> None:
         super().__init__()
@@ -31,6 +33,9 @@ class Toy(nn.Module):
         self.norm = nn.BatchNorm2d(3)
         self.head = nn.Conv2d(3, 3, 1)
         self.bad_step, self.kill_step, self.calls = bad_step, kill_step, 0
+
+    def forward(self, source: Tensor, driving: Tensor, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        return self.losses(FramePair(source, driving), epoch, draws)
 
     def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
         noise = draws.uniform(*pair.source.shape)
@@ -46,10 +51,13 @@ class Pairs:
     def __len__(self) -> int:
         return 5
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[FramePair]:
+    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]:
         for index in range(first, len(self)):
             rng = torch.Generator().manual_seed(100 * epoch + index)
-            yield FramePair(torch.rand(2, 3, 4, 4, generator=rng), torch.rand(2, 3, 4, 4, generator=rng))
+            source, driving = torch.rand(2, 4, 3, 4, 4, generator=rng)
+            for part in parts:
+                rows = part.rows(4 // part.parts)
+                yield FramePair(source[rows], driving[rows])
 
 
 def run(task: nn.Module, folder: Path, config: TrainConfig = CONFIG, data: str = "data") -> Path:

@@ -76,6 +76,7 @@ class AvdTraining(nn.Module):
     """
 
     clipped: ClassVar[tuple[str, ...]] = ()
+    synchronised: ClassVar[bool] = False
 
     def __init__(self, method: Method, avd: AVD, config: AvdConfig) -> None:
         super().__init__()
@@ -96,8 +97,10 @@ class AvdTraining(nn.Module):
             losses["affine"] = self.config.weight * (told.affine - driving.affine).abs().mean()
         return losses
 
-    def forward(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
-        return self.losses(pair, epoch, draws)
+    def forward(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+    ) -> dict[str, Tensor]:
+        return self.losses(FramePair(source, driving), epoch, draws)
 
 
 def stretch(keypoints: Keypoints, factors: Float[Tensor, "b 2"]) -> Keypoints:

@@ -135,3 +135,9 @@ def weights_file(config: PerceptualConfig) -> Path:
             ".work/weights/vgg19.pth, and `tpsm weights vgg19` fetches .work/weights/vgg19_normalised.pth."
         )
     return file
+
+
+def untrained_backbone(config: PerceptualConfig) -> nn.Module:
+    """`load_backbone`'s network with random weights: to count or to time what it does takes no file."""
+    network = Pixels() if config.backbone == "pixels" else VGG19(len(config.weights))
+    return network.eval().requires_grad_(False)

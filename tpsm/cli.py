@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import asdict
 from enum import StrEnum
@@ -87,18 +88,43 @@ def prepare(dataset: Dataset) -> None:
 
 @app.command()
 def train(dataset: Dataset, run: Run) -> None:
-    """Train RUN -> models/DATASET/RUN. Interrupted, the same command goes on from where it was."""
+    """Train RUN -> models/DATASET/RUN, on every GPU in sight. Interrupted, the same command goes on from where it was.
+
+    On several machines torchrun starts it: see the README.
+    """
+    from tpsm.parallel import use_all_gpus
     from tpsm.stages import train_run
 
+    use_all_gpus(sys.argv[1:])
     train_run(dataset, run)
 
 
 @app.command()
 def train_avd(dataset: Dataset, run: Run) -> None:
     """Train the network that disentangles pose from identity for a trained RUN -> avd/DATASET/RUN."""
+    from tpsm.parallel import use_all_gpus
     from tpsm.stages import train_avd
 
+    use_all_gpus(sys.argv[1:])
     train_avd(dataset, run)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file that the released code of TPSMM, FOMM or MRAA wrote.")],
+    dataset: Dataset,
+    run: Run,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Take the weights of a released checkpoint as RUN's -> models/DATASET/RUN, and avd/DATASET/RUN where it has AVD.
+
+    A run with `released: FILE` in params.yaml does the same as a part of the pipeline.
+    """
+    from tpsm.config import read_params, resolve_run
+    from tpsm.stages import import_file
+
+    config, avd = resolve_run(read_params(params), dataset, run)
+    import_file(file, config, avd.model)
 
 
 @app.command()
@@ -151,6 +177,51 @@ def bench_data(dataset: Dataset) -> None:
 
 
 @app.command()
+def cost(
+    dataset: str,
+    run: str,
+    tflops: Annotated[float, typer.Option(min=1e-6, help="TFLOP/s that training reaches.")] = 100.0,
+    items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
+    depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
+    measure: Annotated[int, typer.Option(min=0, help="Also time so many training steps here.")] = 0,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pairs a measured step, if not the run's.")] = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print what training RUN on DATASET takes: operations by module, memory by batch, and time."""
+    from tpsm.config import read_params
+    from tpsm.cost_page import pages
+
+    for page in pages(read_params(params), dataset, run, tflops, items, depth, measure, batch):
+        print(page, flush=True)
+
+
+@app.command()
+def bench_train(
+    method: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, bf16, bf16-channels-last or bf16-compiled; all on a GPU, and fp32 on a CPU."),
+    ] = None,
+    scale: Annotated[str, typer.Option(help="A name under `scales` in params.yaml: models and schedules.")] = "vox",
+    size: Annotated[int, typer.Option(min=16, help="Side of a picture in pixels.")] = 256,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pairs a step, if not the scale's.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 200,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load data.")] = None,
+    profile: Annotated[int, typer.Option(min=0, help="So many of the operators that take the most time.")] = 0,
+    out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Time the training of every method on this machine, beside what the machine can do at its best."""
+    from tpsm.bench import Settings, bench
+    from tpsm.config import read_params
+    from tpsm.method import METHODS
+
+    chosen = tuple(method or METHODS), tuple(variant or ())
+    settings = Settings(*chosen, scale, size, batch, steps, workers, profile)
+    print(bench(read_params(params), settings, out) / "README.md")
+
+
+@app.command()
 def weights(
     name: Annotated[Weights, typer.Argument(help="What to fetch.")],
     folder: Annotated[Path, typer.Option(help="Where to keep it.")] = Path(".work/weights"),
@@ -166,7 +237,9 @@ def weights(
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    follows = os.environ.get("RANK", "0") != "0"  # of several processes the first alone tells what it does
+    logging.basicConfig(level=logging.WARNING if follows else logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         app()
     except UserError as error:

@@ -20,6 +20,7 @@ from tpsm.data.prepare import DataConfig, check_folder
 from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.method import METHODS, method_module
+from tpsm.released import Released
 from tpsm.strict import build
 from tpsm.train import TrainConfig
 
@@ -51,12 +52,16 @@ class MethodSection:
 
 @dataclass(frozen=True)
 class RunSection:
-    """A run: a method, and what it changes of that method's section of the data set's scale."""
+    """A run: a method, and what it changes of that method's section of the data set's scale.
+
+    `released` names a released checkpoint ("{dataset}" in it is replaced), which is then taken and not trained.
+    """
 
     method: str
     label: str
     model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    released: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ class AvdSection:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that decides the training of one run on one data set. `model` is the method's own `Config`."""
+    """All that decides the training of one run on one data set. `model` is the method's own `Config`.
+
+    With `released` the run's weights come out of that file, whose hash makes a changed one count.
+    """
 
     dataset: str
     run: str
@@ -94,6 +102,7 @@ class RunConfig:
     size: int
     model: Any
     train: TrainConfig
+    released: Released | None = None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -182,6 +191,7 @@ def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdS
         size=data.raw.size,
         model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
         train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
+        released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
     )
     return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")
 
@@ -212,7 +222,7 @@ def check_model(config: RunConfig) -> None:
 def check_weights(config: RunConfig) -> None:
     """VGG-19's weights are a download: that training lacks them should be said before a set of videos is prepared."""
     perceptual = config.model.perceptual
-    if perceptual.backbone == "vgg19" and any(perceptual.weights):
+    if config.released is None and perceptual.backbone == "vgg19" and any(perceptual.weights):
         try:
             weights_file(perceptual)
         except UserError as error:
@@ -242,7 +252,10 @@ def configure(params_file: Path, out: Path) -> list[Path]:
         if raw_folder(dataset) not in brought_by_dvc():
             check_folder(raw_folder(dataset))
         for config, _ in runs.values():
-            check_weights(config)
+            if config.released is None:
+                check_weights(config)
+            else:
+                config.released.unchanged()
             check_model(config)
     files: dict[Path, Any] = {}
     for dataset, runs in resolved.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,21 +24,36 @@ class Curve:
                 for row in csv.DictReader(file):
                     if int(row["step"]) < keep_below:
                         self.rows.append({key: float(value) for key, value in row.items() if value})
+        self._waiting: list[tuple[int, int, dict[str, Tensor]]] = []
 
     def add(self, step: int, epoch: int, losses: dict[str, Tensor]) -> None:
-        values = torch.stack([value.detach() for value in losses.values()]).tolist()  # one wait for the device
-        self.rows.append({"step": step, "epoch": epoch, **dict(zip(losses, values, strict=True)), "total": sum(values)})
+        """Notes this process's losses, on whatever device they are; `settle` reads them."""
+        self._waiting.append((step, epoch, losses))
 
-    def is_finite(self) -> bool:
-        return math.isfinite(self.rows[-1]["total"])
+    def settle(self, mean: Callable[[Tensor], Tensor]) -> str | None:
+        """Waits for the device once, and averages what was added over all processes, which `mean` does.
 
-    def first_bad(self) -> str:
-        row = self.rows[-1]
-        name = next(name for name, value in row.items() if not math.isfinite(value))
-        return f"The loss '{name}' is {row[name]} at step {int(row['step'])}"
+        Returns what is wrong where a loss is not finite, naming the first.
+        """
+        if not self._waiting:
+            return None
+        values = mean(torch.stack([value for _, _, losses in self._waiting for value in losses.values()])).tolist()
+        first = len(self.rows)
+        for step, epoch, losses in self._waiting:
+            own, values = values[: len(losses)], values[len(losses) :]
+            row = {"step": step, "epoch": epoch, **dict(zip(losses, own, strict=True)), "total": sum(own)}
+            self.rows.append(row)
+        self._waiting = []
+        for row in self.rows[first:]:
+            for name, value in row.items():
+                if not math.isfinite(value):
+                    return f"The loss '{name}' is {value} at step {int(row['step'])}"
+        return None
 
     def last(self) -> str:
-        """The newest losses for a progress bar."""
+        """The newest losses that `settle` read, for a progress bar."""
+        if not self.rows:
+            return ""
         return " ".join(f"{key} {value:.3f}" for key, value in self.rows[-1].items() if key not in ("step", "epoch"))
 
     def flush(self) -> None:

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from tpsm.precision import full_precision
+
 POINTS_PER_TPS = 5
 
 
@@ -54,6 +56,7 @@ def resize_grid(
     return resize(grid.permute(0, 3, 1, 2), size, align_corners=align_corners).permute(0, 2, 3, 1)
 
 
+@full_precision
 def project(matrix: Float[Tensor, "b 3 3"], points: Float[Tensor, "*n 2"]) -> Float[Tensor, "b *n 2"]:
     """Points through homogeneous matrices."""
     flat = points.reshape(-1, 2)
@@ -61,6 +64,7 @@ def project(matrix: Float[Tensor, "b 3 3"], points: Float[Tensor, "*n 2"]) -> Fl
     return (moved[..., :2] / moved[..., 2:]).reshape(matrix.shape[0], *points.shape)
 
 
+@full_precision
 def thin_plate_splines(
     driving: Float[Tensor, "b k n 2"], source: Float[Tensor, "b k n 2"]
 ) -> Float[Tensor, "b k n+3 2"]:
@@ -77,6 +81,7 @@ def thin_plate_splines(
     return torch.linalg.solve(torch.cat([top, bottom], dim=-2) + ridge, F.pad(source, (0, 0, 0, 3)))
 
 
+@full_precision
 def apply_splines(
     coefficients: Float[Tensor, "b k m 2"], driving: Float[Tensor, "b k n 2"], height: int, width: int
 ) -> Float[Tensor, "b k h w 2"]:
@@ -89,6 +94,24 @@ def apply_splines(
     bend = torch.einsum("bknhw,bknd->bkhwd", radial, coefficients[..., :count, :])
     x, y, one = coefficients[..., None, None, count:, :].unbind(-2)
     return bend + grid[..., :1] * x + grid[..., 1:] * y + one
+
+
+@full_precision
+def blend(weights: Float[Tensor, "b m h w"], motions: Float[Tensor, "b m h w 2"]) -> Float[Tensor, "b h w 2"]:
+    """The flow: at every pixel the weighted sum of the candidate motions."""
+    return torch.einsum("bmhw,bmhwd->bhwd", weights, motions)
+
+
+@full_precision
+def compose(second: Float[Tensor, "b 3 3"], first: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
+    """The homogeneous matrix of `first`, then `second`."""
+    return second @ first
+
+
+@full_precision
+def relative_affine(source: Float[Tensor, "b k 2 2"], driving: Float[Tensor, "b k 2 2"]) -> Float[Tensor, "b k 2 2"]:
+    """A_s A_d^-1: from the neighbourhood of each driving point to that of its source point."""
+    return source @ inverse(driving)
 
 
 def inverse(matrix: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:

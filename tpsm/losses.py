@@ -10,6 +10,7 @@ from tpsm.backbones import PerceptualConfig, load_backbone
 from tpsm.blocks import downsample
 from tpsm.errors import UserError
 from tpsm.geometry import inverse
+from tpsm.precision import full_precision
 from tpsm.random_tps import RandomTPS
 from tpsm.types import Keypoints
 
@@ -25,12 +26,19 @@ class PerceptualLoss:
         self.config = config
         self._networks: tuple[nn.Module, nn.ModuleList] | None = None
 
+    def use(self, backbone: nn.Module) -> None:
+        """Compares the feature maps of `backbone`, a frozen network, in place of the one that the configuration names."""
+        self._networks = backbone, nn.ModuleList(downsample(3, scale) for scale in self.config.scales)
+
     def __call__(self, prediction: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Tensor:
         self._check(driving)
         if self._networks is None:
-            self._networks = load_backbone(self.config), nn.ModuleList(downsample(3, s) for s in self.config.scales)
-        backbone, pyramid = (network.to(prediction.device) for network in self._networks)
-        assert isinstance(pyramid, nn.ModuleList)
+            self.use(load_backbone(self.config))
+        assert self._networks is not None
+        backbone, pyramid = self._networks
+        for network in self._networks:
+            if any(tensor.device != prediction.device for tensor in (*network.parameters(), *network.buffers())):
+                network.to(prediction.device)
         with torch.no_grad():
             targets = [backbone(level(driving)) for level in pyramid]
         total = prediction.new_zeros(())
@@ -60,7 +68,12 @@ def affine_agreement(driving: Keypoints, transformed: Keypoints, transform: Rand
     """A_d^-1 (dT/dz at p') A': the identity where the affine parts are equivariant (FOMM eq. 9)."""
     if driving.affine is None or transformed.affine is None:
         raise ValueError("these keypoints have no affine part")
-    return inverse(driving.affine) @ transform.jacobian(transformed.xy) @ transformed.affine
+    return _between(driving.affine, transform.jacobian(transformed.xy), transformed.affine)
+
+
+@full_precision
+def _between(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
+    return inverse(left) @ middle @ right
 
 
 def distance_to_identity(matrices: Float[Tensor, "*n d d"]) -> Tensor:

@@ -30,6 +30,9 @@ class Method(nn.Module, ABC):
     clipped: ClassVar[tuple[str, ...]] = ()
     """Submodules whose gradient the trainer clips, each by itself."""
 
+    synchronised: ClassVar[bool] = False
+    """Whether the released code computes batch statistics over all devices."""
+
     adapts_scale: ClassVar[bool] = True
     """Whether relative animation scales the driving displacement to the size of the source's pose."""
 
@@ -60,8 +63,11 @@ class Method(nn.Module, ABC):
         `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
         """
 
-    def forward(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
-        return self.losses(pair, epoch, draws)
+    def forward(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+    ) -> dict[str, Tensor]:
+        """`losses`, in the form that wrappers for many devices take."""
+        return self.losses(FramePair(source, driving), epoch, draws)
 
     @abstractmethod
     def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:

@@ -30,6 +30,8 @@ from tpsm.draws import Draws
 from tpsm.geometry import (
     POINTS_PER_TPS,
     apply_splines,
+    blend,
+    compose,
     coordinate_grid,
     gaussians,
     project,
@@ -39,6 +41,7 @@ from tpsm.geometry import (
 from tpsm.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
 from tpsm.losses import PerceptualLoss, distance_to_identity, equivariance
 from tpsm.method import Method
+from tpsm.precision import full_precision
 from tpsm.random_tps import RandomTPS, TransformConfig
 from tpsm.resnet import ResNet18
 from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
@@ -182,7 +185,7 @@ class DenseMotionNetwork(nn.Module):
         # Contribution maps (eq. 6), with dropout (eq. 7), and the flow (eq. 5).
         logits = self.maps(outputs[-1])
         weights = torch.softmax(logits, dim=1) if keep is None else dropout_softmax(logits, keep)
-        flow = torch.einsum("bmhw,bmhwd->bhwd", weights, candidates)
+        flow = blend(weights, candidates)
         # Multi-resolution occlusion masks.
         features = outputs[-self.coarse_masks :]
         for block in self.up:
@@ -214,12 +217,14 @@ class Model(Method):
         self.bg_predictor = BackgroundPredictor(config) if config.background else None
         self.perceptual = PerceptualLoss(config.perceptual)
 
+    @full_precision
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         divisor = math.lcm(self.config.dense_motion.divisor, 2**self.config.inpainting.num_down_blocks)
         smallest = max(divisor, self.config.dense_motion.smallest)
         check_sides(image, divisor, smallest, "TPSMM's hourglass and inpainting network")
         return Keypoints(self.kp_detector(image))
 
+    @full_precision
     def background(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 3 3"] | None:
@@ -266,7 +271,7 @@ class Model(Method):
         if forth is not None and weights.background:
             back = self.background(pair.driving, pair.source)
             assert back is not None
-            losses["background"] = weights.background * distance_to_identity(forth @ back)
+            losses["background"] = weights.background * distance_to_identity(compose(forth, back))
         return prediction, losses
 
     def _keep(self, source: Tensor, epoch: int, draws: Draws) -> Float[Tensor, "b m"] | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tpsm.draws import Draws
 from tpsm.geometry import coordinate_grid, warp
+from tpsm.precision import full_precision
 
 Radial = Literal["squared_l2", "l1"]
 
@@ -54,6 +55,7 @@ class RandomTPS:
     def to(self, like: Tensor) -> RandomTPS:
         return RandomTPS(self.theta.to(like), self.weights.to(like), self.radial)
 
+    @full_precision
     def points(self, points: Float[Tensor, "_ n 2"]) -> Float[Tensor, "b n 2"]:
         """Where in the original picture a point of the transformed picture comes from; one set of points serves all."""
         affine = points @ self.theta[:, :, :2].mT + self.theta[:, None, :, 2]
@@ -66,6 +68,7 @@ class RandomTPS:
             value = squared * torch.log(squared + 1e-9)
         return affine + value @ self.weights[..., None]
 
+    @full_precision
     def jacobian(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2 2"]:
         """dT/dz, itself differentiable in the points."""
         difference = self._difference(points)

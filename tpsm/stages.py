@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from tpsm.avd import AVD, AvdConfig, AvdTraining
-from tpsm.checkpoint import load_checkpoint, load_method, load_weights
+from tpsm.checkpoint import Checkpoint, load_checkpoint, load_method, load_weights
 from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, read_yaml
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest, write_clip
 from tpsm.data.pairs import PairBatches
@@ -26,9 +26,11 @@ from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.infer import Mode, animate, reconstruct, to_tensor
 from tpsm.method import Method, method_module
+from tpsm.parallel import device, rank
 from tpsm.preview import write_preview
+from tpsm.released import Released, ReleasedCheckpoint, read_released, skeleton
 from tpsm.strict import build
-from tpsm.train import Identity, TrainConfig, device, fingerprint, fit
+from tpsm.train import Identity, TrainConfig, fingerprint, fit
 from tpsm.types import Clip, FramePair, Keypoints
 
 log = logging.getLogger(__name__)
@@ -36,8 +38,15 @@ CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models
 
 
 def train_run(dataset: str, run: str) -> None:
-    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`."""
+    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`.
+
+    A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
+    """
     config = read_run(dataset, run)
+    if config.released is not None:
+        if rank() == 0:
+            write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
+        return
     torch.manual_seed(config.train.seed)
     method: Method = method_module(config.method).Model(config.model)
     manifest = read_manifest(CLIPS / dataset)
@@ -51,13 +60,22 @@ def train_run(dataset: str, run: str) -> None:
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
     fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
-    write_summary(out, config, method, steps=config.train.epochs * len(batches))
+    if rank() == 0:
+        write_summary(out, config, method, steps=config.train.epochs * len(batches))
 
 
 def train_avd(dataset: str, run: str) -> None:
-    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, itself fixed."""
+    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, itself fixed.
+
+    A run that names a released checkpoint takes the AVD network in it.
+    """
     config = read_run(dataset, run)
     avd = build(AvdSection, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+    if config.released is not None:
+        if rank() == 0:
+            released = read_released(config.released.unchanged(), config.method)
+            released_avd(config, avd.model, released).save(AVDS / dataset / run / "last.pt")
+        return
     path = MODELS / dataset / run / "last.pt"
     method, _ = load_method(path, config.method)
     torch.manual_seed(avd.train.seed)
@@ -68,6 +86,50 @@ def train_avd(dataset: str, run: str) -> None:
     batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
     data_hash = fingerprint(data_hash, hashlib.sha256(path.read_bytes()).hexdigest())
     fit(task, batches, avd.train, identity, out, data_hash=data_hash)
+
+
+def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
+    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write.
+
+    Raises:
+        UserError: an entry does not fit the configuration, or the run was trained already; then nothing is written.
+    """
+    folders = [top / config.dataset / config.run for top in (MODELS, AVDS)]
+    for folder in folders:
+        if (folder / "metrics.csv").is_file():
+            raise UserError(f"{folder} holds a run trained here; remove it first, or import as another run.")
+    released = read_released(file, config.method)
+    method = released_method(config, released)
+    network = None if released.avd is None else released_avd(config, avd, released)
+    write_released(replace(config, released=Released.at(str(file))), method)
+    if network is None:
+        log.info("%s holds no AVD network, so the run cannot animate in the mode avd.", file)
+        (folders[1] / "last.pt").unlink(missing_ok=True)  # of an earlier import, and of another detector
+    else:
+        network.save(folders[1] / "last.pt")
+        log.info("%s: its AVD network -> %s", file, folders[1])
+
+
+def released_method(config: RunConfig, released: ReleasedCheckpoint) -> Checkpoint:
+    weights = released.method(config.method, config.model).state_dict()
+    model = plain(asdict(config.model))
+    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0)
+
+
+def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:
+    method = skeleton(config.method, config.model)
+    network = released.avd_network(example_keypoints(method, config.size), avd)
+    weights = AvdTraining(method, network, avd).state_dict()
+    name, model = f"{config.run}, avd", plain(asdict(avd))
+    return Checkpoint("avd", name, config.dataset, config.size, model, weights, epoch=0, step=0)
+
+
+def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
+    assert config.released is not None
+    out = MODELS / config.dataset / config.run
+    checkpoint.save(out / "last.pt")
+    write_summary(out, config, skeleton(config.method, config.model), steps=None)
+    log.info("%s -> %s", config.released.file, out)
 
 
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
@@ -226,8 +288,8 @@ def trained_folder(run: str, dataset: str | None) -> Path:
     return found[0]
 
 
-def write_summary(out: Path, config: RunConfig, method: Method, steps: int) -> None:
-    """What the report says of the run."""
+def write_summary(out: Path, config: RunConfig, method: Method, steps: int | None) -> None:
+    """What the report says of the run. Of released weights nobody knows how many steps made them."""
     points = example_keypoints(method, config.size).xy.shape[1]
     summary = {
         "run": config.run,
@@ -236,8 +298,10 @@ def write_summary(out: Path, config: RunConfig, method: Method, steps: int) -> N
         "parameters": sum(parameter.numel() for parameter in method.parameters()),
         "size": config.size,
         "steps": steps,
-        "batch": config.train.batch,
+        "batch": None if config.released else config.train.batch,
         "perceptual": config.model.perceptual.backbone,
     }
+    if config.released is not None:
+        summary["released"] = config.released.sha256
     with atomic(out / "summary.json") as draft:
         draft.write_text(json.dumps(summary, indent=2) + "\n")

@@ -9,11 +9,11 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -21,19 +21,28 @@ from tqdm import tqdm
 
 from tpsm.checkpoint import Checkpoint, load_checkpoint, load_weights
 from tpsm.curve import Curve
-from tpsm.draws import Draws
+from tpsm.draws import Part
 from tpsm.errors import UserError
+from tpsm.parallel import Agreement, Precision, launch, parts, rank, world_size
+from tpsm.step import Optimiser
 from tpsm.types import FramePair
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 log = logging.getLogger(__name__)
+# Steps between looks at the losses: each look waits for the device.
+SETTLE_EVERY = 10
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """The schedule. An epoch passes over the training clips (or identities) `repeats` times.
 
-    The learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest gradient entry of
-    each submodule that the method names (the released TPSMM code: 10); None clips nothing.
+    `batch` is that of a step, over all processes and all `accumulate` turns, in which a small machine takes it. The
+    learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest gradient entry of each
+    submodule that the method names (the released TPSMM code: 10); None clips nothing. `sync_batch_norm` computes batch
+    statistics over all processes; None does as the method's released code (FOMM: yes; TPSMM, MRAA: no).
     """
 
     epochs: int = 100
@@ -48,9 +57,14 @@ class TrainConfig:
     workers: int = 0
     checkpoint_every: int = 500
     preview_every: int = 500
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    accumulate: int = 1
+    sync_batch_norm: bool | None = None
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "repeats", "batch", "checkpoint_every", "preview_every"):
+        for field in ("epochs", "repeats", "batch", "accumulate", "checkpoint_every", "preview_every"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: must be at least 1")
         if not 0 < self.learning_rate < math.inf:
@@ -66,21 +80,13 @@ class TrainConfig:
 
 
 @runtime_checkable
-class Task(Protocol):
-    """What the loop needs of a model: `Method` and `AvdTraining` both are one."""
-
-    clipped: Any
-
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]: ...
-
-
-@runtime_checkable
 class Batches(Protocol):
-    """The training pairs: as many batches an epoch as `len` says; `epoch(e, first)` starts inside one."""
+    """The training pairs: as many batches an epoch as `len` says. `epoch` gives the asked parts of each batch in turn,
+    from batch `first` on."""
 
     def __len__(self) -> int: ...
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[FramePair]: ...
+    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]: ...
 
 
 @dataclass(frozen=True)
@@ -107,101 +113,110 @@ def fit(
 ) -> None:
     """Trains the parameters of `task` that want a gradient, and writes `out/{last.pt, metrics.csv, previews/}`.
 
-    Working checkpoints live in a folder of `work` that is named by everything that decides the result (`data_hash`
-    stands for the clips and how pairs are drawn from them; the code is hashed here); a run that was killed goes on from
-    there, bit for bit on a CPU.
+    Within torchrun every process takes its slice of each batch, and only the first writes; all must see one `work`
+    folder. Working checkpoints live in a folder of `work` that is named by everything that decides the result
+    (`data_hash` stands for the clips and how pairs are drawn from them; the code is hashed here, how many processes
+    there are is not); a run that was killed goes on from there, bit for bit on a CPU.
 
     Raises:
-        UserError: a loss or a weight is no longer finite (the step and the loss are named), or the run was stopped.
+        UserError: a loss or a weight is no longer finite (the step and the loss are named), the run was stopped, or
+            another process of the job ended.
     """
-    task.to(device())
-    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    adam = torch.optim.Adam(trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
+    mine = parts(config.batch, config.accumulate)
     scratch = work / fingerprint(asdict(config), asdict(identity), data_hash, code_hash())
     state = scratch / "state.pt"
-    step = 0
-    if state.is_file():
-        checkpoint = load_checkpoint(state)
+    checkpoint = load_checkpoint(state) if state.is_file() else None
+    if checkpoint is not None:
         load_weights(task, checkpoint, state)
-        adam.load_state_dict(checkpoint.optimizer or {})
-        step = checkpoint.step
-        log.info("Going on from step %d of %s.", step, state)
+        log.info("Going on from step %d of %s.", checkpoint.step, state)
+    step = 0 if checkpoint is None else checkpoint.step
     curve = Curve(scratch / "metrics.csv", keep_below=step)
     total = config.epochs * len(batches)
+    leads = rank() == 0
+    fabric = launch(config.precision)
     began = time.monotonic()
 
-    def snapshot(path: Path, *, whole: bool) -> None:
+    def snapshot(path: Path, adam: torch.optim.Adam | None = None) -> None:
         for name, value in task.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise UserError(
                     f"'{name}' is no longer finite after step {step} of {identity.run}; lower "
                     f"train.learning_rate. The last good checkpoint is {state}."
                 )
-        weights = {name: value.detach().cpu() for name, value in task.state_dict().items()}
-        optimizer = adam.state_dict() if whole else None
+        weights = {name: value.detach().contiguous().cpu() for name, value in task.state_dict().items()}
+        optimizer = None if adam is None else adam.state_dict()
         Checkpoint(**vars(identity), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(
             path
         )
 
-    with stop_signals() as stopping, tqdm(total=total, initial=step, unit="step", desc=identity.run) as bar:
+    with (
+        naming_the_step(lambda: f"step {step} of {identity.run}", state),
+        stop_signals() as stopping,
+        tqdm(total=total, initial=step, unit="step", desc=identity.run, disable=not leads) as bar,
+    ):
+        optimiser = Optimiser(task, config, fabric)
+        if checkpoint is not None:
+            optimiser.adam.load_state_dict(checkpoint.optimizer or {})
+            checkpoint = None
+        agreement = Agreement()
         while step < total:
             epoch, first = divmod(step, len(batches))
-            for group in adam.param_groups:
-                group["lr"] = config.rate(epoch)
             task.train()
-            for pair in batches.epoch(epoch, first):
-                draws = Draws((config.seed << 32) + step)
-                losses = cast(Task, task).losses(pair.to(device()), epoch, draws)
-                adam.zero_grad(set_to_none=True)
-                torch.stack(list(losses.values())).sum().backward()
-                clip_gradients(task, config.clip_norm)
-                curve.add(step, epoch, losses)
-                if not curve.is_finite():
-                    kept = f"The last good checkpoint is {state}" if state.is_file() else "No checkpoint was kept yet"
-                    raise UserError(f"{curve.first_bad()} of {identity.run}; lower train.learning_rate. {kept}.")
-                adam.step()
+            pairs = batches.epoch(epoch, first, mine)
+            for _ in range(first, len(batches)):
+                curve.add(step, epoch, optimiser.step(pairs, mine, epoch, (config.seed << 32) + step))
                 step += 1
                 bar.update()
-                if step % 10 == 0:
-                    bar.set_postfix_str(curve.last())
-                stop = stopping()
-                if stop or step % config.checkpoint_every == 0:
+                stop = agreement.any(stopping())
+                keep = stop or step % config.checkpoint_every == 0
+                if (keep or step % SETTLE_EVERY == 0 or step == total) and (
+                    bad := curve.settle(lambda losses: mean_of_processes(fabric, losses))
+                ):
+                    kept = f"The last good checkpoint is {state}" if state.is_file() else "No checkpoint was kept yet"
+                    raise UserError(f"{bad} of {identity.run}; lower train.learning_rate. {kept}.")
+                bar.set_postfix_str(curve.last(), refresh=False)
+                if leads and keep:
                     curve.flush()
-                    snapshot(state, whole=True)
+                    snapshot(state, optimiser.adam)
                 if stop:
                     raise UserError(
                         f"Stopped after step {step} of {identity.run}; the same command goes on from there."
                     )
-                if preview is not None and step % config.preview_every == 0:
+                if leads and preview is not None and step % config.preview_every == 0:
                     preview(scratch / "previews" / f"step-{step:06d}.png")
-        curve.flush()
-    if preview is not None:
-        preview(scratch / "previews" / f"step-{total:06d}.png")
-    seconds = time.monotonic() - began
-    out.mkdir(parents=True, exist_ok=True)
-    snapshot(out / "last.pt", whole=False)
-    shutil.copy(scratch / "metrics.csv", out / "metrics.csv")
-    if preview is not None:
-        shutil.copytree(scratch / "previews", out / "previews", dirs_exist_ok=True)
-    shutil.rmtree(scratch)
-    log.info(
-        "%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, total / max(seconds, 1e-9), out
-    )
+        seconds = time.monotonic() - began
+        if leads:
+            curve.flush()
+            out.mkdir(parents=True, exist_ok=True)
+            snapshot(out / "last.pt")
+            shutil.copy(scratch / "metrics.csv", out / "metrics.csv")
+            if preview is not None:
+                preview(scratch / "previews" / f"step-{total:06d}.png")
+                shutil.copytree(scratch / "previews", out / "previews", dirs_exist_ok=True)
+            shutil.rmtree(scratch)
+        fabric.barrier()
+    speed = total / max(seconds, 1e-9)
+    log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, speed, out)
 
 
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def mean_of_processes(fabric: Fabric, losses: Tensor) -> Tensor:
+    return cast(Tensor, fabric.all_reduce(losses, reduce_op="mean"))
 
 
-def clip_gradients(task: nn.Module, bound: float | None) -> None:
-    """The released TPSMM code bounds the infinity norm of some submodules, each by itself."""
-    if bound is None:
-        return
-    children = dict(task.named_children())
-    for name in children.keys() & set(
-        cast(Task, task).clipped
-    ):  # A part that the configuration leaves out is no child.
-        nn.utils.clip_grad_norm_(children[name].parameters(), bound, norm_type=math.inf)
+@contextmanager
+def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
+    """Where one of several processes ends, the others' communication fails: one sentence says so, and how to go on."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world_size() == 1:
+            raise
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        kept = f"the same command goes on from {state}" if state.is_file() else "no checkpoint was kept yet"
+        raise UserError(
+            f"Process {rank()} of {world_size()} stopped at {where()}: it failed, or lost one of the others "
+            f"({reason}); {kept}."
+        ) from error
 
 
 def code_hash() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from tpsm.data.augment import AugmentConfig, augment, to_float
 from tpsm.data.clipfile import ClipFile, Manifest, read_manifest
 from tpsm.data.prepare import DataConfig
+from tpsm.draws import Part
 from tpsm.errors import UserError
+from tpsm.parallel import device
 from tpsm.types import FramePair
 
 _OPEN_FILES = 128
@@ -76,18 +78,24 @@ class PairBatches:
     def __len__(self) -> int:
         return self._count
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[FramePair]:
-        """The batches of `epoch`, from batch `first` on."""
+    def epoch(self, epoch: int, first: int = 0, parts: Sequence[Part] = (Part(),)) -> Iterator[FramePair]:
+        """The given parts of every batch of `epoch`, from batch `first` on; 8-bit pictures become floats on `device()`."""
         size = self._batch_size
+        slices = [part.rows(size // part.parts) for part in parts]
         loader: DataLoader[Any] = DataLoader(
             self._dataset(epoch=epoch),
-            batch_sampler=[list(range(b * size, (b + 1) * size)) for b in range(first, self._count)],
+            batch_sampler=[
+                list(range(b * size + rows.start, b * size + rows.stop))
+                for b in range(first, self._count)
+                for rows in slices
+            ],
             num_workers=self._workers,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # its own: the loader would otherwise draw from the global one
         )
         for images in loader:
-            yield FramePair(to_float(images[:, 0]), to_float(images[:, 1]))
+            there = images.to(device(), non_blocking=True)
+            yield FramePair(to_float(there[:, 0]), to_float(there[:, 1]))
 
 
 def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:

@@ -1,0 +1,95 @@
+"""Processes and devices: one process a GPU, started by torchrun, brought together by Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.distributed as dist
+
+from tpsm.draws import Part
+from tpsm.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Precision = Literal["fp32", "bf16"]
+# What Fabric calls them. In bf16 weights stay in fp32, and so do coordinates (tpsm.precision).
+PRECISIONS: dict[Precision, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def rank() -> int:
+    """This process's number among those that torchrun started; 0 where it started none."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def use_all_gpus(arguments: list[str]) -> None:
+    """Replaces this process by torchrun with `tpsm <arguments>` on every GPU in sight, if they are several.
+
+    Within torchrun, and with one GPU or none, it does nothing.
+    """
+    gpus = torch.cuda.device_count()
+    if "RANK" in os.environ or gpus < 2:
+        return
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
+    os.execv(sys.executable, [*torchrun, "-m", "tpsm", *arguments])
+
+
+def launch(precision: Precision) -> Fabric:
+    """Fabric on this process's device, joined with the other processes of the job."""
+    from lightning_fabric import Fabric  # Here: it takes seconds, and only training needs it.
+    from lightning_fabric.strategies import DDPStrategy
+
+    if device().type == "cuda":
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=device().type,
+        devices=processes,
+        num_nodes=world_size() // processes,
+        # A part of a model may join in at a later epoch (TPSMM's background predictor).
+        strategy=DDPStrategy(find_unused_parameters=True) if world_size() > 1 else "auto",
+        precision=PRECISIONS[precision],
+    )
+    # Fabric ends the group of processes when Python exits; before the last wrapped model is gone that could hang.
+    fabric.launch()
+    return fabric
+
+
+def parts(batch: int, accumulate: int) -> tuple[Part, ...]:
+    """The slices of every batch that fall to this process, one a turn of gradient accumulation.
+
+    Raises:
+        UserError: the batch cannot be cut into equal slices.
+    """
+    count = world_size() * accumulate
+    if batch % count:
+        raise UserError(
+            f"train.batch: {batch} cannot be cut into {world_size()} processes x {accumulate} turns of equal size; "
+            "change batch, accumulate or the number of processes."
+        )
+    return tuple(Part(rank() * accumulate + turn, count) for turn in range(accumulate))
+
+
+class Agreement:
+    """A yes or no on which all processes agree, without waiting for a GPU: yes where any of them says yes."""
+
+    def __init__(self) -> None:
+        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+
+    def any(self, mine: bool) -> bool:
+        if self._group is None:
+            return mine
+        votes = torch.tensor(int(mine))
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self._group)
+        return bool(votes)
