@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -88,6 +89,16 @@ def test_a_hard_kill_costs_no_more_than_the_last_checkpoint(tmp_path: Path) -> N
     weights = load_checkpoint(resumed / "last.pt").weights
     assert all(torch.equal(v, weights[k]) for k, v in load_checkpoint(whole / "last.pt").weights.items())
     assert (whole / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
+
+
+def test_gradients_that_accumulate_over_turns_are_the_whole_batchs(tmp_path: Path) -> None:
+    curves = []
+    for turns in (1, 2, 4):
+        task = Toy()
+        task.norm = nn.Identity()  # Batch statistics are each turn's own.
+        out = run(task, tmp_path / str(turns), replace(CONFIG, accumulate=turns))
+        curves.append(pd.read_csv(out / "metrics.csv").total)
+    assert (curves[1] - curves[0]).abs().max() < 1e-5 and (curves[2] - curves[0]).abs().max() < 1e-5
 
 
 def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""What each process of a job computes, and how a job is started."""
+
+import os
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tpsm import parallel
+from tpsm.draws import Draws, Part
+from tpsm.errors import UserError
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**40))
+def test_the_parts_draws_are_the_whole_batchs(parts: int, rows: int, seed: int) -> None:
+    whole, each = Draws(seed), [Draws(seed, Part(index, parts)) for index in range(parts)]
+    for name in ("normal", "uniform", "normal"):
+        expected = getattr(whole, name)(parts * rows, 3)
+        assert torch.equal(torch.cat([getattr(draws, name)(rows, 3) for draws in each]), expected)
+
+
+@pytest.mark.parametrize(("processes", "turns"), [(1, 1), (1, 4), (2, 2), (4, 1)])
+def test_processes_and_turns_share_a_batch_out(processes: int, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    taken = []
+    for rank in range(processes):
+        monkeypatch.setenv("RANK", str(rank))
+        own = parallel.parts(8, turns)
+        assert len(own) == turns
+        taken += [row for part in own for row in range(8)[part.rows(8 // part.parts)]]
+    assert taken == list(range(8))
+
+
+def test_an_uneven_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match=r"train.batch: 8 cannot be cut into 3 processes x 1 turns"):
+        parallel.parts(8, 1)
+
+
+def test_all_gpus_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda path, arguments: started.append([path, *arguments]))
+    monkeypatch.delenv("RANK", raising=False)
+    for gpus in (0, 1, 4):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
+        parallel.use_all_gpus(["train", "--run", "tps"])
+    assert len(started) == 1
+    assert started[0][:2] == [sys.executable, sys.executable]
+    assert " ".join(started[0][2:]).endswith("--standalone --nproc-per-node 4 -m tpsm train --run tps")
+    monkeypatch.setenv("RANK", "0")  # torchrun's own
+    parallel.use_all_gpus(["train"])
+    assert len(started) == 1
