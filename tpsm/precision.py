@@ -20,7 +20,7 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         device = next((arg.device.type for arg in args if isinstance(arg, Tensor)), "cpu")
-        if not torch.is_autocast_enabled(device):
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):  # "meta" has none
             return function(*args, **kwargs)
         with torch.autocast(device, enabled=False):
             return function(*(_single(arg) for arg in args), **kwargs)  # type: ignore[arg-type]
