@@ -27,7 +27,7 @@ class PerceptualLoss:
         self._networks: tuple[nn.Module, nn.ModuleList] | None = None
 
     def use(self, backbone: nn.Module) -> None:
-        """Compares the feature maps of `backbone`, a frozen network, in place of the one that the configuration names."""
+        """Compares maps of `backbone`, a frozen network, instead of those of the one that the configuration names."""
         self._networks = backbone, nn.ModuleList(downsample(3, scale) for scale in self.config.scales)
 
     def __call__(self, prediction: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Tensor:
