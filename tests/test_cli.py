@@ -118,5 +118,6 @@ def test_help_names_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with pytest.raises(SystemExit):
         main()
     text = capsys.readouterr().out
-    for command in ("configure", "params", "synthesize", "prepare", "train", "reconstruct", "animate", "weights"):
+    commands = ("configure", "params", "synthesize", "prepare", "train", "import", "reconstruct", "animate", "weights")
+    for command in commands:
         assert command in text
