@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from eval.statistics import BootstrapConfig
 from tpsm.config import AnimateConfig, read_yaml
 from tpsm.errors import UserError
 from tpsm.strict import build
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def check(root: Path) -> list[str]:
     """The data sets under `configs/` whose evaluation section, and that of every evaluator, is in order.
 
     Raises:
-        UserError: the first key that is wrong, or a table or published row of a run that the data set does not train.
+        UserError: the first key that is wrong. Rows of runs that the data set does not train are only told: they will
+            say n/a.
     """
     datasets = sorted(path.parent.name for path in (root / "configs").glob("*/runs"))
     for dataset in datasets:
@@ -128,20 +132,20 @@ def check_tables(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:
     key = f"{config_key(layout)}.tables"
     for run in config.tables.runs():
         if run not in trained:
-            raise UserError(f"{key} names the run '{run}', which `runs` does not train; add it there.")
+            log.warning("%s names the run '%s', which `runs` does not train: its cells will say n/a.", key, run)
     animated = read_animate(layout).runs
     for run in config.tables.animation:
-        if run not in animated:
-            raise UserError(f"{key}.animation names the run '{run}', which is not among `animate.runs`; add it there.")
+        if run in trained and run not in animated:
+            log.warning("%s.animation names '%s', which is not among `animate.runs`: its cells will say n/a.", key, run)
 
 
 def check_published(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:
     key = f"{config_key(layout)}.published"
     published = None if config.published is None else read_published(config.published, key)
     for run, row in config.published_as.items():
+        if run not in trained:
+            log.warning("%s_as names the run '%s', which `runs` does not train.", key, run)
         if published is None:
             raise UserError(f"{key}_as needs {key}; name a set there, or leave both out.")
-        if run not in trained:
-            raise UserError(f"{key}_as names the run '{run}', which `runs` does not train; add it there.")
         if row not in published.rows:
             raise UserError(f"{key}_as.{run} is '{row}'; choose one of {', '.join(published.rows)}.")

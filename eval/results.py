@@ -47,7 +47,8 @@ class Results:
         self._scores: dict[str, pd.DataFrame] = {}
         for run in self.runs:
             path = layout.scores(run)
-            if path.is_file():
+            listed = run in CONTROLS or run in self.labels  # what an earlier set of runs left is not this one's
+            if listed and path.is_file():
                 self._scores[run] = pd.read_parquet(path)
             else:
                 log.warning("Run '%s' has no scores; its cells will say n/a.", run)

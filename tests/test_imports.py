@@ -16,7 +16,10 @@ ALLOWED = {
     "tpsm.backbones": [*FOUNDATION, "tpsm.blocks", "tpsm.weights"],
     "tpsm.draws": [],
     "tpsm.random_tps": [*FOUNDATION, "tpsm.precision", "tpsm.draws", "tpsm.geometry"],
-    "tpsm.losses": [*FOUNDATION, "tpsm.precision", "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"],
+    "tpsm.losses": [
+        *FOUNDATION,
+        *("tpsm.precision", "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"),
+    ],
     "tpsm.method": [*FOUNDATION, "tpsm.draws"],
 }
 

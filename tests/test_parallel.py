@@ -13,15 +13,22 @@ from tpsm.draws import Draws, Part
 from tpsm.errors import UserError
 
 
-@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**40))
-def test_the_parts_draws_are_the_whole_batchs(parts: int, rows: int, seed: int) -> None:
-    whole, each = Draws(seed), [Draws(seed, Part(index, parts)) for index in range(parts)]
+@given(st.integers(1, 6), st.integers(0, 9), st.integers(0, 2**40))
+def test_the_parts_draws_are_the_whole_batchs(count: int, more: int, seed: int) -> None:
+    total = count + more
+    parts = Part.split(total, count)
+    sizes = [part.stop - part.start for part in parts]
+    assert (
+        sum(sizes) == total and max(sizes) - min(sizes) <= 1 and sum(part.share for part in parts) == pytest.approx(1)
+    )
+    whole, each = Draws(seed), [Draws(seed, part) for part in parts]
     for name in ("normal", "uniform", "normal"):
-        expected = getattr(whole, name)(parts * rows, 3)
-        assert torch.equal(torch.cat([getattr(draws, name)(rows, 3) for draws in each]), expected)
+        expected = getattr(whole, name)(total, 3)
+        got = [getattr(draws, name)(size, 3) for draws, size in zip(each, sizes, strict=True)]
+        assert torch.equal(torch.cat(got), expected)
 
 
-@pytest.mark.parametrize(("processes", "turns"), [(1, 1), (1, 4), (2, 2), (4, 1)])
+@pytest.mark.parametrize(("processes", "turns"), [(1, 1), (1, 4), (2, 2), (4, 1), (3, 2)])
 def test_processes_and_turns_share_a_batch_out(processes: int, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     taken = []
@@ -29,14 +36,14 @@ def test_processes_and_turns_share_a_batch_out(processes: int, turns: int, monke
         monkeypatch.setenv("RANK", str(rank))
         own = parallel.parts(8, turns)
         assert len(own) == turns
-        taken += [row for part in own for row in range(8)[part.rows(8 // part.parts)]]
+        taken += [row for part in own for row in range(8)[part.rows]]
     assert taken == list(range(8))
 
 
-def test_an_uneven_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_processes_than_samples_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UserError, match=r"train.batch: 8 cannot be cut into 3 processes x 1 turns"):
-        parallel.parts(8, 1)
+    with pytest.raises(UserError, match=r"train.batch: 5 samples are too few for 3 processes x 2 turns"):
+        parallel.parts(5, 2)
 
 
 def test_all_gpus_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,21 +146,37 @@ def test_the_page_counts_the_identities_that_training_has_seen(tmp_path: Path) -
         ({}, ""),
         ({"published": "coco"}, "evaluation.dots.published is 'coco'"),
         ({"published": None}, "evaluation.dots.published_as needs evaluation.dots.published"),
-        ({"published_as": {"exakt": "tpsmm"}}, "published_as names the run 'exakt'"),
         ({"published_as": {"exact": "tpsm"}}, "evaluation.dots.published_as.exact is 'tpsm'; choose one of fomm,"),
-        ({"tables": {"components": ["other"]}}, "evaluation.dots.tables names the run 'other'"),
-        ({"tables": {"animation": ["exact"]}}, "evaluation.dots.tables.animation names the run 'exact'"),
     ],
 )
 def test_check_names_the_key(changes: dict, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checked(changes, tmp_path, 2 if says else 0)
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"published_as": {"exakt": "tpsmm"}}, "published_as names the run 'exakt'"),
+        ({"tables": {"components": ["other"]}}, "evaluation.dots.tables names the run 'other'"),
+        ({"tables": {"animation": ["exact"]}}, "evaluation.dots.tables.animation names 'exact'"),
+    ],
+)
+def test_check_tells_of_rows_that_will_be_empty(
+    changes: dict, says: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checked(changes, tmp_path, 0)
+    assert says in caplog.text
+
+
+def checked(changes: dict, tmp_path: Path, expected: int) -> None:
     layout = make_data(tmp_path, train=("a#0",))
     configure(layout, EVALUATION | changes)
     runs = layout.config.parent / "runs"
     runs.mkdir()
     for run in ("still", "exact", "absent"):
         (runs / f"{run}.yaml").touch()
-    assert main(["check", "--root", str(tmp_path)]) == (2 if says else 0)
-    assert says in capsys.readouterr().err
+    assert main(["check", "--root", str(tmp_path)]) == expected
 
 
 def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:

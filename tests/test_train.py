@@ -57,8 +57,7 @@ class Pairs:
             rng = torch.Generator().manual_seed(100 * epoch + index)
             source, driving = torch.rand(2, 4, 3, 4, 4, generator=rng)
             for part in parts:
-                rows = part.rows(4 // part.parts)
-                yield FramePair(source[rows], driving[rows])
+                yield FramePair(source[part.rows], driving[part.rows])
 
 
 def run(task: nn.Module, folder: Path, config: TrainConfig = CONFIG, data: str = "data") -> Path:
@@ -93,7 +92,7 @@ def test_a_hard_kill_costs_no_more_than_the_last_checkpoint(tmp_path: Path) -> N
 
 def test_gradients_that_accumulate_over_turns_are_the_whole_batchs(tmp_path: Path) -> None:
     curves = []
-    for turns in (1, 2, 4):
+    for turns in (1, 2, 3):  # 3: turns of unequal size
         task = Toy()
         task.norm = nn.Identity()  # Batch statistics are each turn's own.
         out = run(task, tmp_path / str(turns), replace(CONFIG, accumulate=turns))

@@ -10,27 +10,41 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Part:
-    """Which of `parts` equal slices of a batch, in order, a process (or a turn of gradient accumulation) computes."""
+    """The rows `start` to `stop` of a batch of `total`: what one process computes, in one turn of accumulation."""
 
-    index: int = 0
-    parts: int = 1
+    start: int
+    stop: int
+    total: int
 
-    def rows(self, count: int) -> slice:
-        """The slice's rows, of `count` each."""
-        return slice(self.index * count, (self.index + 1) * count)
+    @staticmethod
+    def split(total: int, count: int) -> tuple[Part, ...]:
+        """A batch in `count` parts, in order, whose sizes differ by one at most."""
+        bounds = [index * total // count for index in range(count + 1)]
+        return tuple(Part(start, stop, total) for start, stop in zip(bounds, bounds[1:], strict=False))
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.stop)
+
+    @property
+    def share(self) -> float:
+        """Of the batch, from 0 to 1."""
+        return (self.stop - self.start) / self.total
 
 
 class Draws:
     """Numbers from a CPU generator. They are drawn for the whole batch, of which a part sees its own rows."""
 
-    def __init__(self, seed: int, part: Part = Part()) -> None:
+    def __init__(self, seed: int, part: Part | None = None) -> None:
         self._generator = torch.Generator().manual_seed(seed)
         self._part = part
 
     def normal(self, rows: int, *shape: int) -> Tensor:
         """Standard normal numbers for the `rows` samples at hand."""
-        return torch.randn(rows * self._part.parts, *shape, generator=self._generator)[self._part.rows(rows)]
+        part = self._part or Part(0, rows, rows)
+        return torch.randn(part.total, *shape, generator=self._generator)[part.rows]
 
     def uniform(self, rows: int, *shape: int) -> Tensor:
         """Numbers from 0 to 1 for the `rows` samples at hand."""
-        return torch.rand(rows * self._part.parts, *shape, generator=self._generator)[self._part.rows(rows)]
+        part = self._part or Part(0, rows, rows)
+        return torch.rand(part.total, *shape, generator=self._generator)[part.rows]

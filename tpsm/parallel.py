@@ -67,18 +67,18 @@ def launch(precision: Precision) -> Fabric:
 
 
 def parts(batch: int, accumulate: int) -> tuple[Part, ...]:
-    """The slices of every batch that fall to this process, one a turn of gradient accumulation.
+    """What of every batch falls to this process, one part a turn of gradient accumulation.
 
     Raises:
-        UserError: the batch cannot be cut into equal slices.
+        UserError: there are more processes and turns than samples.
     """
     count = world_size() * accumulate
-    if batch % count:
+    if batch < count:
         raise UserError(
-            f"train.batch: {batch} cannot be cut into {world_size()} processes x {accumulate} turns of equal size; "
-            "change batch, accumulate or the number of processes."
+            f"train.batch: {batch} samples are too few for {world_size()} processes x {accumulate} turns; change batch, "
+            "accumulate or the number of processes."
         )
-    return tuple(Part(rank() * accumulate + turn, count) for turn in range(accumulate))
+    return Part.split(batch, count)[rank() * accumulate :][:accumulate]
 
 
 class Agreement:

@@ -50,7 +50,8 @@ class Optimiser:
         self._model, self._adam = fabric.setup(task, self.adam)
 
     def step(self, pairs: Iterator[FramePair], parts: Sequence[Part], epoch: int, seed: int) -> dict[str, Tensor]:
-        """Takes a pair batch for each part, lowers the mean of their losses, and returns it (this process's share).
+        """Takes a pair batch for each part, lowers the mean loss of the whole batch, and returns what these parts are of
+        it: the mean over processes is the mean over samples.
 
         The released TPSMM code's clipping is kept: after all parts are in, each named submodule by itself.
         """
@@ -62,10 +63,12 @@ class Optimiser:
             pair = next(pairs).to(self.fabric.device)
             with self.fabric.no_backward_sync(self._model, enabled=turn < len(parts)):
                 losses = self._model(pair.source, pair.driving, epoch, Draws(seed, part))
-                self.fabric.backward(torch.stack(list(losses.values())).sum() / len(parts))
+                # Gradients are then averaged over processes, whose parts of the batch may differ by a sample.
+                weight = part.share * world_size()
+                self.fabric.backward(torch.stack(list(losses.values())).sum() * weight)
             for name, value in losses.items():
-                share = value.detach() / len(parts)
-                means[name] = means[name] + share if name in means else share
+                term = value.detach() * weight
+                means[name] = means[name] + term if name in means else term
         clip_gradients(self.task, self.config.clip_norm)
         self._adam.step()
         return means

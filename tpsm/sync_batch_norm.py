@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Normalises by the mean and variance of the whole batch, of which every process holds an equal part.
+    """Normalises by the mean and variance of the whole batch, of which every process holds a part.
 
     FOMM's released synchronised norm bounds the variance from below by `eps` where the plain one adds it. This one adds
     it, so that many processes compute what one does.
@@ -23,15 +23,17 @@ class SyncBatchNorm(_BatchNorm):
         axes = [axis for axis in range(input.ndim) if axis != 1]
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         variance, mean = torch.var_mean(x, dim=axes, correction=0)
-        every = _gather(torch.stack([mean, variance]))
-        mean = every[:, 0].mean(dim=0)
-        variance = (every[:, 1] + (every[:, 0] - mean).square()).mean(dim=0)
-        self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * len(every))
+        count = torch.full_like(mean, x.numel() // x.shape[1])
+        means, variances, counts = _gather(torch.stack([mean, variance, count])).unbind(1)
+        total = counts.sum(dim=0)
+        mean = (means * counts).sum(dim=0) / total
+        variance = ((variances + (means - mean).square()) * counts).sum(dim=0) / total
+        self._remember(mean.detach(), variance.detach(), total)
         scale = torch.rsqrt(variance + self.eps) * self.weight
         shape = [1, -1, *[1] * (x.ndim - 2)]
         return torch.addcmul((self.bias - mean * scale).view(shape), x, scale.view(shape)).to(input.dtype)
 
-    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         assert self.momentum is not None
         self.num_batches_tracked += 1

@@ -78,16 +78,16 @@ class PairBatches:
     def __len__(self) -> int:
         return self._count
 
-    def epoch(self, epoch: int, first: int = 0, parts: Sequence[Part] = (Part(),)) -> Iterator[FramePair]:
-        """The given parts of every batch of `epoch`, from batch `first` on; 8-bit pictures become floats on `device()`."""
+    def epoch(self, epoch: int, first: int = 0, parts: Sequence[Part] = ()) -> Iterator[FramePair]:
+        """The given parts (or else all) of every batch of `epoch`, from batch `first` on, on `device()`."""
         size = self._batch_size
-        slices = [part.rows(size // part.parts) for part in parts]
+        parts = parts or Part.split(size, 1)
         loader: DataLoader[Any] = DataLoader(
             self._dataset(epoch=epoch),
             batch_sampler=[
-                list(range(b * size + rows.start, b * size + rows.stop))
+                list(range(b * size + part.start, b * size + part.stop))
                 for b in range(first, self._count)
-                for rows in slices
+                for part in parts
             ],
             num_workers=self._workers,
             pin_memory=torch.cuda.is_available(),
