@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample, positive
-from tpsm.geometry import blend, coordinate_grid, resize, resize_grid, warp
+from tpsm.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp
 from tpsm.precision import full_precision
 from tpsm.types import Motion
 
@@ -64,7 +64,7 @@ class DenseMotion(nn.Module):
         heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
         seen = torch.cat([heatmaps[:, :, None], warped.transpose(1, 2)], dim=2)
         features = self.hourglass(seen.flatten(1, 2))[-1]
-        weights = torch.softmax(self.mask(features).float(), dim=1)  # in bf16 they need not sum to 1
+        weights = assignments(self.mask(features))
         flow = blend(weights, candidates)
         return Motion(flow, (torch.sigmoid(self.occlusion(features)),), weights)
 

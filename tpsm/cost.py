@@ -89,6 +89,7 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     with torch.device("meta"):
         method, _ = untrained(config.method, config.model)
     image = torch.empty(1, 3, config.size, config.size, device="meta")
+    two = image.expand(2, -1, -1, -1)  # A single one would not do where a batch norm comes down to one pixel.
 
     def part(name: str) -> str:
         return ".".join(name.split(".")[:depth]) or LOSSES
@@ -96,10 +97,10 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     columns: list[dict[str, Flops]] = []
     with FlopCounter(method.eval()) as counter:
 
-        def end_column() -> None:
+        def end_column(pictures: int = 1) -> None:
             column: defaultdict[str, Flops] = defaultdict(Flops)
             for name, flops in counter.flops.items():
-                column[part(name)] += flops
+                column[part(name)] += Flops(flops.computed / pictures, flops.published / pictures)
             columns.append(column)
             counter.flops.clear()
 
@@ -108,10 +109,10 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
             end_column()
             method.render(code, method.keypoints(image), method.background(image, image))
             end_column()
-        losses = method.train().losses(FramePair(image, image), config.train.epochs - 1, Draws(0))
-        end_column()
+        losses = method.train().losses(FramePair(two, two), config.train.epochs - 1, Draws(0))
+        end_column(2)
         counter.backward(total(losses))
-        end_column()
+        end_column(2)
     parameters: Counter[str] = Counter()
     for name, parameter in method.named_parameters():
         parameters[part(name.rpartition(".")[0])] += parameter.numel()
@@ -153,11 +154,11 @@ def predict_memory(config: RunConfig, precision: Precision) -> Memory:
 
 
 def _kept(method: Method, config: RunConfig, precision: Precision, pairs: int, weights: list[Tensor]) -> int:
-    image = torch.empty(pairs, 3, config.size, config.size)
+    source, driving = (torch.empty(pairs, 3, config.size, config.size) for _ in range(2))
 
     def losses() -> dict[str, Tensor]:
         with gpu_autocast() if precision == "bf16" else nullcontext():
-            return method.losses(FramePair(image, image), config.train.epochs - 1, Draws(0))
+            return method.losses(FramePair(source, driving), config.train.epochs - 1, Draws(0))
 
     return saved_bytes(losses, weights)
 

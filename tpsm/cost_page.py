@@ -123,7 +123,7 @@ def measured_page(timing: Timing, precision: str, steps: int, pairs: int, flops:
     return f"Measured here ({where}, {precision}): {steps} steps of {pairs} pairs after a first one.\n\n" + table(rows)
 
 
-def gigabytes(count: float) -> str:
+def gigabytes(count: int) -> str:
     return f"{count / GIGA:,.2f} GB" if count >= GIGA else f"{count / 1e6:,.0f} MB"
 
 

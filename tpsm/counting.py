@@ -47,11 +47,11 @@ class _Owner:
     def of(name: str, module: nn.Module) -> _Owner:
         if isinstance(module, Up):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
             return _Owner(name, 36 / 16, 0.0)
-        return _Owner(name, module.stride**2) if isinstance(module, AntiAlias) else _Owner(name)
+        return _Owner(name, float(module.stride**2)) if isinstance(module, AntiAlias) else _Owner(name)
 
-    def flops(self, operation: Any, count: float) -> Flops:
+    def flops(self, operation: Any, count: int) -> Flops:
         convolves = operation in (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
-        return Flops(count, count * (self.convolutions if convolves else self.products))
+        return Flops(float(count), count * (self.convolutions if convolves else self.products))
 
 
 class FlopCounter(TorchDispatchMode):

@@ -97,6 +97,12 @@ def apply_splines(
 
 
 @full_precision
+def assignments(logits: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
+    """How much every pixel follows each motion. In bf16 the weights would not sum to 1, and the flow would shrink."""
+    return torch.softmax(logits, dim=1)
+
+
+@full_precision
 def blend(weights: Float[Tensor, "b m h w"], motions: Float[Tensor, "b m h w 2"]) -> Float[Tensor, "b h w 2"]:
     """The flow: at every pixel the weighted sum of the candidate motions."""
     return torch.einsum("bmhw,bmhwd->bhwd", weights, motions)

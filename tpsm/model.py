@@ -30,6 +30,7 @@ from tpsm.draws import Draws
 from tpsm.geometry import (
     POINTS_PER_TPS,
     apply_splines,
+    assignments,
     blend,
     compose,
     coordinate_grid,
@@ -183,8 +184,8 @@ class DenseMotionNetwork(nn.Module):
         heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
         outputs = self.hourglass(torch.cat([heatmaps, warped.transpose(1, 2).flatten(1, 2)], dim=1))
         # Contribution maps (eq. 6), with dropout (eq. 7), and the flow (eq. 5).
-        logits = self.maps(outputs[-1]).float()  # bf16 weights need not sum to 1, and the flow would shrink
-        weights = torch.softmax(logits, dim=1) if keep is None else dropout_softmax(logits, keep)
+        logits = self.maps(outputs[-1])
+        weights = assignments(logits) if keep is None else dropout_softmax(logits, keep)
         flow = blend(weights, candidates)
         # Multi-resolution occlusion masks.
         features = outputs[-self.coarse_masks :]
@@ -194,6 +195,7 @@ class DenseMotionNetwork(nn.Module):
         return Motion(flow, tuple(masks), weights)
 
 
+@full_precision
 def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]) -> Float[Tensor, "b m h w"]:
     """Softmax over the motions kept.
 
