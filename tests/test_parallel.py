@@ -59,3 +59,20 @@ def test_all_gpus_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")  # torchrun's own
     parallel.use_all_gpus(["train"])
     assert len(started) == 1
+
+
+class _Type(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, numbers: torch.Tensor) -> tuple[torch.Tensor, bool]:
+        return numbers, self.layer(numbers).dtype == torch.bfloat16
+
+
+def test_in_bf16_pictures_come_in_unrounded() -> None:
+    model = _Type()
+    wrapped, _ = parallel.launch("bf16").setup(model, torch.optim.Adam(model.parameters()))
+    third = torch.full((1, 2), 1 / 3, device=parallel.device())
+    seen, in_bf16 = wrapped(third)
+    assert torch.equal(seen, third) and in_bf16

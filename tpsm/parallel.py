@@ -48,7 +48,14 @@ def use_all_gpus(arguments: list[str]) -> None:
 def launch(precision: Precision) -> Fabric:
     """Fabric on this process's device, joined with the other processes of the job."""
     from lightning_fabric import Fabric  # Here: it takes seconds, and only training needs it.
+    from lightning_fabric.plugins import MixedPrecision
     from lightning_fabric.strategies import DDPStrategy
+
+    class Autocast(MixedPrecision):
+        """Fabric's, but pictures come in as they are: it would round them, and what is computed from them."""
+
+        def convert_input(self, data: Any) -> Any:
+            return data
 
     if device().type == "cuda":
         torch.backends.cudnn.benchmark = True  # every step has the same shapes
@@ -59,7 +66,8 @@ def launch(precision: Precision) -> Fabric:
         num_nodes=world_size() // processes,
         # A part of a model may join in at a later epoch (TPSMM's background predictor).
         strategy=DDPStrategy(find_unused_parameters=True) if world_size() > 1 else "auto",
-        precision=PRECISIONS[precision],
+        precision=PRECISIONS[precision] if precision == "fp32" else None,
+        plugins=Autocast(PRECISIONS[precision], device().type) if precision == "bf16" else None,
     )
     # Fabric ends the group of processes when Python exits; before the last wrapped model is gone that could hang.
     fabric.launch()
