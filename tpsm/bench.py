@@ -98,21 +98,19 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     """
     if settings.scale not in params.scales:
         raise UserError(f"There is no scale '{settings.scale}'; choose among {', '.join(params.scales)}.")
+    trials = [_trial(params, settings, name) for name in settings.methods]
+    flops = [_flops(trial) for trial in trials]
     log.info("Ceilings of %s", device_name())
     ceilings = apart(measure_ceilings, None)
-    warm_up = max(2, settings.steps // 10)
     with tempfile.TemporaryDirectory() as scratch:
         clips = _clips(Path(scratch), settings.size)
-        rows = [row for name in settings.methods for row in _rows(params, settings, name, clips, warm_up)]
-    report = Report(
-        device_name(),
-        datetime.now(UTC).date().isoformat(),
-        versions(),
-        settings,
-        warm_up,
-        ceilings,
-        tuple(rows),
-    )
+        rows = [
+            _row(replace(trial, clips=clips), variant, each, settings.variants)
+            for trial, each in zip(trials, flops, strict=True)
+            for variant in VARIANTS
+        ]
+    today = datetime.now(UTC).date().isoformat()
+    report = Report(device_name(), today, versions(), settings, trials[0].warm_up, ceilings, tuple(rows))
     folder = out / re.sub(r"[^a-z0-9]+", "-", report.device.lower()).strip("-")
     with atomic(folder / "bench.json") as draft:
         draft.write_text(json.dumps(asdict(report), indent=1) + "\n")
@@ -121,36 +119,35 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     return folder
 
 
-def _rows(params: Params, settings: Settings, name: str, clips: Path, warm_up: int) -> list[Row]:
+def _trial(params: Params, settings: Settings, name: str) -> Trial:
     section = params.scales[settings.scale][name]
     where = f"scales.{settings.scale}.{name}"
     model = build(method_module(name).Config, section.model, f"{where}.model")
     train = build(TrainConfig, section.train, f"{where}.train")
     train = replace(train, batch=settings.batch or train.batch, accumulate=1, workers=_workers(settings, train))
-    config = RunConfig("puppets", name, name, settings.size, model, train)
-    flops = train.batch * in_all(count_work(config)).step.computed
-    rows = []
-    for variant, changes in VARIANTS.items():
-        row = Row(name, variant, train.batch, flops, missing=_skipped(variant, settings.variants))
-        if row.missing is None:
-            trial = Trial(
-                name,
-                model,
-                settings.size,
-                replace(train, **changes),
-                settings.steps,
-                warm_up,
-                clips,
-                traffic=True,
-                operators=settings.operators,
-            )
-            try:
-                row = replace(row, timing=apart(take, trial))
-            except RuntimeError as error:  # Memory that does not suffice, or a compiler: the others' rows stand.
-                row = replace(row, missing=f"failed: {error}")
-        log.info("%s, %s: %s", name, variant, row.missing or f"{1 / row.timing.step:.3g} steps/s")  # type: ignore[union-attr]
-        rows.append(row)
-    return rows
+    warm_up = max(2, settings.steps // 10)
+    return Trial(name, model, settings.size, train, settings.steps, warm_up, traffic=True, operators=settings.operators)
+
+
+def _flops(trial: Trial) -> float:
+    """A step's."""
+    config = RunConfig("", "", trial.method, trial.size, trial.model, trial.train)
+    return trial.train.batch * in_all(count_work(config)).step.computed
+
+
+def _row(trial: Trial, variant: str, flops: float, asked: Sequence[str]) -> Row:
+    train = replace(trial.train, **VARIANTS[variant])
+    row = Row(trial.method, variant, train.batch, flops, missing=_skipped(variant, asked))
+    if row.missing is None:
+        try:
+            timing = apart(take, replace(trial, train=train))
+            row = replace(row, timing=timing)
+            log.info("%s, %s: %.3g steps/s", trial.method, variant, 1 / timing.step)
+        except RuntimeError as error:  # Memory that does not suffice, or a compiler: the others' rows stand.
+            row = replace(row, missing=f"failed: {error}")
+    if row.missing is not None:
+        log.info("%s, %s: %s", trial.method, variant, row.missing)
+    return row
 
 
 def _skipped(variant: str, asked: Sequence[str]) -> str | None:
@@ -168,7 +165,7 @@ def _workers(settings: Settings, train: TrainConfig) -> int:
 def _clips(scratch: Path, size: int) -> Path:
     """A small set of puppets, prepared."""
     synthesize(
-        scratch / "raw", size=size, train_identities=8, test_identities=1, clips_per_identity=1, frames=16, seed=0
+        scratch / "raw", size=size, train_identities=4, test_identities=1, clips_per_identity=1, frames=6, seed=0
     )
     prepare("puppets", scratch / "raw", DataConfig(size=size), scratch / "clips")
     return scratch / "clips"

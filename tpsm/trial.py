@@ -7,14 +7,13 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import cycle
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -25,13 +24,16 @@ from tpsm.backbones import untrained_backbone
 from tpsm.counting import Traffic
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig
-from tpsm.draws import Draws
+from tpsm.draws import Draws, Part
 from tpsm.losses import PerceptualLoss
 from tpsm.method import Method, method_module
 from tpsm.parallel import device, launch, parts
 from tpsm.step import Optimiser
 from tpsm.train import TrainConfig
 from tpsm.types import FramePair
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -101,9 +103,9 @@ def take(trial: Trial) -> Timing:
     torch.manual_seed(config.seed)
     task, _ = untrained(trial.method, trial.model)
     task.to(device()).train()
-    pairs = Waiting(_pairs(trial))
+    pairs = Waiting(_pairs(trial, mine))
     fabric = launch(config.precision)
-    traffic = _traffic(task, next(pairs), config, fabric.autocast()) if trial.traffic else 0
+    traffic = _traffic(task, pairs, mine, config, fabric) if trial.traffic else 0
     optimiser = Optimiser(task, config, fabric)
 
     def steps(count: int) -> None:
@@ -168,25 +170,28 @@ class Waiting(Iterator[FramePair]):
         return pair
 
 
-def _pairs(trial: Trial) -> Iterator[FramePair]:
+def _pairs(trial: Trial, mine: Sequence[Part]) -> Iterator[FramePair]:
     config = trial.train
     if trial.clips is None:
-        pictures = torch.rand(2, config.batch // config.accumulate, 3, trial.size, trial.size, device=device())
-        return repeat(FramePair(pictures[0], pictures[1]))
+        source, driving = torch.rand(2, config.batch, 3, trial.size, trial.size, device=device())
+        return cycle([FramePair(source[part.rows], driving[part.rows]) for part in mine])
     total = (1 + trial.warm_up + trial.steps + PROFILED) * config.batch
     batches = PairBatches(trial.clips, DataConfig(size=trial.size), config.batch, repeats=total, workers=config.workers)
-    return batches.epoch(0, 0, parts(config.batch, config.accumulate))
+    return batches.epoch(0, 0, mine)
 
 
-def _traffic(task: Method, pair: FramePair, config: TrainConfig, autocast: AbstractContextManager[None]) -> int:
-    """Of all turns of a step, and of Adam, which reads weight, gradient and both means and writes all but one."""
+def _traffic(
+    task: Method, pairs: Iterator[FramePair], mine: Sequence[Part], config: TrainConfig, fabric: Fabric
+) -> int:
+    """A step's, with Adam, which reads weight, gradient and both means, and writes all but the gradient."""
     with Traffic() as traffic:
-        with autocast:
-            losses = task(pair.source, pair.driving, config.epochs - 1, Draws(config.seed))
-        torch.stack(list(losses.values())).sum().backward()
+        for part in mine:
+            pair = next(pairs)
+            with fabric.autocast():
+                losses = task(pair.source, pair.driving, config.epochs - 1, Draws(config.seed, part))
+            torch.stack(list(losses.values())).sum().backward()
     task.zero_grad(set_to_none=True)
-    trained = sum(p.numel() * p.element_size() for p in task.parameters() if p.requires_grad)
-    return config.accumulate * traffic.bytes + 7 * trained
+    return traffic.bytes + 7 * sum(p.numel() * p.element_size() for p in task.parameters() if p.requires_grad)
 
 
 def _seconds(function: Callable[[int], None], argument: int) -> float:
