@@ -73,7 +73,13 @@ def pairs(folder: Path, process: int = 0) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "tolerance"), [("fomm", 2e-3), ("fomm-odd", 2e-3), ("tps-double", 1e-5), ("mraa-double", 1e-5)]
+    ("scenario", "tolerance"),
+    [
+        ("fomm", 2e-3),
+        pytest.param("fomm-odd", 2e-3, marks=pytest.mark.slow),
+        ("tps-double", 1e-5),
+        pytest.param("mraa-double", 1e-5, marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_compute_what_one_does_with_the_double_batch(
     scenario: str, tolerance: float, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
