@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup repro test lint check clean
+.PHONY: setup repro test test-slow lint check clean bench-gpu
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -19,6 +19,10 @@ repro: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# The slow ones: every configuration of the papers at full size, twenty minutes and more on two cores.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -26,6 +30,6 @@ lint: $(READY)
 
 check: lint test
 
-# Forgets what the pipeline made (DVC's cache keeps it); leaves the environment.
+# Forgets what the pipeline made (DVC's cache keeps it); leaves the environment and downloaded weights.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs scores .work
+	rm -rf avd configs data/clips evaluators features models outputs scores $(filter-out .work/weights,$(wildcard .work/*))
