@@ -23,6 +23,10 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
+bench-gpu: $(READY)
+	$(BIN)/tpsm bench-train --profile 15 $(BENCH)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

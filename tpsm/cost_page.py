@@ -120,7 +120,7 @@ def measured_page(timing: Timing, precision: str, steps: int, pairs: int, flops:
     rows.append(["pairs a second", f"{pairs / timing.step:.3g}", ""])
     rows.append(["GFLOP/s", f"{flops / timing.step / GIGA:,.0f}", ""])
     rows.append(["memory", gigabytes(timing.peak), gigabytes(predicted)])
-    return f"Measured here ({where}, {precision}): {steps} steps of {pairs} pairs after a first one.\n\n" + table(rows)
+    return f"Measured here ({where}, {precision}): steps of {pairs} pairs; {steps} after a first one.\n\n" + table(rows)
 
 
 def gigabytes(count: int) -> str:
