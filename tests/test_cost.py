@@ -1,5 +1,6 @@
 """What is known of a run's cost beforehand, against closed forms, the published counts, and real tensors."""
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tpsm.blocks import AntiAlias, Up
 from tpsm.config import RunConfig, read_params, resolve_run
 from tpsm.cost import LOSSES, Items, count_avd, count_work, in_all, predict_memory, total, training_items
-from tpsm.cost_page import batches, duration, measured_page, pages
+from tpsm.cost_page import batches, duration, measured_page, memory_page, pages
 from tpsm.counting import FlopCounter, Traffic, gpu_autocast, imagined_gpu, saved_bytes
 from tpsm.data.clipfile import Manifest
 from tpsm.draws import Draws
@@ -39,6 +40,15 @@ PUBLISHED = {
         "generator": (45_575_391, 107.35),
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small lose more to the threads' meeting than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def config(name: str, size: int = 32, **train: int) -> RunConfig:
@@ -203,6 +213,14 @@ def test_the_page_reads_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"kp_detector", "inpainting_network", "in all", "as published", "1", "2", "4", "8"} <= rows.keys()
     assert "308" in rows["training"] and rows["AVD"].endswith(("s", "min"))
     assert all(len(line) <= 120 for line in text.splitlines())
+    assert "activations  in all  in bf16  in all" in text
+
+
+def test_a_pytorch_without_gpus_says_nothing_of_bf16() -> None:
+    single = predict_memory(config("fomm"), "fp32")
+    rows = [line.split() for line in memory_page({"fp32": single}, 2).splitlines() if line.startswith("  ")]
+    assert rows[0] == ["pairs", "activations", "in", "all"]
+    assert len(rows) == 3 and rows[2][:3] == ["2", f"{single.activations(2) / 1e6:.0f}", "MB"]
 
 
 def test_what_was_measured_stands_beside_what_was_predicted() -> None:

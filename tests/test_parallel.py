@@ -50,15 +50,20 @@ def test_all_gpus_are_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda path, arguments: started.append([path, *arguments]))
     monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setattr(sys, "argv", ["tpsm", "train", "--run", "tps"])
     for gpus in (0, 1, 4):
         monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
-        parallel.use_all_gpus(["train", "--run", "tps"])
+        parallel.use_all_gpus(batch=28, accumulate=1)
     assert len(started) == 1
     assert started[0][:2] == [sys.executable, sys.executable]
     assert " ".join(started[0][2:]).endswith("--standalone --nproc-per-node 4 -m tpsm train --run tps")
+    # Two samples a process and turn at least: 6 take three GPUs, or, in two turns, one.
+    parallel.use_all_gpus(batch=6, accumulate=1)
+    assert "--nproc-per-node 3 " in " ".join(started[1])
+    parallel.use_all_gpus(batch=6, accumulate=2)
     monkeypatch.setenv("RANK", "0")  # torchrun's own
-    parallel.use_all_gpus(["train"])
-    assert len(started) == 1
+    parallel.use_all_gpus(batch=28, accumulate=1)
+    assert len(started) == 2
 
 
 class _Type(torch.nn.Module):

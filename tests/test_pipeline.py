@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tpsm.train import STEP_CODE
+
 ROOT = Path(__file__).parent.parent
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Cannot change what a step of training computes: plumbing, or code that refuses to run rather than run otherwise.
@@ -47,6 +49,12 @@ def test_training_depends_on_all_code_that_decides_it(stage: str, modules: list[
     dependencies = set(STAGES[stage]["deps"])
     missing = {file for file in reached(*modules) - PLUMBING if not dependencies & {file, file.split("/")[0]}}
     assert not missing
+
+
+def test_a_resumed_run_and_the_pipeline_agree_on_what_decides_a_step() -> None:
+    files = {file.removeprefix("tpsm/") for file in STAGES["train"]["deps"] if file.startswith("tpsm/")}
+    assert files | {"avd.py"} == set(STEP_CODE)
+    assert {"tpsm/avd.py", "tpsm/step.py", "tpsm/train.py"} <= set(STAGES["train-avd"]["deps"])
 
 
 def test_every_dependency_on_code_exists() -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tpsm.checkpoint import load_checkpoint
 from tpsm.draws import Draws, Part
 from tpsm.errors import UserError
-from tpsm.step import clip_gradients
+from tpsm.parallel import launch
+from tpsm.step import Optimiser, clip_gradients
 from tpsm.train import Identity, TrainConfig, fit
 from tpsm.types import FramePair
 
@@ -95,9 +96,50 @@ def test_gradients_that_accumulate_over_turns_are_the_whole_batchs(tmp_path: Pat
     for turns in (1, 2, 3):  # 3: turns of unequal size
         task = Toy()
         task.norm = nn.Identity()  # Batch statistics are each turn's own.
-        out = run(task, tmp_path / str(turns), replace(CONFIG, accumulate=turns))
+        # Decay and clipping depend on the gradient's scale, as Adam alone does not.
+        config = replace(CONFIG, accumulate=turns, weight_decay=0.5, clip_norm=0.05)
+        out = run(task, tmp_path / str(turns), config)
         curves.append(pd.read_csv(out / "metrics.csv").total)
     assert (curves[1] - curves[0]).abs().max() < 1e-5 and (curves[2] - curves[0]).abs().max() < 1e-5
+
+
+def test_decay_and_clipping_see_the_gradients_own_scale(tmp_path: Path) -> None:
+    """The first step, by hand: Adam's first step is the rate times the sign of the clipped, decayed gradient."""
+    task = Toy()
+    task.norm = nn.Identity()
+    task.head.requires_grad_(True)
+    before = {name: value.detach().clone() for name, value in task.named_parameters()}
+    config = TrainConfig(epochs=1, batch=4, learning_rate=1e-3, milestones=(), weight_decay=0.3, clip_norm=1e-3)
+    pair = next(Pairs().epoch(0, 0, Part.split(4, 1)))
+    losses = task.losses(pair, 0, Draws(0))
+    gradients = torch.autograd.grad(losses["fit"] + losses["half"], list(task.parameters()))
+    bound = 1e-3 / max(g.abs().max() for g in gradients)
+    optimiser = Optimiser(task, config, launch("fp32"))
+    optimiser.step(iter([pair]), Part.split(4, 1), 0, 0)
+    for (name, value), gradient in zip(task.named_parameters(), gradients, strict=True):
+        expected = gradient * min(1.0, float(bound)) + 0.3 * before[name]
+        torch.testing.assert_close(value.grad, gradient * min(1.0, float(bound)), rtol=1e-4, atol=1e-9)
+        torch.testing.assert_close(before[name] - value, 1e-3 * expected.sign(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("flags", [{"channels_last": True}, {"compile": True}], ids=str)
+@pytest.mark.slow
+def test_faster_ways_compute_the_same(tmp_path: Path, flags: dict) -> None:
+    plain, fast = (run(Toy(), tmp_path / name, replace(CONFIG, **f)) for name, f in (("plain", {}), ("fast", flags)))
+    totals = [pd.read_csv(out / "metrics.csv").total for out in (plain, fast)]
+    assert (totals[0] - totals[1]).abs().max() < 1e-4
+
+
+def test_what_does_not_decide_the_result_does_not_start_it_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UserError, match="Stopped after step 8"):
+        run(Toy(kill_step=7), tmp_path)
+    with pytest.raises(UserError, match="Stopped after step 13"):
+        run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1))
+    assert "anew" not in caplog.text
+    run(Toy(), tmp_path, replace(CONFIG, learning_rate=0.2))
+    assert "Starting anew: parameters, data or code have changed since toys-toy-run-" in caplog.text
 
 
 def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:

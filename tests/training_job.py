@@ -64,7 +64,6 @@ def main(folder: Path, scenario: str) -> None:
     # An epoch without the background's motion, and one with it: a part of the model then joins in.
     config = replace(CONFIGS["tps"], background_start=1) if name == "tps" else CONFIGS[name]
     if scenario.endswith("double"):  # so that what differs is a mistake, and not noise that training amplifies
-        config = replace(config, perceptual=replace(config.perceptual, weights=()))
         parallel.PRECISIONS["fp32"] = "64-true"
     task = method_module(name).Model(config)
     steps = 0

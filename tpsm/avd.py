@@ -76,7 +76,7 @@ class AvdTraining(nn.Module):
     """
 
     clipped: ClassVar[tuple[str, ...]] = ()
-    synchronised: ClassVar[bool] = False
+    synchronised: ClassVar[bool] = True  # The released code trains it on one device.
 
     def __init__(self, method: Method, avd: AVD, config: AvdConfig) -> None:
         super().__init__()

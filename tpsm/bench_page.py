@@ -86,7 +86,8 @@ def _unit(report: Report) -> tuple[float, str]:
 
 def _reading() -> str:
     lines = (
-        f"steps/s: the median over {BLOCKS} blocks of steps, data included. images/s: pictures drawn, one a pair.",
+        f"steps/s: the median over blocks of steps ({BLOCKS} where there are as many), data included. "
+        "images/s: pictures drawn, one a pair.",
         "x fp32: how many times as fast as fp32 without more ado.",
         "peak: the most memory that tensors filled on a GPU; on a CPU, by how much the process grew.",
         "FLOP/s: what convolutions and matrix products compute, as `tpsm cost` counts it, over the time of the whole "

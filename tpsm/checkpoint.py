@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,14 +40,20 @@ class Checkpoint:
             torch.save({"format": 1, **vars(self)}, draft)
 
 
+def read_torch(path: Path, *, mmap: bool = False) -> Any:
+    """What `torch.save` wrote, on the CPU; nothing in it is run. Raises UserError where it cannot be read."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).") from error
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Raises `UserError` where the file is absent, damaged, or no checkpoint of this project."""
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}; train the run first, or name the right file.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0][:120]}).") from error
+    content = read_torch(path)
     if not isinstance(content, dict) or content.pop("format", None) != 1:
         raise UserError(f"{path} is not a checkpoint that `tpsm train` wrote.")
     try:

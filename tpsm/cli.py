@@ -92,20 +92,16 @@ def train(dataset: Dataset, run: Run) -> None:
 
     On several machines torchrun starts it: see the README.
     """
-    from tpsm.parallel import use_all_gpus
     from tpsm.stages import train_run
 
-    use_all_gpus(sys.argv[1:])
     train_run(dataset, run)
 
 
 @app.command()
 def train_avd(dataset: Dataset, run: Run) -> None:
     """Train the network that disentangles pose from identity for a trained RUN -> avd/DATASET/RUN."""
-    from tpsm.parallel import use_all_gpus
     from tpsm.stages import train_avd
 
-    use_all_gpus(sys.argv[1:])
     train_avd(dataset, run)
 
 

@@ -268,10 +268,24 @@ def configure(params_file: Path, out: Path) -> list[Path]:
         for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
         files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
+    check_table_names(params, params_file.name)
     for path, section in files.items():
         with atomic(path) as draft:
             draft.write_text(as_yaml(section))
     return list(files)
+
+
+def check_table_names(params: Params, where: str) -> None:
+    """A table may name runs that are not trained, for its cells say so; but not what no section of `run` defines."""
+    for dataset, evaluation in params.evaluation.items():
+        named = {"published_as": evaluation.get("published_as") or {}, **(evaluation.get("tables") or {})}
+        for key, runs in named.items():
+            for run in runs if isinstance(runs, (list, dict)) else ():
+                if run not in params.run:
+                    key = key if key == "published_as" else f"tables.{key}"
+                    raise UserError(
+                        f"{where}.evaluation.{dataset}.{key} names '{run}', but there is no section {where}.run.{run}."
+                    )
 
 
 def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 
 from tpsm.config import AvdSection, Params, RunConfig, data_section, resolve_run
 from tpsm.cost import Items, Memory, Work, count_avd, count_work, in_all, predict_memory, training_items, trial
 from tpsm.errors import UserError
-from tpsm.parallel import device
+from tpsm.parallel import Precision, device
 from tpsm.stages import CLIPS
 from tpsm.trial import Timing, apart, take
 
@@ -39,8 +40,10 @@ def pages(
     yield f"{run} on {dataset}: {config.size} x {config.size}, batches of {config.train.batch}\n"
     work = count_work(config, depth)
     yield work_page(work)
-    memory = {precision: predict_memory(config, precision) for precision in ("fp32", "bf16")}  # type: ignore[arg-type]
-    yield memory_page(memory["fp32"], memory["bf16"], config.train.batch)
+    memory: dict[Precision, Memory] = {"fp32": predict_memory(config, "fp32")}
+    if torch.backends.cuda.is_built():  # A PyTorch that knows no GPU does not know their bf16.
+        memory["bf16"] = predict_memory(config, "bf16")
+    yield memory_page(memory, config.train.batch)
     step = in_all(work).step.computed
     yield schedule_page(config, avd if section and section.avd else None, known, step, tflops)
     if measure:
@@ -51,7 +54,7 @@ def pages(
             raise UserError(f"The steps to measure failed ({error}); take fewer pairs with --batch.") from error
         pairs = asked.train.batch
         turn = pairs // asked.train.accumulate
-        predicted = memory[asked.train.precision].total(turn)
+        predicted = memory.get(asked.train.precision, memory["fp32"]).total(turn)
         yield measured_page(timing, asked.train.precision, measure, pairs, step * pairs, predicted)
 
 
@@ -79,11 +82,15 @@ def _work_cells(work: Work, which: str, places: int) -> list[str]:
     return [parameters, *(f"{getattr(flops, which) / GIGA:,.{places}f}" for flops in columns)]
 
 
-def memory_page(single: Memory, half: Memory, batch: int) -> str:
-    rows = [["pairs", "activations", "in all", "in bf16", "in all"]]
+def memory_page(memory: dict[Precision, Memory], batch: int) -> str:
+    """For each precision; only activations differ."""
+    rows = [["pairs"]]
+    for precision in memory:
+        rows[0] += ["activations" if precision == "fp32" else f"in {precision}", "in all"]
     for pairs in batches(batch):
-        numbers = (single.activations(pairs), single.total(pairs), half.activations(pairs), half.total(pairs))
-        rows.append([str(pairs), *map(gigabytes, numbers)])
+        numbers = ((needed.activations(pairs), needed.total(pairs)) for needed in memory.values())
+        rows.append([str(pairs), *map(gigabytes, chain.from_iterable(numbers))])
+    single = memory["fp32"]
     return (
         f"Memory of a training step: weights {gigabytes(single.weights)}, gradients {gigabytes(single.gradients)}, "
         f"Adam {gigabytes(single.adam)}, and the activations that are\n"
@@ -113,7 +120,7 @@ def schedule_page(config: RunConfig, avd: AvdSection | None, items: Items, flops
     )
 
 
-def measured_page(timing: Timing, precision: str, steps: int, pairs: int, flops: float, predicted: int) -> str:
+def measured_page(timing: Timing, precision: Precision, steps: int, pairs: int, flops: float, predicted: int) -> str:
     where = torch.cuda.get_device_name() if device().type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     rows = [["", "measured", "predicted"]]
     rows.append(["seconds a step", f"{timing.step:.3g}", ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ class Part:
     def split(total: int, count: int) -> tuple[Part, ...]:
         """A batch in `count` parts, in order, whose sizes differ by one at most."""
         bounds = [index * total // count for index in range(count + 1)]
-        return tuple(Part(start, stop, total) for start, stop in zip(bounds, bounds[1:], strict=False))
+        return tuple(Part(start, stop, total) for start, stop in pairwise(bounds))
 
     @property
     def rows(self) -> slice:

@@ -37,15 +37,14 @@ class PerceptualLoss:
         assert self._networks is not None
         backbone, pyramid = self._networks
         for network in self._networks:
-            if any(tensor.device != prediction.device for tensor in (*network.parameters(), *network.buffers())):
-                network.to(prediction.device)
+            network.to(driving)
         with torch.no_grad():
             targets = [backbone(level(driving)) for level in pyramid]
-        total = prediction.new_zeros(())
+        total = driving.new_zeros(())
         for level, target in zip(pyramid, targets, strict=True):
             maps = backbone(level(prediction))
             for weight, ours, theirs in zip(self.config.weights, maps, target, strict=True):
-                total = total + weight * (ours - theirs).abs().mean()
+                total = total + weight * (ours - theirs).abs().mean(dtype=driving.dtype)
         return total
 
     def _check(self, image: Tensor) -> None:

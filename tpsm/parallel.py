@@ -33,16 +33,22 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def use_all_gpus(arguments: list[str]) -> None:
-    """Replaces this process by torchrun with `tpsm <arguments>` on every GPU in sight, if they are several.
+def local_processes() -> int:
+    """Of this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
-    Within torchrun, and with one GPU or none, it does nothing.
+
+def use_all_gpus(batch: int, accumulate: int) -> None:
+    """Replaces this process by torchrun with the same command on every GPU in sight, if they are several.
+
+    Every process gets two samples a turn at least, for batch statistics; so a small batch takes fewer GPUs. Within
+    torchrun it does nothing.
     """
-    gpus = torch.cuda.device_count()
-    if "RANK" in os.environ or gpus < 2:
+    processes = min(torch.cuda.device_count(), batch // (2 * accumulate))
+    if "RANK" in os.environ or processes < 2:
         return
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
-    os.execv(sys.executable, [*torchrun, "-m", "tpsm", *arguments])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    os.execv(sys.executable, [*torchrun, "-m", "tpsm", *sys.argv[1:]])
 
 
 def launch(precision: Precision) -> Fabric:
@@ -59,7 +65,7 @@ def launch(precision: Precision) -> Fabric:
 
     if device().type == "cuda":
         torch.backends.cudnn.benchmark = True  # every step has the same shapes
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    processes = local_processes()
     fabric = Fabric(
         accelerator=device().type,
         devices=processes,
@@ -69,7 +75,8 @@ def launch(precision: Precision) -> Fabric:
         precision=PRECISIONS[precision] if precision == "fp32" else None,
         plugins=Autocast(PRECISIONS[precision], device().type) if precision == "bf16" else None,
     )
-    # Fabric ends the group of processes when Python exits; before the last wrapped model is gone that could hang.
+    # Nothing here ends the group of processes: Fabric does when Python exits. Ended before the last wrapped model is
+    # gone, it can hang.
     fabric.launch()
     return fabric
 
@@ -83,21 +90,30 @@ def parts(batch: int, accumulate: int) -> tuple[Part, ...]:
     count = world_size() * accumulate
     if batch < count:
         raise UserError(
-            f"train.batch: {batch} samples are too few for {world_size()} processes x {accumulate} turns; change batch, "
-            "accumulate or the number of processes."
+            f"train.batch: {batch} samples are too few for {world_size()} processes x {accumulate} turns; change "
+            "batch, accumulate or the number of processes."
         )
     return Part.split(batch, count)[rank() * accumulate :][:accumulate]
 
 
 class Agreement:
-    """A yes or no on which all processes agree, without waiting for a GPU: yes where any of them says yes."""
+    """What all processes decide together, without waiting for a GPU."""
 
     def __init__(self) -> None:
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
 
     def any(self, mine: bool) -> bool:
+        """Whether one process at least says yes."""
         if self._group is None:
             return mine
         votes = torch.tensor(int(mine))
         dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self._group)
         return bool(votes)
+
+    def same(self, mine: str) -> bool:
+        """Whether all processes say the same."""
+        if self._group is None:
+            return True
+        every: list[Any] = [None] * world_size()
+        dist.all_gather_object(every, mine, group=self._group)
+        return len(set(every)) == 1

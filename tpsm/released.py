@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +14,9 @@ from torch import Tensor
 
 from tpsm import official
 from tpsm.avd import AVD, AvdConfig
+from tpsm.checkpoint import read_torch
 from tpsm.errors import UserError
+from tpsm.files import sha256
 from tpsm.method import Method, method_module
 from tpsm.types import Keypoints
 
@@ -95,10 +95,7 @@ def read_released(path: Path, method: str) -> ReleasedCheckpoint:
     """
     if not path.is_file():
         raise UserError(f"There is no released checkpoint {path}; name the right file.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0][:120]}).") from error
+    content = read_torch(path, mmap=zipfile.is_zipfile(path))
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no modules by name; is it a released checkpoint?")
     modules = {str(name): value for name, value in content.items() if name not in TRAINING_STATE}
@@ -114,11 +111,6 @@ def skeleton(name: str, config: Any) -> Method:
     with torch.device("meta"):
         method: Method = method_module(name).Model(config)
     return method.eval().requires_grad_(False)
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

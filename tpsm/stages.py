@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -23,10 +22,10 @@ from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
 from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture, write_video
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import atomic, sha256
 from tpsm.infer import Mode, animate, reconstruct, to_tensor
 from tpsm.method import Method, method_module
-from tpsm.parallel import device, rank
+from tpsm.parallel import device, rank, use_all_gpus
 from tpsm.preview import write_preview
 from tpsm.released import Released, ReleasedCheckpoint, read_released, skeleton
 from tpsm.strict import build
@@ -47,6 +46,7 @@ def train_run(dataset: str, run: str) -> None:
         if rank() == 0:
             write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
         return
+    use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
     method: Method = method_module(config.method).Model(config.model)
     manifest = read_manifest(CLIPS / dataset)
@@ -76,6 +76,7 @@ def train_avd(dataset: str, run: str) -> None:
             released = read_released(config.released.unchanged(), config.method)
             released_avd(config, avd.model, released).save(AVDS / dataset / run / "last.pt")
         return
+    use_all_gpus(avd.train.batch, avd.train.accumulate)
     path = MODELS / dataset / run / "last.pt"
     method, _ = load_method(path, config.method)
     torch.manual_seed(avd.train.seed)
@@ -84,7 +85,7 @@ def train_avd(dataset: str, run: str) -> None:
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
     identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
     batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
-    data_hash = fingerprint(data_hash, hashlib.sha256(path.read_bytes()).hexdigest())
+    data_hash = fingerprint(data_hash, sha256(path))
     fit(task, batches, avd.train, identity, out, data_hash=data_hash)
 
 

@@ -41,8 +41,7 @@ class Optimiser:
         if config.channels_last:
             task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
-            for child in task.children():
-                child.compile()
+            task.compile()
         trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
         self.adam = torch.optim.Adam(
             trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
@@ -50,8 +49,9 @@ class Optimiser:
         self._model, self._adam = fabric.setup(task, self.adam)
 
     def step(self, pairs: Iterator[FramePair], parts: Sequence[Part], epoch: int, seed: int) -> dict[str, Tensor]:
-        """Takes a pair batch for each part, lowers the mean loss of the whole batch, and returns what these parts are of
-        it: the mean over processes is the mean over samples.
+        """Takes a batch of pairs for each part, and lowers the mean loss of the whole batch.
+
+        Returns what these parts are of it, times the number of processes: their mean is the mean over all samples.
 
         The released TPSMM code's clipping is kept: after all parts are in, each named submodule by itself.
         """

@@ -73,6 +73,7 @@ class _Gather(torch.autograd.Function):
         return total[dist.get_rank()]
 
 
+@torch.compiler.disable
 def _gather(own: Tensor) -> Tensor:
     every: Tensor = _Gather.apply(own.contiguous())  # type: ignore[no-untyped-call]
     return every

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 # Steps between looks at the losses: each look waits for the device.
 SETTLE_EVERY = 10
+# What decides a step, beside the baselines; dvc.yaml's training stages depend on the same files.
+STEP_CODE = (
+    *("avd.py", "backbones.py", "blocks.py", "data/augment.py", "data/pairs.py", "draws.py", "geometry.py"),
+    *("inpainting.py", "losses.py", "model.py", "parallel.py", "precision.py", "random_tps.py", "resnet.py"),
+    *("step.py", "sync_batch_norm.py", "train.py"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class TrainConfig:
 
     `batch` is that of a step, over all processes and all `accumulate` turns, in which a small machine takes it. The
     learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest gradient entry of each
-    submodule that the method names (the released TPSMM code: 10); None clips nothing. `sync_batch_norm` computes batch
+    submodule that the method names (the released TPSMM code: 10); None clips nothing. `workers` load pairs on each
+    machine. `sync_batch_norm` computes batch
     statistics over all processes; None does as the method's released code (FOMM: yes; TPSMM, MRAA: no).
     """
 
@@ -67,6 +75,8 @@ class TrainConfig:
         for field in ("epochs", "repeats", "batch", "accumulate", "checkpoint_every", "preview_every"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: must be at least 1")
+        if self.accumulate > self.batch:
+            raise ValueError(f"accumulate: a batch of {self.batch} cannot be taken in {self.accumulate} turns")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError("learning_rate: must be above 0")
         if self.clip_norm is not None and not self.clip_norm > 0:
@@ -123,12 +133,14 @@ def fit(
             another process of the job ended.
     """
     mine = parts(config.batch, config.accumulate)
-    scratch = work / fingerprint(asdict(config), asdict(identity), data_hash, code_hash())
+    scratch = work_folder(work, config, identity, data_hash)
     state = scratch / "state.pt"
     checkpoint = load_checkpoint(state) if state.is_file() else None
     if checkpoint is not None:
         load_weights(task, checkpoint, state)
         log.info("Going on from step %d of %s.", checkpoint.step, state)
+    elif older := [path.parent.name for path in work.glob(f"{scratch.name.rpartition('-')[0]}-*/state.pt")]:
+        log.warning("Starting anew: parameters, data or code have changed since %s of %s was kept.", older[0], work)
     step = 0 if checkpoint is None else checkpoint.step
     curve = Curve(scratch / "metrics.csv", keep_below=step)
     total = config.epochs * len(batches)
@@ -159,6 +171,11 @@ def fit(
             optimiser.adam.load_state_dict(checkpoint.optimizer or {})
             checkpoint = None
         agreement = Agreement()
+        if not agreement.same(f"{scratch.name} {step}"):
+            raise UserError(
+                f"The processes of this job do not start alike (this one: step {step} of {scratch}); all machines must "
+                "see one project folder, and run the same code."
+            )
         while step < total:
             epoch, first = divmod(step, len(batches))
             task.train()
@@ -209,20 +226,29 @@ def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if world_size() == 1:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        lost = isinstance(error, dist.DistError) or "gloo" in reason or "Connection" in reason
+        if world_size() == 1 or not lost:
             raise
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         kept = f"the same command goes on from {state}" if state.is_file() else "no checkpoint was kept yet"
         raise UserError(
-            f"Process {rank()} of {world_size()} stopped at {where()}: it failed, or lost one of the others "
-            f"({reason}); {kept}."
+            f"Process {rank()} of {world_size()} stopped at {where()}, for it lost one of the others ({reason}); "
+            f"{kept}."
         ) from error
+
+
+def work_folder(work: Path, config: TrainConfig, identity: Identity, data_hash: str) -> Path:
+    """Named by everything that decides the result, and nothing else."""
+    plumbing = ("workers", "checkpoint_every", "preview_every")
+    schedule = {key: value for key, value in asdict(config).items() if key not in plumbing}
+    name = f"{identity.dataset}-{identity.run}".replace(", ", "-")
+    return work / f"{name}-{fingerprint(schedule, asdict(identity), data_hash, code_hash())}"
 
 
 def code_hash() -> str:
     """Of every source file that can decide what a training step does."""
     here = Path(__file__).parent
-    files = sorted([*here.rglob("*.py"), *here.with_name("baselines").glob("*.py")])
+    files = [*(here / name for name in STEP_CODE), *sorted(here.with_name("baselines").glob("*.py"))]
     return fingerprint(*((path.name, path.read_text()) for path in files))
 
 

@@ -22,7 +22,7 @@ from tpsm.data.clipfile import ClipFile, Manifest, read_manifest
 from tpsm.data.prepare import DataConfig
 from tpsm.draws import Part
 from tpsm.errors import UserError
-from tpsm.parallel import device
+from tpsm.parallel import device, local_processes
 from tpsm.types import FramePair
 
 _OPEN_FILES = 128
@@ -59,13 +59,16 @@ class PairDataset(Dataset[UInt8[Tensor, "2 3 h w"]]):
 
 
 class PairBatches:
-    """The training batches of a prepared folder, epoch after epoch; an epoch's incomplete last batch is dropped."""
+    """The training batches of a prepared folder, epoch after epoch; an epoch's incomplete last batch is dropped.
+
+    `workers` load them on each machine, shared out to its processes.
+    """
 
     def __init__(
         self, folder: Path, config: DataConfig, batch_size: int, *, repeats: int = 1, seed: int = 0, workers: int = 0
     ) -> None:
         self._dataset = partial(PairDataset, folder, config, repeats=repeats, seed=seed)
-        self._batch_size, self._workers = batch_size, workers
+        self._batch_size, self._workers = batch_size, -(-workers // local_processes())
         if workers and config.augment.jitters:
             import torchvision.transforms.v2  # noqa: F401  Here, or else every worker of every epoch imports it anew.
         pairs = len(self._dataset())
