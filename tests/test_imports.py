@@ -20,7 +20,7 @@ ALLOWED = {
         *FOUNDATION,
         *("tpsm.precision", "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"),
     ],
-    "tpsm.method": [*FOUNDATION, "tpsm.draws"],
+    "tpsm.method": [*FOUNDATION, "tpsm.draws", "tpsm.losses"],
 }
 
 

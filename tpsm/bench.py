@@ -20,7 +20,7 @@ import torch
 
 from tpsm.bench_page import page
 from tpsm.ceilings import Ceilings, measure_ceilings
-from tpsm.config import Params, RunConfig
+from tpsm.config import MethodSection, Params, RunConfig
 from tpsm.cost import count_work, in_all
 from tpsm.data.prepare import DataConfig, prepare
 from tpsm.data.puppets import synthesize
@@ -100,6 +100,7 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
         raise UserError(f"There is no scale '{settings.scale}'; choose among {', '.join(params.scales)}.")
     trials = [_trial(params, settings, name) for name in settings.methods]
     flops = [_flops(trial) for trial in trials]
+    about = versions()
     log.info("Ceilings of %s", device_name())
     ceilings = apart(measure_ceilings, None)
     with tempfile.TemporaryDirectory() as scratch:
@@ -110,7 +111,7 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
             for variant in VARIANTS
         ]
     today = datetime.now(UTC).date().isoformat()
-    report = Report(device_name(), today, versions(), settings, trials[0].warm_up, ceilings, tuple(rows))
+    report = Report(device_name(), today, about, settings, trials[0].warm_up, ceilings, tuple(rows))
     folder = out / re.sub(r"[^a-z0-9]+", "-", report.device.lower()).strip("-")
     with atomic(folder / "bench.json") as draft:
         draft.write_text(json.dumps(asdict(report), indent=1) + "\n")
@@ -120,7 +121,7 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
 
 
 def _trial(params: Params, settings: Settings, name: str) -> Trial:
-    section = params.scales[settings.scale][name]
+    section = params.scales[settings.scale].get(name, MethodSection())
     where = f"scales.{settings.scale}.{name}"
     model = build(method_module(name).Config, section.model, f"{where}.model")
     train = build(TrainConfig, section.train, f"{where}.train")

@@ -53,9 +53,10 @@ def pages(
         except RuntimeError as error:
             raise UserError(f"The steps to measure failed ({error}); take fewer pairs with --batch.") from error
         pairs = asked.train.batch
-        turn = pairs // asked.train.accumulate
+        turn = -(-pairs // asked.train.accumulate)
         predicted = memory.get(asked.train.precision, memory["fp32"]).total(turn)
-        yield measured_page(timing, asked.train.precision, measure, pairs, step * pairs, predicted)
+        schedule = timing.step / pairs * known.steps(config.train) * config.train.batch
+        yield measured_page(timing, asked.train.precision, measure, pairs, step * pairs, predicted, schedule)
 
 
 def work_page(work: dict[str, Work]) -> str:
@@ -120,12 +121,15 @@ def schedule_page(config: RunConfig, avd: AvdSection | None, items: Items, flops
     )
 
 
-def measured_page(timing: Timing, precision: Precision, steps: int, pairs: int, flops: float, predicted: int) -> str:
+def measured_page(
+    timing: Timing, precision: Precision, steps: int, pairs: int, flops: float, predicted: int, schedule: float
+) -> str:
     where = torch.cuda.get_device_name() if device().type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     rows = [["", "measured", "predicted"]]
     rows.append(["seconds a step", f"{timing.step:.3g}", ""])
     rows.append(["pairs a second", f"{pairs / timing.step:.3g}", ""])
     rows.append(["GFLOP/s", f"{flops / timing.step / GIGA:,.0f}", ""])
+    rows.append(["training, all of it", duration(schedule), ""])
     rows.append(["memory", gigabytes(timing.peak), gigabytes(predicted)])
     return f"Measured here ({where}, {precision}): steps of {pairs} pairs; {steps} after a first one.\n\n" + table(rows)
 

@@ -37,7 +37,8 @@ class PerceptualLoss:
         assert self._networks is not None
         backbone, pyramid = self._networks
         for network in self._networks:
-            network.to(driving)
+            if any(own.device != driving.device or own.dtype != driving.dtype for own in network.state_dict().values()):
+                network.to(driving)
         with torch.no_grad():
             targets = [backbone(level(driving)) for level in pyramid]
         total = driving.new_zeros(())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tpsm.draws import Draws
 from tpsm.errors import UserError
+from tpsm.losses import PerceptualLoss
 from tpsm.types import FramePair, Keypoints, Prediction, SourceCode
 
 METHODS = {"tps": "tpsm.model", "fomm": "baselines.fomm", "mraa": "baselines.mraa"}
@@ -32,6 +33,8 @@ class Method(nn.Module, ABC):
 
     synchronised: ClassVar[bool] = False
     """Whether the released code computes batch statistics over all devices."""
+
+    perceptual: PerceptualLoss
 
     adapts_scale: ClassVar[bool] = True
     """Whether relative animation scales the driving displacement to the size of the source's pose."""

@@ -25,7 +25,6 @@ from tpsm.counting import Traffic
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig
 from tpsm.draws import Draws, Part
-from tpsm.losses import PerceptualLoss
 from tpsm.method import Method, method_module
 from tpsm.parallel import device, launch, parts
 from tpsm.step import Optimiser
@@ -129,9 +128,7 @@ def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:
     """A method, and the network that its perceptual loss compares by, both with random weights."""
     method: Method = method_module(name).Model(model)
     backbone = untrained_backbone(model.perceptual)
-    for loss in vars(method).values():
-        if isinstance(loss, PerceptualLoss):
-            loss.use(backbone)
+    method.perceptual.use(backbone)
     return method, backbone
 
 
