@@ -242,7 +242,13 @@ def test_a_kept_video_is_not_downloaded_again(web: Web, tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_a_killed_fetch_goes_on_without_a_second_download(web: Web, tmp_path: Path) -> None:
+def test_a_killed_fetch_goes_on_without_a_second_download(
+    web: Web,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The first process is killed while the second video is half there; the ledger's last line is torn as well."""
     content = {name: mp4(tmp_path / "v.mp4", 30, seed) for seed, name in enumerate("abc")}
     web.files = {f"/{name}.mp4": whole for name, whole in content.items()}
@@ -273,17 +279,14 @@ def test_a_killed_fetch_goes_on_without_a_second_download(web: Web, tmp_path: Pa
     (raw / "train/.ann#b#000000#000020.1.mkv").write_bytes(b"half a clip")
     written = (raw / "train/ann#a#000000#000020.mkv").stat().st_mtime_ns
     web.hold = set()
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "3 of 4 rows to do, in 2 videos; clips -> data/raw/vox/{train,test}" in done.stderr
-    assert "-> data/raw/vox/ledger.csv" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tpsm", *arguments])
+    caplog.set_level(logging.INFO)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    assert "3 of 4 rows to do, in 2 videos; clips -> data/raw/vox/{train,test}" in caplog.text
+    assert capsys.readouterr().out.endswith("-> data/raw/vox/ledger.csv\n")
     assert set(outcomes(raw).values()) == {"ok"} and len(ledger(raw)) == 4
     assert web.asked == {"/a.mp4": 1, "/b.mp4": 2, "/c.mp4": 1}
     assert f"bytes={half}-" in web.ranges

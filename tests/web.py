@@ -39,7 +39,6 @@ class Web(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
 
-
     def handle_error(self, request: object, client_address: object) -> None:
         """Silent: a client was killed."""
 

@@ -302,7 +302,7 @@ def _walk(folder: Path) -> Iterator[tuple[Member, Callable[[], IO[bytes]]]]:
             yield Member(path.relative_to(folder).as_posix(), path.stat().st_size), partial(_binary, path)
 
 
-def _binary(path: Path) -> IO[bytes]:
+def _binary(path: Path) -> io.BufferedReader:
     return path.open("rb")
 
 
@@ -320,9 +320,9 @@ def _tarred(archive: tarfile.TarFile) -> Iterator[tuple[Member, Callable[[], IO[
         archive.members = []  # type: ignore[attr-defined]  # there may be millions
 
 
-def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> io.BufferedReader:
     stream = archive.extractfile(info)
-    if stream is None:
+    if not isinstance(stream, io.BufferedReader):
         raise tarfile.ReadError(f"{info.name} is no file")
     return stream
 

@@ -169,6 +169,8 @@ def _opener(cookies: Path | None) -> urllib.request.OpenerDirector:
         jar.load(ignore_discard=True, ignore_expires=True)
     except (http.cookiejar.LoadError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"The cookies file {cookies} cannot be read ({error}); export it anew.") from error
+    for cookie in jar:
+        cookie.expires = cookie.expires or None  # browsers export 0 where a cookie lives as long as the session
     return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
 
 
