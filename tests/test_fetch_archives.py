@@ -18,6 +18,7 @@ from web import Web
 
 from tpsm.data.fetch.archives import Limits, fetch_archives, groups
 from tpsm.data.fetch.download import Access
+from tpsm.data.fetch.ledger import Outcome
 from tpsm.data.prepare import DataConfig, prepare
 from tpsm.errors import UserError
 
@@ -141,6 +142,13 @@ def test_clips_that_are_no_use_have_a_reason(tmp_path: Path) -> None:
     }
     frames = {f"train/frames/{name}" for name in ("0.png", "1.png", "clip.json")}
     assert files(tmp_path / "raw") == CLIPS | frames | LEDGERS
+    assert (tmp_path / "raw/train/a.gif").read_bytes() == GIFS["moving-gif/train/a.gif"]
+    mended = FAULTY | {"moving-gif/train/torn.gif": gif(8, 3), "moving-gif/train/a.gif": gif(2, 9)}
+    tarred(tmp_path / "gifs.tgz", mended)
+    fetch(tmp_path, str(tmp_path / "gifs.tgz"))
+    assert not (tmp_path / "raw/train/torn.gif").exists()
+    fetch(tmp_path, str(tmp_path / "gifs.tgz"), retry=frozenset({Outcome.undecodable}))
+    assert (tmp_path / "raw/train/torn.gif").exists()
     assert (tmp_path / "raw/train/a.gif").read_bytes() == GIFS["moving-gif/train/a.gif"]
 
 

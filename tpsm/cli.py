@@ -130,7 +130,7 @@ def fetch(
     at_once = 1 if archive else jobs
     access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
     if archive:
-        limits = Limits(jobs, keep_videos, round(max_gb * 1e9))
+        limits = Limits(jobs, again, keep_videos, round(max_gb * 1e9))
         print(fetch_archives(name, archive, sha256 or (), folder, cache, access, limits))
         return
     rows = read_metadata(find_metadata(name, metadata, cache, access), name)

@@ -60,9 +60,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Limits:
-    """Clips checked at a time, whether downloaded archives stay in the cache, and what one may unpack to."""
+    """Clips checked at a time, outcomes to try again, whether downloads stay in the cache, and what may be unpacked."""
 
     jobs: int = 4
+    retry: frozenset[Outcome] = frozenset()
     keep: bool = False
     max_bytes: int = 1 << 40
     max_files: int = 20_000_000
@@ -97,7 +98,7 @@ def fetch_archives(
         log.info("fetch %s: %d archives; clips -> %s, outcomes -> %s", dataset, len(archives), folder, ledger.path)
         for group in groups(archives):
             key = Key("", group[0])
-            if key in finished:
+            if key in finished and not limits.retry:
                 log.info("%s was unpacked before; %s says so", group[0], finished.path)
                 continue
             files = [_local(archive, cache, access, hashes.get(archive)) for archive in group]
@@ -169,9 +170,10 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
             raise UserError(f"{name} holds no clips: no videos, GIFs, strips or folders of pictures.")
         clips = {}
         for place in places.values():
-            if place.key not in ledger and place.key.copy > 1:
-                ledger.record(place.key, "", Outcome.duplicate)
-            elif place.key not in ledger:
+            if place.key.copy > 1:
+                if place.key not in ledger:
+                    ledger.record(place.key, "", Outcome.duplicate)
+            elif place.key not in ledger or ledger[place.key] in limits.retry:
                 clips[place.clip] = place.key
         _extract(files, {name: place for name, place in places.items() if clips.get(place.clip) == place.key}, drafts)
     except _DAMAGED as error:
