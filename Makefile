@@ -34,6 +34,6 @@ lint: $(READY)
 
 check: lint test
 
-# Forgets what the pipeline made (DVC's cache keeps it); leaves the environment and downloaded weights.
+# Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs scores $(filter-out .work/weights,$(wildcard .work/*))
+	rm -rf avd configs data/clips evaluators features models outputs scores $(filter-out .work/weights .work/fetch,$(wildcard .work/*))

@@ -37,6 +37,21 @@ class Weights(StrEnum):
     vgg19_torchvision = "vgg19-torchvision"
 
 
+class PaperSet(StrEnum):
+    vox = "vox"
+    taichi = "taichi"
+    ted = "ted"
+    mgif = "mgif"
+
+
+class Retry(StrEnum):
+    gone = "gone"
+    private = "private"
+    refused = "refused"
+    short = "short"
+    undecodable = "undecodable"
+
+
 @app.command()
 def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("configs")) -> None:
     """Check params.yaml as a whole, and write one resolved file for each stage."""
@@ -73,6 +88,54 @@ def synthesize(
         out, size=size, train_identities=train, test_identities=test, clips_per_identity=clips, frames=frames, seed=seed
     )
     print(f"{(train + test) * clips} clips of {frames} frames -> {out}")
+
+
+@app.command()
+def fetch(
+    dataset: Annotated[PaperSet, typer.Argument(help="Which of the papers' sets.")],
+    metadata: Annotated[
+        Path | None, typer.Option(help="The published list of clips, if it is not to be fetched.")
+    ] = None,
+    videos: Annotated[
+        str | None,
+        typer.Option(help="A mirror's address with {video_id} in it; without it, YouTube by yt-dlp."),
+    ] = None,
+    archive: Annotated[
+        list[str] | None,
+        typer.Option(help="Prepared clips instead: a zip, tar, part of one, or folder; a path or address. Repeatable."),
+    ] = None,
+    sha256: Annotated[list[str] | None, typer.Option(help="The hash of each archive, in their order.")] = None,
+    retry: Annotated[list[Retry] | None, typer.Option(help="Try rows again that ended so. Repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Videos at a time.")] = 4,
+    cookies: Annotated[Path | None, typer.Option(help="A browser's cookies (Netscape format), to sign in.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="MB/s at most, all downloads together.")] = None,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds to wait before each download.")] = 0,
+    keep_videos: Annotated[bool, typer.Option(help="Leave downloaded videos and archives in the cache.")] = False,
+    cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
+    max_gb: Annotated[float, typer.Option(min=0, help="An archive that unpacks to more is refused.")] = 1000,
+) -> None:
+    """Get a set of the papers -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
+
+    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice.
+    """
+    from tpsm.config import raw_folder
+    from tpsm.data.fetch.archives import Limits, fetch_archives
+    from tpsm.data.fetch.download import Access, HttpDownloader, YtDlp
+    from tpsm.data.fetch.ledger import Outcome
+    from tpsm.data.fetch.metadata import find_metadata, read_metadata
+    from tpsm.data.fetch.videos import Settings, fetch_videos
+
+    name, again = dataset.value, frozenset(Outcome(reason.value) for reason in retry or ())
+    folder, cache = raw_folder(name), cache / name
+    at_once = 1 if archive else jobs
+    access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
+    if archive:
+        limits = Limits(jobs, again, keep_videos, round(max_gb * 1e9))
+        print(fetch_archives(name, archive, sha256 or (), folder, cache, access, limits))
+        return
+    rows = read_metadata(find_metadata(name, metadata, cache, access), name)
+    downloader = HttpDownloader(videos, access) if videos else YtDlp(access)
+    print(fetch_videos(name, rows, folder, cache, downloader, Settings(jobs, again, keep_videos)))
 
 
 @app.command()

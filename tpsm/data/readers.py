@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -89,6 +90,65 @@ def read_video(
     if len({frame.shape for frame in frames}) != 1:
         raise UserError(f"The frames of {path} are not all of one size.")
     return np.stack(frames), fps
+
+
+def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Frame]]:
+    """The frames of a video file whose index is `wanted`, with their indices. The others are decoded and no more, which
+    saves much of the time where a clip stands late in a long video.
+
+    Raises:
+        UserError: as `iter_video`.
+    """
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        count, promised = 0, stream.frames  # 0 where the container does not say
+        try:
+            for frame in container.decode(stream):
+                if wanted(count):
+                    # Players turn the picture by the display matrix; the decoder does not.
+                    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+                    yield count, np.ascontiguousarray(np.rot90(_decoded_rgb(frame), turns))
+                count += 1
+        except (FFmpegError, ValueError) as error:
+            raise UserError(f"The video {path} is damaged ({error}).") from error
+        if count < 0.9 * promised:  # edit lists may hide a few
+            raise UserError(f"The video {path} is damaged: it ends after {count} of {promised} frames.")
+
+
+def frame_rate(path: Path) -> float:
+    """Frames a second; `FPS` where the file does not say.
+
+    Raises:
+        UserError: unreadable.
+    """
+    return _fps(path) or FPS
+
+
+@contextmanager
+def lossless_video(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
+    """A function that adds a frame to the video `path` (.mkv, FFV1), which holds exactly these pixels.
+
+    It appears, whole, when the block ends without an error. Its bytes depend on nothing but the frames and the rate.
+    """
+    with atomic(path) as draft:
+        with av.open(str(draft), "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream("ffv1", rate=Fraction(fps).limit_denominator(1001))
+            stream.pix_fmt, stream.options = "bgr0", {"level": "3", "slicecrc": "1", "slices": "4", "g": "1"}
+            stream.codec_context.thread_count = 1
+            begun = False
+
+            def add(frame: Frame) -> None:
+                nonlocal begun
+                if not begun:
+                    stream.height, stream.width = frame.shape[:2]
+                    begun = True
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+
+            yield add
+            container.mux(stream.encode(None))
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())  # a record that the clip is there may follow, and must not outlive it
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
@@ -213,20 +273,7 @@ def _opened(path: Path) -> av.container.InputContainer:
 
 
 def _decode(path: Path) -> Iterator[Frame]:
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        count, promised = 0, stream.frames  # 0 where the container does not say
-        try:
-            for frame in container.decode(stream):
-                count += 1
-                # Players turn the picture by the display matrix; the decoder does not.
-                turns = round(getattr(frame, "rotation", 0) / 90) % 4
-                yield np.ascontiguousarray(np.rot90(_decoded_rgb(frame), turns))
-        except (FFmpegError, ValueError) as error:
-            raise UserError(f"The video {path} is damaged ({error}).") from error
-        if count < 0.9 * promised:  # edit lists may hide a few
-            raise UserError(f"The video {path} is damaged: it ends after {count} of {promised} frames.")
+    return (frame for _, frame in iter_wanted(path, lambda _: True))
 
 
 def _decoded_rgb(frame: av.VideoFrame) -> Frame:

@@ -1,0 +1,280 @@
+"""Files from the web: whole or in a `.part` that the next try continues, with a reason where there is none."""
+
+from __future__ import annotations
+
+import http
+import http.client
+import http.cookiejar
+import re
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import quote
+
+from tpsm.data.fetch.ledger import Outcome
+from tpsm.errors import UserError
+
+CHUNK = 1 << 18
+TIMEOUT = 60.0
+_NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+_BY_STATUS = {404: Outcome.gone, 410: Outcome.gone, 401: Outcome.private, 403: Outcome.private}
+
+
+class Failure(Exception):
+    """Why a file could not be had."""
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome, self.detail = outcome, detail
+
+
+class Stopped(Exception):
+    """The command is ending; what was fetched so far is kept."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to ask: a cookies file as browsers export it (Netscape's format), bytes a second at most (for each download),
+    seconds to wait before each, and how often to try again after how many seconds (doubled each time).
+    """
+
+    cookies: Path | None = None
+    rate: float | None = None
+    pause: float = 0.0
+    tries: int = 4
+    patience: float = 2.0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        if self.cookies is not None and not self.cookies.is_file():
+            raise UserError(f"There is no cookies file {self.cookies}; export it from a browser, or leave it out.")
+
+    def wait(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise Stopped
+
+    def proceed(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+
+
+@runtime_checkable
+class Downloader(Protocol):
+    @property
+    def access(self) -> Access: ...
+
+    def download(self, video: str, target: Path) -> None:
+        """The video of that id as the file `target`, which appears whole.
+
+        Raises:
+            Failure: it cannot be had.
+            Stopped: `access.stop` was set meanwhile.
+        """
+
+
+@dataclass(frozen=True)
+class HttpDownloader:
+    """Videos from an address with `{video_id}` in it: a mirror, or a server of one's own."""
+
+    template: str
+    access: Access = field(default_factory=Access)
+
+    def __post_init__(self) -> None:
+        if "{video_id}" not in self.template or not is_url(self.template):
+            raise UserError(f"--videos is {self.template}; it must be an address with {{video_id}} in it.")
+
+    def download(self, video: str, target: Path) -> None:
+        download(self.template.replace("{video_id}", quote(video)), target, self.access)
+
+
+def is_url(text: str) -> bool:
+    return re.match(r"https?://", text) is not None
+
+
+def download(url: str, target: Path, access: Access, progress: Callable[[int, int], None] | None = None) -> None:
+    """The file at `url` as `target`. A download that breaks off is continued, now or when it is called again.
+
+    `progress` is told the bytes that are there, and how many there will be (0: the server does not say).
+
+    Raises:
+        Failure: the server has no such file, keeps it to itself, or cannot be reached.
+        Stopped: `access.stop` was set.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    access.wait(access.pause)
+    for attempt in range(access.tries):
+        try:
+            _continue(url, part, access, progress)
+            break
+        except urllib.error.HTTPError as error:
+            if error.code in _BY_STATUS:
+                raise Failure(_BY_STATUS[error.code], f"HTTP {error.code} {error.reason}") from error
+            problem = f"HTTP {error.code} {error.reason}"
+        except _NETWORK as error:
+            problem = str(getattr(error, "reason", error)) or type(error).__name__
+        if attempt == access.tries - 1:
+            raise Failure(Outcome.refused, f"{problem}, {access.tries} times")
+        access.wait(access.patience * 2**attempt)
+    part.rename(target)
+
+
+def _continue(url: str, part: Path, access: Access, progress: Callable[[int, int], None] | None) -> None:
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "tpsm"} | ({"Range": f"bytes={have}-"} if have else {})
+    )
+    try:
+        answer = _opener(access.cookies).open(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if error.headers.get("Content-Range") == f"bytes */{have}":
+                return  # nothing is lacking
+            part.unlink()  # the file there is another by now
+            raise ConnectionError("the file has changed on the server") from error
+        raise
+    with answer:
+        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        if goes_on and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionError("the server sent another piece than was asked for")
+        have = have if goes_on else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        began, here = time.monotonic(), 0
+        with part.open("ab" if have else "wb") as file:
+            while chunk := answer.read1(CHUNK):  # what has come, so that little is lost when the process dies
+                file.write(chunk)
+                file.flush()
+                here += len(chunk)
+                if progress:
+                    progress(have + here, total)
+                ahead = 0.0 if access.rate is None else here / access.rate - (time.monotonic() - began)
+                access.wait(max(ahead, 0.0))
+    if total and have + here < total:
+        raise ConnectionError(f"the connection broke off after {have + here} of {total} bytes")
+
+
+def _opener(cookies: Path | None) -> urllib.request.OpenerDirector:
+    if cookies is None:
+        return urllib.request.build_opener()
+    jar = http.cookiejar.MozillaCookieJar(cookies)
+    try:
+        jar.load(ignore_discard=True, ignore_expires=True)
+    except (http.cookiejar.LoadError, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The cookies file {cookies} cannot be read ({error}); export it anew.") from error
+    for cookie in jar:
+        cookie.expires = cookie.expires or None  # browsers export 0 where a cookie lives as long as the session
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+
+
+@dataclass(frozen=True)
+class YtDlp:
+    """Videos of YouTube, by yt-dlp: the picture alone, up to 1080 lines, for that is all that clips are cut from."""
+
+    access: Access = field(default_factory=Access)
+    page: str = "https://www.youtube.com/watch?v={video_id}"
+
+    def __post_init__(self) -> None:
+        _yt_dlp()
+
+    def download(self, video: str, target: Path) -> None:
+        module, access = _yt_dlp(), self.access
+        target.parent.mkdir(parents=True, exist_ok=True)
+        access.wait(access.pause)
+
+        def check(_: dict[str, Any]) -> None:
+            if access.stop.is_set():
+                raise module.utils.DownloadCancelled("the command is ending")
+
+        options = {
+            "format": "bv*[ext=mp4]/b[ext=mp4]/bv*/b",
+            "format_sort": ["res:1080", "vcodec:h264"],
+            "outtmpl": {"default": str(target).replace("%", "%%")},
+            "noplaylist": True,
+            "retries": access.tries - 1,
+            "extractor_retries": access.tries - 1,
+            "fragment_retries": access.tries - 1,
+            "skip_unavailable_fragments": False,  # a video with holes would give clips that jump
+            "socket_timeout": TIMEOUT,
+            "ratelimit": access.rate,
+            "cookiefile": None if access.cookies is None else str(access.cookies),
+            "progress_hooks": [check],
+            "quiet": True,
+            "noprogress": True,
+            "logger": _Silent(),
+        }
+        try:
+            with module.YoutubeDL(options) as client:
+                client.download([self.page.replace("{video_id}", quote(video))])
+        except module.utils.DownloadCancelled as error:
+            raise Stopped from error
+        except module.utils.YoutubeDLError as error:
+            access.proceed()
+            raise yt_dlp_failure(str(error)) from error
+        if not target.is_file():
+            raise Failure(Outcome.refused, "yt-dlp ended without an error and without a file")
+
+
+class _Silent:
+    """What yt-dlp would print is in its exceptions."""
+
+    def debug(self, message: str) -> None: ...
+
+    def warning(self, message: str) -> None: ...
+
+    def error(self, message: str) -> None: ...
+
+
+def _yt_dlp() -> Any:
+    try:
+        import yt_dlp
+    except ImportError as error:
+        raise UserError("Videos come by yt-dlp, which is not installed: pip install 'tpsm[fetch]'.") from error
+    return yt_dlp
+
+
+# The first that is found decides: "unavailable" is said of videos that are private, or kept from a country, as well.
+_SAID = (
+    (Outcome.private, ("private", "members-only", "members only", "available to this channel's members", "join this")),
+    (
+        Outcome.refused,
+        (
+            *("not a bot", "confirm your age", "age-restricted", "inappropriate for some users", "sign in", "log in"),
+            *("your country", "your location", "geo", "http error 403", "http error 429", "too many requests"),
+            *("rate-limited", "rate limit", "try again later", "timed out", "connection", "requested format"),
+        ),
+    ),
+    (
+        Outcome.gone,
+        (
+            *("video unavailable", "not available", "isn't available", "no longer available", "has been removed"),
+            *("removed by the uploader", "terminated", "does not exist", "been deleted", "closed their"),
+            *("http error 404", "http error 410", "violating", "copyright"),
+        ),
+    ),
+)
+_DISK = ("unable to open for writing", "unable to write data", "no space left", "permission denied", "read-only file")
+
+
+def yt_dlp_failure(message: str) -> Failure:
+    """The reason behind what yt-dlp says. What it says of no reason that is known here counts as refused: that is tried
+    again on demand, and `gone` is final.
+
+    Raises:
+        UserError: the trouble is this machine's disk.
+    """
+    said = re.sub(r"\x1b\[[0-9;]*m", "", message).replace("\u2019", "'")
+    detail = said.removeprefix("ERROR:").strip().split("; please report this issue")[0]
+    if any(words in said.lower() for words in _DISK):
+        raise UserError(f"A video could not be written ({detail}); make room, and type the same command again.")
+    for outcome, phrases in _SAID:
+        if any(phrase in said.lower() for phrase in phrases):
+            return Failure(outcome, detail)
+    return Failure(Outcome.refused, detail)
