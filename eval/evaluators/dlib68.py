@@ -75,11 +75,11 @@ class FaceFinder:
         return boxes[0] if len(boxes) else None
 
     def enlarged(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t H W 3"]:
-        """Frames with a shorter side of at least `size`."""
+        """Frames with a shorter side of at least `size`, in one piece of memory, as dlib needs them."""
         height, width = frames.shape[1:3]
         factor = self.size / min(height, width)
         if factor <= 1:
-            return frames
+            return np.ascontiguousarray(frames)
         shape = (round(height * factor), round(width * factor))
         large = torch.nn.functional.interpolate(to_images(frames).float(), shape, mode="bilinear", align_corners=False)
         return large.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

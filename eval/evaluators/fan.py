@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float64, UInt8
 
 from eval.evaluators import device, to_images
 from eval.evaluators.pretrained import Pretrained, as_recorded, package
@@ -68,14 +68,14 @@ class Fan(Pretrained):
             boxes = self.detector.detect_from_batch(to_images(chunk))
             rows = [row for row, faces in enumerate(boxes) if len(faces)]
             if rows:
-                points = self.points(chunk[rows], np.stack([boxes[row][0][:4] for row in rows]))
+                points = self.points(chunk[rows], np.array([boxes[row][0][:4] for row in rows], np.float64))
                 chosen = first + np.array(rows)
                 xy[chosen] = 2 * points / (width - 1, height - 1) - 1
                 found[chosen] = True
         return Landmarks(xy, found)
 
     def points(
-        self, frames: UInt8[np.ndarray, "t h w 3"], boxes: Float[np.ndarray, "t 4"]
+        self, frames: UInt8[np.ndarray, "t h w 3"], boxes: Float64[np.ndarray, "t 4"]
     ) -> Float64[np.ndarray, "t 68 2"]:
         """Landmarks in pixels, of the face in each frame's box (left, top, right, bottom)."""
         sides = boxes[:, 2:] - boxes[:, :2]

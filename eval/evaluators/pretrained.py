@@ -12,13 +12,14 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from eval.weights import locate
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
 
+@runtime_checkable
 class PretrainedConfig(Protocol):
     """A frozen dataclass. `weights` is the folder of the files."""
 
