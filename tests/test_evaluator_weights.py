@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from small_pipeline import configure, make_data
 
 from eval import weights
 from eval.__main__ import main
@@ -46,8 +47,8 @@ def test_every_entry_is_whole() -> None:
     assert {"dlib-landmarks", "dlib-identity", "fan", "s3fd", "rtmpose-s", "vgg19"} <= entries.keys()
     assert len({entry.file for entry in entries.values()}) == len(entries)
     assert all(entry.licence and entry.about for entry in entries.values())
-    for module in (dlib68.Dlib68, dlib_face.DlibFace, fan.Fan, rtmpose.Rtmpose):
-        assert set(module.needs) <= entries.keys()
+    for module in (dlib68, dlib_face, fan, rtmpose):
+        assert set(module.NEEDS) <= entries.keys()
     # Only what torch.hub names by the first digits of its hash is pinned by less than the whole.
     assert {name for name, entry in entries.items() if len(entry.sha256) < 64} == {"fan", "s3fd", "vgg19-torchvision"}
 
@@ -86,6 +87,14 @@ def test_a_wrong_file_from_the_server_is_kept_aside(
     (served / "fan.pth").unlink()
     assert run("fetch", "fan", folder=folder) == 2
     assert "404" in capsys.readouterr().err
+
+
+def test_the_check_asks_for_weights_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = make_data(tmp_path)
+    (layout.config.parent / "runs").mkdir()
+    configure(layout, {"evaluators": {"landmarks": {"kind": "fan", "weights": str(tmp_path)}}})
+    assert main(["check", "--root", str(tmp_path)]) == 2
+    assert "type `python -m eval weights fetch fan --folder" in capsys.readouterr().err
 
 
 def test_names_that_are_wrong_or_lacking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

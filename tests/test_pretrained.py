@@ -47,8 +47,8 @@ def lacking(names: Sequence[str], distribution: str) -> str:
     return ""
 
 
-FACE_REASON = lacking(dlib_face.DlibFace.needs, "dlib-bin")
-BODY_REASON = lacking(rtmpose.Rtmpose.needs, "onnxruntime")
+FACE_REASON = lacking(dlib_face.NEEDS, "dlib-bin")
+BODY_REASON = lacking(rtmpose.NEEDS, "onnxruntime")
 real_faces = pytest.mark.skipif(bool(FACE_REASON), reason=FACE_REASON)
 real_people = pytest.mark.skipif(bool(BODY_REASON), reason=BODY_REASON)
 FACE, PERSON = pytest.param("dlib68", FACES, marks=real_faces), pytest.param("rtmpose", PEOPLE, marks=real_people)

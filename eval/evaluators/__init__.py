@@ -1,7 +1,8 @@
 """Networks that read joints and identity off a frame: trained on the data set's own training clips, or pretrained.
 
 A kind of evaluator is one file with `Config` (frozen, with a `kind`), `train(config, clips, key)` and
-`load(config, path)`; the latter two give an `Evaluator`.
+`load(config, path)`; the latter two give an `Evaluator`. A pretrained one's file also names in `NEEDS` its weights of
+eval/weights.yaml.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from eval.evaluators.pretrained import Pretrained, as_recorded, package
 from eval.metrics import Landmarks
 
 POINTS = 68
+NEEDS = ("dlib-landmarks",)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Config:
 class Dlib68(Pretrained):
     """Frames of any size to 68 points; all are found, or none where no face is."""
 
-    needs: ClassVar = ("dlib-landmarks",)
+    needs: ClassVar = NEEDS
     packages: ClassVar = ("dlib-bin",)
 
     def __init__(self, config: Config) -> None:

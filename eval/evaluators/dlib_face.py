@@ -17,6 +17,7 @@ from eval.evaluators.dlib68 import FaceFinder
 from eval.evaluators.pretrained import Pretrained, as_recorded
 
 NUMBERS, SIDE = 128, 150
+NEEDS = ("dlib-landmarks", "dlib-identity")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Config:
 class DlibFace(Pretrained):
     """Frames of any size to embeddings. A frame without a face is NaN: AED leaves it out."""
 
-    needs: ClassVar = ("dlib-landmarks", "dlib-identity")
+    needs: ClassVar = NEEDS
     packages: ClassVar = ("dlib-bin",)
 
     def __init__(self, config: Config) -> None:

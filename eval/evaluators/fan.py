@@ -20,6 +20,7 @@ from eval.evaluators.pretrained import Pretrained, as_recorded, package
 from eval.metrics import Landmarks
 
 POINTS = 68
+NEEDS = ("fan", "s3fd")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Config:
 class Fan(Pretrained):
     """Frames of any size to 68 points; all are found, or none where no face is."""
 
-    needs: ClassVar = ("fan", "s3fd")
+    needs: ClassVar = NEEDS
     packages: ClassVar = ("face-alignment",)
 
     def __init__(self, config: Config) -> None:

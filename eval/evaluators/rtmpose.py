@@ -26,6 +26,7 @@ WIDTH, HEIGHT, BINS = 192, 256, 2  # the input's pixels, and cells a pixel of th
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 ROOM = 1.25  # a box is this much larger than what it is about, as the network was trained
 FEWEST = 3
+NEEDS = ("rtmpose-s",)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Config:
 class Rtmpose(Pretrained):
     """Frames of any size to 26 joints, each found or not."""
 
-    needs: ClassVar = ("rtmpose-s",)
+    needs: ClassVar = NEEDS
     packages: ClassVar = ("onnxruntime",)
 
     def __init__(self, config: Config) -> None:
