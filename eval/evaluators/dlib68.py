@@ -6,7 +6,7 @@ the picture that the detector sees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
+from torch.nn import functional
 
 from eval.evaluators import to_images
 from eval.evaluators.pretrained import Pretrained, as_recorded, package
@@ -75,15 +76,17 @@ class FaceFinder:
         boxes = self.detector(picture)
         return boxes[0] if len(boxes) else None
 
-    def enlarged(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t H W 3"]:
-        """Frames with a shorter side of at least `size`, in one piece of memory, as dlib needs them."""
+    def enlarged(self, frames: UInt8[np.ndarray, "t h w 3"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """Frames with a shorter side of at least `size`, each in one piece of memory, as dlib needs them."""
         height, width = frames.shape[1:3]
         factor = self.size / min(height, width)
-        if factor <= 1:
-            return np.ascontiguousarray(frames)
         shape = (round(height * factor), round(width * factor))
-        large = torch.nn.functional.interpolate(to_images(frames).float(), shape, mode="bilinear", align_corners=False)
-        return large.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        for frame in frames:
+            if factor <= 1:
+                yield np.ascontiguousarray(frame)
+            else:
+                large = functional.interpolate(to_images(frame[None]).float(), shape, mode="bilinear")
+                yield large[0].round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def corners(shape: Any) -> Float64[np.ndarray, "j 2"]:
