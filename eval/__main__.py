@@ -10,9 +10,11 @@ from pathlib import Path
 
 from eval.layout import CONTROLS, Layout
 from tpsm.errors import UserError
+from tpsm.weights import FOLDER
 
 EXAMPLES = """
 in order, for a data set D of params.yaml:
+  python -m eval weights                          what pretrained evaluators need, and `fetch NAME` to get it
   python -m eval evaluators --dataset D           train the joint detector and the identity encoder
   python -m eval features --dataset D             run them over the real test clips, once for all runs
   python -m eval score --dataset D --run fomm     score what a run generated
@@ -48,7 +50,16 @@ def parser() -> argparse.ArgumentParser:
         if verb == "score":
             controls = ", ".join(CONTROLS)
             command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
+    _weights_parser(verbs)
     return main
+
+
+def _weights_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "List the weights of evaluators that are not trained here, or fetch and verify some. Nothing else ever does."
+    command = verbs.add_parser("weights", help=text.split(". ")[0], description=text)
+    command.add_argument("action", choices=["list", "fetch"], nargs="?", default="list")
+    command.add_argument("names", nargs="*", metavar="NAME", help="what to fetch")
+    command.add_argument("--folder", type=Path, default=FOLDER, help=f"where they are kept (default: {FOLDER})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from eval.config import check
 
             print(f"evaluation of {', '.join(check(options.root))}: in order")
+        elif options.verb == "weights":
+            from eval import weights
+
+            if options.action == "list":
+                print(weights.listing(options.folder))
+            else:
+                weights.fetch_all(options.names, options.folder)
         else:
             run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:

@@ -13,6 +13,7 @@ from eval.evaluators import ROLES, Role, evaluator_module
 from eval.layout import Layout
 from eval.published import read_published
 from eval.statistics import BootstrapConfig
+from eval.weights import locate
 from tpsm.config import AnimateConfig, read_yaml
 from tpsm.errors import UserError
 from tpsm.strict import build
@@ -112,8 +113,8 @@ def check(root: Path) -> list[str]:
     """The data sets under `configs/` whose evaluation section, and that of every evaluator, is in order.
 
     Raises:
-        UserError: the first key that is wrong. Rows of runs that the data set does not train are only told: they will
-            say n/a.
+        UserError: the first key that is wrong, or the first file of weights that is not there. Rows of runs that the
+            data set does not train are only told: they will say n/a.
     """
     datasets = sorted(path.parent.name for path in (root / "configs").glob("*/runs"))
     for dataset in datasets:
@@ -121,7 +122,9 @@ def check(root: Path) -> list[str]:
         config = read_config(layout)
         for role in ROLES:
             if (section := config.evaluators[role]) is not None:
-                evaluator_module(role, section, evaluator_key(layout, role))
+                module, settings = evaluator_module(role, section, evaluator_key(layout, role))
+                for name in getattr(module, "NEEDS", ()):
+                    locate(name, Path(settings.weights))
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)
         check_published(layout, config, trained)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,14 @@ from tqdm import tqdm
 
 from eval.config import EvalConfig, evaluator_key, read_config
 from eval.evaluators import ROLES, IdentityEncoder, LandmarkDetector, Role, evaluator_module
+from eval.evaluators.pretrained import Pretrained
 from eval.layout import Layout, array_file
 from eval.metrics import Landmarks, Sequence
 from eval.quality import identity_quality, landmark_quality
-from tpsm.data.clipfile import ClipFile
+from tpsm.data.clipfile import ClipFile, Entry
 from tpsm.errors import UserError
 from tpsm.files import atomic
+from tpsm.weights import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +54,10 @@ def weights(layout: Layout, role: Role) -> Path:
 
 
 def train_evaluators(layout: Layout) -> None:
-    """Writes `evaluators/<data set>/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test frames."""
+    """Writes `evaluators/<data set>/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test frames.
+
+    A pretrained evaluator is not trained: what stands for it is the record of its weights, settings and packages.
+    """
     config, manifest = read_config(layout), layout.manifest()
     training = [layout.clips / entry.file for entry in manifest.clips("train")]
     test = [layout.clips / entry.file for entry in manifest.clips("test")]
@@ -65,7 +72,8 @@ def train_evaluators(layout: Layout) -> None:
         module, settings = evaluator_module(role, section, evaluator_key(layout, role))
         evaluator = module.train(settings, training, evaluator_key(layout, role))
         evaluator.save(weights(layout, role))
-        quality[role] = {"kind": settings.kind} | measures[role](evaluator, test)
+        used = {"pretrained": evaluator.record} if isinstance(evaluator, Pretrained) else {}
+        quality[role] = {"kind": settings.kind} | used | measures[role](evaluator, test)
     with atomic(layout.evaluators / "quality.json") as draft:
         draft.write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -86,7 +94,7 @@ def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
     module, settings = evaluator_module(role, section, evaluator_key(layout, role))
     try:
         return module.load(settings, path)
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, pickle.UnpicklingError) as error:
         raise UserError(
             f"{layout.relative(path)} does not fit {evaluator_key(layout, role)}; run "
             f"`python -m eval evaluators --dataset {layout.dataset}` again."
@@ -94,15 +102,39 @@ def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
 
 
 def compute_features(layout: Layout) -> None:
-    """Writes `features/<data set>/<clip>.npz` for every test clip."""
-    evaluators = load_evaluators(layout, read_config(layout))
-    for entry in tqdm(layout.manifest().clips("test"), desc="features of real clips", unit="clip"):
-        with ClipFile(layout.clips / entry.file) as clip:
-            write_features(_file(layout, entry.name), evaluators(clip.frames()))
+    """Writes `features/<data set>/<clip>.npz` for every test clip. Those of the same clip and evaluators are kept."""
+    config = read_config(layout)
+    evaluators = load_evaluators(layout, config)
+    entries = layout.manifest().clips("test")
+    kept = {_file(layout, entry.name) for entry in entries}
+    for path in layout.features.glob("*.npz"):
+        if path not in kept:
+            path.unlink()
+    for entry in tqdm(entries, desc="features of real clips", unit="clip"):
+        path, key = _file(layout, entry.name), features_key(layout, config, entry)
+        if _stored_key(path) != key:
+            with ClipFile(layout.clips / entry.file) as clip:
+                write_features(path, evaluators(clip.frames()), key)
 
 
-def write_features(path: Path, features: Features) -> None:
-    arrays: dict[str, np.ndarray] = {}
+def features_key(layout: Layout, config: EvalConfig, entry: Entry) -> str:
+    """A hash of what decides a clip's features: its frames, and each evaluator's section and file."""
+    parts: dict[str, object] = {"clip": entry.sha256}
+    for role in ROLES:
+        if (section := config.evaluators[role]) is not None:
+            parts[role] = [section, sha256_of(weights(layout, role))]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _stored_key(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with np.load(path) as arrays:
+        return str(arrays["key"]) if "key" in arrays else None
+
+
+def write_features(path: Path, features: Features, key: str) -> None:
+    arrays: dict[str, np.ndarray] = {"key": np.array(key)}
     if features.landmarks is not None:
         arrays |= {"xy": features.landmarks.xy, "found": features.landmarks.found}
     if features.embedding is not None:

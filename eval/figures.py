@@ -181,7 +181,7 @@ def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
     colours = plt.get_cmap("hsv")(np.linspace(0, 0.9, len(found)))
     for joint in np.flatnonzero(found):
         axis.add_patch(Circle(tuple(points[joint]), 1.1, facecolor=colours[joint], edgecolor="black", linewidth=0.6))
-    if real.truth is not None:
+    if real.truth is not None and real.truth.joints.shape == real.landmarks.xy.shape:
         true = to_pixels(real.truth.joints, *real.size)[frame]
         for joint in np.flatnonzero(real.truth.visible[frame] & ~found):
             axis.plot(*true[joint], marker="x", color="white", markersize=7, markeredgewidth=3)

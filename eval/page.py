@@ -18,7 +18,7 @@ def page(
     layout: Layout, results: Results, tables: Sequence[Table], pictures: Mapping[str, Path], quality: Qualities
 ) -> str:
     """README.md. `pictures` are captions and files; `quality` is quality.json."""
-    parts = [f"# {layout.dataset}: unsupervised image animation", *_what_was_run(layout, results), "## Tables"]
+    parts = [f"# {layout.dataset}: unsupervised image animation", *_what_was_run(layout, results, quality), "## Tables"]
     parts += [to_markdown(table).rstrip() for table in tables]
     parts.append("The same tables as CSV (full precision) and LaTeX are in [tables/](tables).")
     if pictures:
@@ -32,15 +32,18 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
-def _what_was_run(layout: Layout, results: Results) -> list[str]:
+def _what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
     manifest = layout.manifest()
     test = manifest.clips("test")
     frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
     missing = [results.label(run) for run in results.runs if run not in results.scored]
     released = [results.label(run) for run in results.scored if "released" in results.summary(run)]
+    pretrained = [str(about["kind"]) for about in quality.values() if "pretrained" in about]
+    trained = "Models" if pretrained and len(pretrained) == len(quality) else "Models and evaluators"
+    unlike = f" (but for {_and(pretrained)}, pretrained)" if pretrained and trained != "Models" else ""
     parts = [
         f"{len(test)} test clips of {len(identities)} identities: {frames:,} frames of {manifest.size} x "
-        f"{manifest.size} px. Models and evaluators were trained on the {len(manifest.clips('train'))} training clips. "
+        f"{manifest.size} px. {trained} were trained on the {len(manifest.clips('train'))} training clips{unlike}. "
         + _overlap(layout),
         f"Scored: {', '.join(results.label(run) for run in results.scored)}.",
     ]
@@ -65,20 +68,28 @@ def _resolution(layout: Layout, results: Results, quality: Qualities) -> str:
     lines = []
     if joints:
         lines += [
-            f"Joint detector ({joints['kind']}): median error {_show(joints['median_error_px'])} px, mean "
-            f"{_show(joints['mean_error_px'])} px; {_percent(joints['visible_found'])} of visible joints are found, "
-            f"and {_percent(joints['hidden_found'])} of hidden ones, whose place the figure gives away.",
+            f"Joint detector ({_named(joints)}): finds a joint in {_percent(joints['frames_found'])} of the frames, "
+            f"and {_percent(joints['joints_found'])} of all joints.",
             f"AKD reads {_show(joints['noise_akd'])} px (MKR {_show(joints['noise_mkr'])}) when a frame gets noise of "
             f"one level in 255, and {_show(joints['shift_akd'])} px (MKR {_show(joints['shift_mkr'])}) when the frame "
-            "moves by one pixel and the joints are moved back. One frame's value says nothing finer.",
+            "moves by 2 px and 1 px and the joints are moved back. One frame's value says nothing finer. With the "
+            f"joints left there it reads {_show(joints['moved_akd'])} px, where arithmetic says "
+            f"{_show(joints['moved_akd_by_arithmetic'])} px.",
+        ]
+    if joints and joints["median_error_px"] is not None:
+        lines += [
+            f"Against the true joints: median error {_show(joints['median_error_px'])} px, mean "
+            f"{_show(joints['mean_error_px'])} px; {_percent(joints['visible_found'])} of visible joints are found, "
+            f"and {_percent(joints['hidden_found'])} of hidden ones, whose place the figure gives away.",
             f"AKD to truth reads {_show(joints['akd_truth_of_real_frames_px'])} px on the real frames: the detector's "
             "own share of that column.",
         ]
     if identity:
         lines += [
-            f"Identity encoder ({identity['kind']}): the clip nearest to a test frame, its own left out, shows the "
-            f"same identity in {_percent(identity['rank_1'])} of cases ({_percent(identity['rank_1_by_chance'])} by "
-            f"chance); AUC {_show(identity['auc'])}.",
+            f"Identity encoder ({_named(identity)}): reads {_percent(identity['frames_found'])} of the frames; the "
+            "clip nearest to a test frame, its own left out, shows the same identity in "
+            f"{_percent(identity['rank_1'])} of cases ({_percent(identity['rank_1_by_chance'])} by chance); AUC "
+            f"{_show(identity['auc'])}.",
             f"AED reads {_show(identity['same_clip_aed'])} between moments of one clip, "
             f"{_show(identity['same_identity_distance'])} between clips of one identity, and "
             f"{_show(identity['other_identity_distance'])} between identities.",
@@ -127,6 +138,16 @@ PROTOCOL = (
 
 def _list(*lines: str) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _named(about: Mapping[str, Any]) -> str:
+    """The kind; of a pretrained one, its files' names too."""
+    used = about.get("pretrained")
+    return str(about["kind"]) + (f", pretrained: {_and(list(used['weights']))}" if used else "")
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _show(value: float | None) -> str:

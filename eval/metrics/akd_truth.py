@@ -7,6 +7,7 @@ from jaxtyping import Float64
 
 from eval.metrics import Metric, Sequence, to_pixels
 from eval.metrics.akd import akd
+from tpsm.errors import UserError
 
 METRIC = Metric(
     name="akd_truth",
@@ -22,6 +23,11 @@ METRIC = Metric(
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.truth is not None
+    if generated.landmarks.xy.shape != reference.truth.joints.shape:
+        raise UserError(
+            "akd_truth needs a detector of the set's own joints (kind heatmap), and this one's are others; take it off "
+            "the metrics."
+        )
     joints = to_pixels(reference.truth.joints, *generated.size)
     both = generated.landmarks.found & reference.truth.visible
     return akd(generated.landmarks.pixels(*generated.size), joints, both)

@@ -1,0 +1,98 @@
+"""What pretrained evaluators share: verified weights, and a record of what was used in the place of a trained network.
+
+`train` has nothing to train. The record (kind, settings, SHA-256 of every file of weights, versions of the packages) is
+what stands in `evaluators/<data set>`: features are those of this file, and another version of anything makes another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from eval.weights import locate
+from tpsm.errors import UserError
+from tpsm.files import atomic
+
+
+@runtime_checkable
+class PretrainedConfig(Protocol):
+    """A frozen dataclass. `weights` is the folder of the files."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def weights(self) -> str: ...
+
+
+class Pretrained:
+    """`needs` are names of the manifest eval/weights.yaml, `packages` distributions whose version decides results.
+
+    Raises:
+        UserError: a file is absent or not the pinned one.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
+    packages: ClassVar[tuple[str, ...]]
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        files = {name: locate(name, Path(config.weights)) for name in self.needs}
+        settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("kind", "weights")}
+        self.files = {name: file.path for name, file in files.items()}
+        self.record: dict[str, Any] = {
+            "kind": config.kind,
+            "settings": settings,
+            "weights": {name: file.sha256 for name, file in files.items()},
+            "packages": {package: version(package) for package in self.packages},
+        }
+
+    def save(self, path: Path) -> None:
+        with atomic(path) as draft:
+            draft.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+P = TypeVar("P", bound=Pretrained)
+
+
+def as_recorded(evaluator: P, path: Path) -> P:
+    """The evaluator, if `path` records the same.
+
+    Raises:
+        UserError: other weights, settings or packages stand there, and the features on disk are theirs.
+    """
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        recorded = {}
+    for key, here in evaluator.record.items():
+        if (then := recorded.get(key)) != here:
+            raise UserError(
+                f"{path.name} was made with other {key} ({_brief(then)}, now {_brief(here)}); run the stages "
+                "evaluators and features again."
+            )
+    return evaluator
+
+
+def _brief(value: Any) -> str:
+    return json.dumps(value) if value is not None else "none"
+
+
+def package(module: str, distribution: str, kind: str) -> ModuleType:
+    """An optional package, imported when it is needed.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"The evaluator {kind} needs the package {distribution} ({error}); type `pip install {distribution}`."
+        ) from error
