@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tpsm.config import check_model, configure, merge, read_params, read_run, resolve_run
+from tpsm.config import check_model, configure, merge, read_params, read_run, read_yaml, resolve_run
 from tpsm.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -156,3 +156,12 @@ def test_yaml_that_is_none_is_said(tmp_path: Path) -> None:
         read_params(path)
     with pytest.raises(UserError, match=r"There is no file .*absent\.yaml"):
         read_params(tmp_path / "absent.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("a:\n  b: &b {c: 1}\n  d: {<<: *b, c: 2}\n")
+    assert read_yaml(file) == {"a": {"b": {"c": 1}, "d": {"c": 2}}}
+    file.write_text("a:\n  b: {c: 1}\n  d: 3\n  b: 2\n")
+    with pytest.raises(UserError, match="the key 'b' stands twice in one section, in lines 2 and 4"):
+        read_yaml(file)

@@ -345,6 +345,16 @@ def spoilt(change: Callable[[dict[str, Any]], Any], method: str = "tps") -> Path
             lambda p: p["inpainting_network"].update({"final.bias": torch.zeros(4)}),
             r"entry inpainting_network\.final\.bias is of shape \(4,\), the model's of \(3,\)",
         ),
+        (
+            "tps",
+            lambda p: p["kp_detector"]["fg_encoder.fc.bias"].fill_(float("nan")),
+            r"entry kp_detector\.fg_encoder\.fc\.bias holds values that are not finite",
+        ),
+        (
+            "mraa",
+            lambda p: p.update(region_predictor={f"module.{k}": v for k, v in p["region_predictor"].items()}),
+            r"has no entry region_predictor\..* more \(but region_predictor\.module\.",
+        ),
         ("tps", lambda p: p.pop("dense_motion_network"), "has no module 'dense_motion_network'"),
         ("tps", lambda p: p.pop("bg_predictor"), r"no module 'bg_predictor'.*set model\.background: false"),
         ("tps", lambda p: p.update(generator=p["kp_detector"]), "no place for the module 'generator'"),

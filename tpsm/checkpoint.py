@@ -45,8 +45,12 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0][:120]
+        size = path.stat().st_size / 1e6
+        raise UserError(
+            f"{path} cannot be read as a checkpoint ({reason}); it has {size:,.1f} MB: "
+            "if that is too few, fetch it again."
+        ) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

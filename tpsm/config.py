@@ -20,7 +20,7 @@ from tpsm.data.prepare import DataConfig, check_folder
 from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.method import METHODS, method_module
-from tpsm.released import Released
+from tpsm.released import Released, read_released
 from tpsm.strict import build
 from tpsm.train import TrainConfig
 
@@ -109,12 +109,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"There is no file {path}; name another, or run `tpsm configure` if it is a stage's.")
     try:
+        refuse_twice(yaml.compose(path.read_text(), yaml.SafeLoader))
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold sections of keys and values.")
     return content
+
+
+def refuse_twice(node: yaml.Node | None) -> None:
+    """Raises yaml.YAMLError at a key that stands twice in a section, of which YAML would silently take the last."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            refuse_twice(item)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if seen.setdefault(key.value, line) != line:
+                raise yaml.YAMLError(
+                    f"the key '{key.value}' stands twice in one section, in lines {seen[key.value]} and {line}"
+                )
+            refuse_twice(value)
 
 
 def read_params(path: Path) -> Params:
@@ -255,7 +272,7 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             if config.released is None:
                 check_weights(config)
             else:
-                config.released.unchanged()
+                read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
     files: dict[Path, Any] = {}
     for dataset, runs in resolved.items():
@@ -289,7 +306,13 @@ def check_table_names(params: Params, where: str) -> None:
 
 
 def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:
-    values = read_yaml(configs / dataset / "runs" / f"{run}.yaml")
+    path = configs / dataset / "runs" / f"{run}.yaml"
+    if not path.is_file():
+        raise UserError(
+            f"The run '{run}' on '{dataset}' is not configured: name them under runs and datasets in params.yaml, then "
+            f"type `dvc repro prepare@{dataset}`."
+        )
+    values = read_yaml(path)
     where = f"{dataset}/runs/{run}.yaml"
     model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
     return replace(build(RunConfig, values, where), model=model)

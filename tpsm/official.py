@@ -22,9 +22,13 @@ def check(module: nn.Module, modules: Modules, name: str, *, hint: str = "is it 
     if name not in modules:
         raise UserError(f"The checkpoint has no module '{name}', only {', '.join(sorted(modules)) or 'none'}; {hint}")
     given, own = modules[name], module.state_dict()
-    for key in own:
-        if key not in given:
-            raise UserError(f"The checkpoint has no entry {name}.{key}; is it of this method and configuration?")
+    missing, strange = [key for key in own if key not in given], [key for key in given if key not in own]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        instead = f" (but {name}.{strange[0]}, for which the model has no place)" if strange else ""
+        raise UserError(
+            f"The checkpoint has no entry {name}.{missing[0]}{more}{instead}; is it of this method and configuration?"
+        )
     for key in given:
         if key not in own:
             raise UserError(f"The model has no place for the entry {name}.{key}; is its configuration right?")
@@ -33,6 +37,9 @@ def check(module: nn.Module, modules: Modules, name: str, *, hint: str = "is it 
                 f"The checkpoint's entry {name}.{key} is of shape {tuple(given[key].shape)}, "
                 f"the model's of {tuple(own[key].shape)}; is its configuration right?"
             )
+        # The anti-aliasing kernel of scale 1 is 0 / 0 in released files, and never used.
+        if given[key].is_floating_point() and not key.endswith("down.weight") and not given[key].isfinite().all():
+            raise UserError(f"The checkpoint's entry {name}.{key} holds values that are not finite; fetch it again.")
 
 
 def take(module: nn.Module, modules: Modules, name: str, *, hint: str = "is it of this method?") -> None:
