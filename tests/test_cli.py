@@ -118,6 +118,17 @@ def test_help_names_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with pytest.raises(SystemExit):
         main()
     text = capsys.readouterr().out
-    commands = ("configure", "params", "synthesize", "fetch", "prepare", "train", "import", "reconstruct", "animate", "weights")
+    commands = (
+        "configure",
+        "params",
+        "synthesize",
+        "fetch",
+        "prepare",
+        "train",
+        "import",
+        "reconstruct",
+        "animate",
+        "weights",
+    )
     for command in commands:
         assert command in text
