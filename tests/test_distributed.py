@@ -44,12 +44,12 @@ def alone(folder: Path, clips: Path, scenario: str) -> None:
     training_job.main(folder, scenario)
 
 
-def job(folder: Path, clips: Path, scenario: str) -> subprocess.CompletedProcess[str]:
-    """In two processes of its own."""
+def job(folder: Path, clips: Path, scenario: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """In processes of its own."""
     folder.mkdir(exist_ok=True)
     if not (folder / "clips").exists():
         (folder / "clips").symlink_to(clips)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *torchrun, training_job.__file__, str(folder), scenario]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -116,6 +116,16 @@ def test_batch_statistics_are_each_processes_own_where_the_released_code_has_the
     alone(tmp_path / "one", clips, "tps-as-released")
     one, two = curve(tmp_path / "one").total, curve(whole).total
     assert (two / one - 1).abs()[0] > 1e-4 and (two / one - 1).abs().max() < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["fomm-compiled", "fomm-channels-last"])
+def test_faster_ways_compute_the_same(scenario: str, clips: Path, tmp_path: Path) -> None:
+    alone(tmp_path / "plain", clips, "fomm")
+    done = job(tmp_path / "fast", clips, scenario, processes=1)  # apart: what is compiled cannot be type-checked here
+    assert done.returncode == 0, done.stderr
+    plain, fast = curve(tmp_path / "plain").total, curve(tmp_path / "fast").total
+    assert (fast / plain - 1).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("scenario", ["killed", "stopped"])

@@ -122,14 +122,6 @@ def test_decay_and_clipping_see_the_gradients_own_scale(tmp_path: Path) -> None:
         torch.testing.assert_close(before[name] - value, 1e-3 * expected.sign(), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("flags", [{"channels_last": True}, {"compile": True}], ids=str)
-@pytest.mark.slow
-def test_faster_ways_compute_the_same(tmp_path: Path, flags: dict) -> None:
-    plain, fast = (run(Toy(), tmp_path / name, replace(CONFIG, **f)) for name, f in (("plain", {}), ("fast", flags)))
-    totals = [pd.read_csv(out / "metrics.csv").total for out in (plain, fast)]
-    assert (totals[0] - totals[1]).abs().max() < 1e-4
-
-
 def test_what_does_not_decide_the_result_does_not_start_it_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

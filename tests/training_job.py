@@ -34,7 +34,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "tps-double": {"sync_batch_norm": True},
     "mraa-double": {"sync_batch_norm": True},
     "tps-as-released": {},
-    "tps-in-turns": {"accumulate": 2},
+    "fomm-compiled": {"compile": True},
+    "fomm-channels-last": {"channels_last": True},
     "killed": {},
     "stopped": {},
     "fomm-odd": {"batch": 5},  # one process has a sample more

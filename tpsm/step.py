@@ -41,7 +41,8 @@ class Optimiser:
         if config.channels_last:
             task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
-            task.compile()
+            for child in task.children():
+                child.compile()
         trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
         self.adam = torch.optim.Adam(
             trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
