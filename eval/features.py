@@ -23,8 +23,7 @@ from eval.metrics import Landmarks, Sequence
 from eval.quality import identity_quality, landmark_quality
 from tpsm.data.clipfile import ClipFile, Entry
 from tpsm.errors import UserError
-from tpsm.files import atomic
-from tpsm.weights import sha256_of
+from tpsm.files import atomic, sha256_of
 
 log = logging.getLogger(__name__)
 

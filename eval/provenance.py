@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from eval.layout import Layout
 from eval.results import Results
+from tpsm.files import sha256_of
 
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
 KEPT = ("method", "keypoints", "parameters", "size", "steps", "batch", "perceptual", "released")
@@ -22,14 +21,16 @@ def provenance(layout: Layout, results: Results) -> dict[str, Any]:
     configs = layout.config.parent
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "parameters": {path.relative_to(configs).as_posix(): _hash(path) for path in sorted(configs.rglob("*.yaml"))},
+        "parameters": {
+            path.relative_to(configs).as_posix(): sha256_of(path) for path in sorted(configs.rglob("*.yaml"))
+        },
         "data": {
             "name": manifest.dataset,
             "size": manifest.size,
             "sha256": manifest.sha256,
             "clips": len(manifest.entries),
         },
-        "evaluators": {path.name: _hash(path) for path in sorted(layout.evaluators.glob("*.pt"))},
+        "evaluators": {path.name: sha256_of(path) for path in sorted(layout.evaluators.glob("*.pt"))},
         "runs": {run: {key: about[key] for key in KEPT if key in about} for run, about in summaries.items() if about},
         "scored": list(results.scored),
     }
@@ -40,8 +41,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

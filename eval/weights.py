@@ -11,8 +11,9 @@ from pathlib import Path
 import yaml
 
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
 from tpsm.strict import build
-from tpsm.weights import FOLDER, VGG19, Weights, fetch, sha256_of, torchvision_vgg19
+from tpsm.weights import FOLDER, VGG19, Weights, fetch, torchvision_vgg19
 
 log = logging.getLogger(__name__)
 

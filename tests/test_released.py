@@ -152,7 +152,8 @@ def test_an_import_takes_less_memory_than_twice_the_file(method: str, legacy: bo
     assert (tmp_path / "models/drawn/released/last.pt").is_file()
     growth = int(done.stdout) / file.stat().st_size
     print(f"{growth:.2f} times the file of {file.stat().st_size / 1e6:.0f} MB")
-    assert growth < 1.25
+    # A second copy of the weights would make it 2 and more; allocators and page caches differ by a tenth or two.
+    assert growth < 1.6
 
 
 def modules_of_ones(method: str, config: Any, avd: AvdConfig | None) -> dict[str, dict[str, torch.Tensor]]:

@@ -16,7 +16,7 @@ from tpsm import official
 from tpsm.avd import AVD, AvdConfig
 from tpsm.checkpoint import read_torch
 from tpsm.errors import UserError
-from tpsm.files import sha256
+from tpsm.files import sha256_of
 from tpsm.method import Method, method_module
 from tpsm.types import Keypoints
 
@@ -39,7 +39,7 @@ class Released:
 
     @staticmethod
     def at(file: str) -> Released:
-        return Released(file, sha256(Path(file)) if Path(file).is_file() else None)
+        return Released(file, sha256_of(Path(file)) if Path(file).is_file() else None)
 
     def unchanged(self) -> Path:
         """Raises UserError unless the file is there, and the one that was hashed."""

@@ -22,7 +22,7 @@ from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
 from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture, write_video
 from tpsm.errors import UserError
-from tpsm.files import atomic, sha256
+from tpsm.files import atomic, sha256_of
 from tpsm.infer import Mode, animate, reconstruct, to_tensor
 from tpsm.method import Method, method_module
 from tpsm.parallel import device, rank, use_all_gpus
@@ -85,7 +85,7 @@ def train_avd(dataset: str, run: str) -> None:
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
     identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
     batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
-    data_hash = fingerprint(data_hash, sha256(path))
+    data_hash = fingerprint(data_hash, sha256_of(path))
     fit(task, batches, avd.train, identity, out, data_hash=data_hash)
 
 

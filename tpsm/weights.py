@@ -6,7 +6,6 @@ The papers' loss weights belong to the first. The second need no more than a pac
 
 from __future__ import annotations
 
-import hashlib
 import http
 import http.client
 import logging
@@ -27,6 +26,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -273,8 +273,3 @@ def _append(url: str, part: Path) -> None:
                 bar.update(len(chunk))
     if total is not None and part.stat().st_size < total:
         raise ConnectionError(f"the connection broke off after {part.stat().st_size} of {total} bytes")
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,6 +26,7 @@ from tpsm.data.augment import AugmentConfig
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
 from tpsm.data.readers import is_clip, iter_video, natural
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
 from tpsm.types import Clip, GroundTruth
 
 log = logging.getLogger(__name__)
@@ -252,8 +253,6 @@ def _is_from(path: Path, origin: str) -> bool:
 
 
 def _entry(path: Path, split: str) -> Entry:
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     with ClipFile(path) as clip:
         return Entry(
             name=clip.name,
@@ -263,6 +262,6 @@ def _entry(path: Path, split: str) -> Entry:
             width=clip.width,
             height=clip.height,
             fps=clip.fps,
-            sha256=digest,
+            sha256=sha256_of(path),
             has_truth=clip.has_truth,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import hashlib
 import io
 import itertools
 import logging
@@ -31,6 +30,7 @@ from tpsm.data.fetch.ledger import Key, Ledger, Outcome, opened, refuse_stranger
 from tpsm.data.prepare import SPLITS
 from tpsm.data.readers import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -146,16 +146,11 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
                     ) from failure
     if not path.exists():
         raise UserError(f"There is no archive {path}; correct --archive.")
-    if sha256 and (not path.is_file() or _hash(path) != sha256.lower()):
+    if sha256 and (not path.is_file() or sha256_of(path) != sha256.lower()):
         if is_url(archive):
             path.unlink()
         raise UserError(f"{archive} is not the archive that --sha256 names, {sha256}; get it from elsewhere.")
     return path
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits) -> None:
