@@ -17,6 +17,7 @@ from tqdm import tqdm
 from tpsm.avd import AVD, AvdConfig, AvdTraining
 from tpsm.checkpoint import Checkpoint, load_checkpoint, load_method, load_weights
 from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, read_yaml
+from tpsm.cost import count_frame
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest, write_clip
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
@@ -301,6 +302,7 @@ def write_summary(out: Path, config: RunConfig, method: Method, steps: int | Non
         "method": config.method,
         "keypoints": points,
         "parameters": sum(parameter.numel() for parameter in method.parameters()),
+        "flops_per_frame": count_frame(method.eval(), config.size),
         "size": config.size,
         "steps": steps,
         "batch": None if config.released else config.train.batch,
