@@ -17,8 +17,8 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True)
 class Comparison:
-    """`difference` is the first of the pair less the second; `p` is the sign-flip test's, `corrected` is it by Holm over
-    all pairs that were compared together."""
+    """`difference` is the first of the pair less the second; `p` is the sign-flip test's, and `corrected` what Holm
+    makes of it over all pairs that were compared together."""
 
     difference: Estimate
     p: float

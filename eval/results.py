@@ -176,7 +176,7 @@ class Results:
 
     @cached_property
     def seeds(self) -> dict[str, dict[str, int]]:
-        """Run -> the training seeds of it and of the runs that repeat it, by name; runs without repeats are left out."""
+        """Run -> the training seeds of it and of each that repeats it, by name; runs without repeats are left out."""
         return read_yaml(self.layout.seeds)
 
     @cached_property

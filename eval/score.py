@@ -12,7 +12,7 @@ from jaxtyping import Float32, Float64
 from tqdm import tqdm
 
 from eval import metrics
-from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, read_config
+from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, read_config, with_weights
 from eval.evaluators import ROLES
 from eval.features import Evaluators, load_evaluators, real_sequence
 from eval.layout import CONTROLS, Layout
@@ -50,7 +50,7 @@ def score_run(layout: Layout, run: str) -> Path:
 class Scorer:
     def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
         self.layout, self.config, self.run = layout, config, run
-        self.metrics = [metrics.load(name) for name in config.metrics]
+        self.metrics = [metrics.load(name) for name in with_weights(config)]
         self.entries = {entry.name: entry for entry in layout.manifest().clips("test")}
         nothing_generated = run in CONTROLS
         self.evaluators = Evaluators(None, None) if nothing_generated else load_evaluators(layout, config)
