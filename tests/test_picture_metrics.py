@@ -119,7 +119,7 @@ def test_a_file_that_is_no_alexnet_is_refused_and_runs_nothing(
 def test_kernels_are_turned_into_pytorchs_order(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     layers = {f"Conv_{i}": {"kernel": rng.normal(size=(3, 5, 2, 4)), "bias": rng.normal(size=4)} for i in range(5)}
-    text = pickle.dumps({"AlexNet_0": layers}, protocol=2).replace(b"numpy._core.", b"numpy.core.")
+    text = pickle.dumps({"AlexNet_0": layers}, protocol=3).replace(b"numpy._core.", b"numpy.core.")
     (tmp_path / "file").write_bytes(text)
     kernel, bias = read_alexnet(tmp_path / "file")[4]
     assert kernel.shape == (4, 2, 3, 5) and bias.shape == (4,)

@@ -13,8 +13,8 @@ METRIC = Metric(
     unit="dB",
     lower_is_better=False,
     decimals=2,
-    source="-10 log10 of the mean squared difference over pixels and channels, intensities in [0, 1], which is taken to "
-    "be what rounding to 8 bits leaves at least (a frame without any error has 58.92 dB); mean over frames of their dB",
+    source="-10 log10 of the mean squared difference over pixels and channels, intensities in [0, 1], at least what "
+    "rounding to 8 bits leaves (a frame without any error has 58.92 dB); mean over frames of their dB",
 )
 ROUNDING = 1 / 255**2 / 12
 """Mean square of an error that is uniform over one level of 255."""
