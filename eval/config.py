@@ -132,6 +132,7 @@ def check(root: Path) -> list[str]:
                 module, settings = evaluator_module(role, section, evaluator_key(layout, role))
                 for name in getattr(module, "NEEDS", ()):
                     locate(name, Path(settings.weights))
+                getattr(module, "check", lambda _: None)(settings)
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)
         check_published(layout, config, trained)

@@ -116,7 +116,8 @@ def test_identity_quality_by_hand(clips: list[Path]) -> None:
 
 
 def test_osnet_is_loaded_without_the_rest_of_torchreid() -> None:
-    code = "import sys; from eval.evaluators.osnet import _osnet; _osnet(); print('torchreid' in sys.modules)"
+    code = "import sys; from eval.evaluators.torchreid_osnet import osnet_module; osnet_module(); "
+    code += "print('torchreid' in sys.modules)"
     root = Path(__file__).parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
