@@ -39,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
         "features": "Run the trained evaluators over the real test clips. Writes features/D/<clip>.npz.",
         "score": "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
         "scores/D/RUN.parquet: a row a frame and metric.",
+        "bench": "Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their "
+        "ratio. Keeps no scores.",
         "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
         "that were not scored give n/a cells with the reason.",
     }
@@ -50,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
         if verb == "score":
             controls = ", ".join(CONTROLS)
             command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
+        if verb == "bench":
+            command.add_argument("--run", required=True, help="a name under `runs`")
+            command.add_argument("--frames", type=int, default=1000, help="about so many (default: %(default)s)")
     _weights_parser(verbs)
     return main
 
@@ -78,6 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(weights.listing(options.folder))
             else:
                 weights.fetch_all(options.names, options.folder)
+        elif options.verb == "bench":
+            from eval.bench import bench
+
+            print(bench(Layout(options.dataset, options.root), options.run, options.frames).text())
         else:
             run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:

@@ -1,11 +1,12 @@
 """What is reported as motion is where a method's own sampling takes a pixel from."""
 
+import numpy as np
 import pytest
 import torch
 
 from baselines.layers import warp_and_mask
 from tpsm.geometry import coordinate_grid, resize_grid, warp
-from tpsm.infer import full_motion, to_frames
+from tpsm.infer import full_motion, to_frames, to_truncated_frames
 from tpsm.types import Motion
 
 
@@ -32,3 +33,12 @@ def test_motion_is_where_the_sampling_takes_a_pixel_from(align_corners: bool) ->
 def test_frames_are_rounded_not_truncated() -> None:
     image = torch.tensor([0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 1.2, -0.3]).view(1, 1, 1, 6).expand(1, 3, 1, 6)
     assert to_frames(image)[0, 0, :, 0].tolist() == [0, 0, 1, 255, 255, 0]
+    assert to_truncated_frames(image)[0, 0, :, 0].tolist() == [0, 0, 0, 254, 255, 0]
+
+
+def test_truncated_frames_are_the_released_codes_and_one_below_where_rounding_went_up() -> None:
+    image = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    image[0, :, :16, :16] = torch.arange(256).view(16, 16) / 255  # values that are levels already
+    truncated, rounded = to_truncated_frames(image), to_frames(image)
+    np.testing.assert_array_equal(truncated, (255 * image.permute(0, 2, 3, 1).numpy()).astype(np.uint8))
+    np.testing.assert_array_equal(rounded - (rounded > truncated), truncated)

@@ -106,6 +106,8 @@ def test_reconstruction_covers_every_test_frame(project: Path, run: str) -> None
         l1 = errors[errors["clip"] == entry.name].sort_values("frame").l1.to_numpy()
         stored = np.abs(rebuilt.frames.astype(float) - real.frames).mean(axis=(1, 2, 3)) / 255
         assert np.abs(l1 - stored).max() < 0.5 / 255  # the clips are rounded, the errors are not
+        up = np.unpackbits(np.load(out / "rounded_up" / f"{entry.file.stem}.npz")["bits"], count=rebuilt.frames.size)
+        assert 0.1 < up.mean() < 0.9 and (rebuilt.frames.ravel() >= up).all()
         grid = np.load(out / "motion" / f"{entry.file.stem}.npz")["grid"]
         assert grid.shape[0] == len(real.frames) and grid.shape[-1] == 2
 
