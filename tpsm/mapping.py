@@ -7,7 +7,7 @@ already, so that a clip may be begun again after a worker died.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -47,7 +47,7 @@ def map_clips(
     return [results[index] for index in range(len(items))]
 
 
-def finished(task: Callable[[Item], Result], items: Sequence[Item], workers: Workers) -> Iterator[tuple[int, Result]]:
+def finished(task: Callable[[Item], Result], items: Sequence[Item], workers: Workers) -> Generator[tuple[int, Result]]:
     """Each item's number and result, once, as they end. Closing it ends the work."""
     if isinstance(workers, str):
         from tpsm.cluster import on_cluster
