@@ -47,7 +47,9 @@ def map_clips(
     return [results[index] for index in range(len(items))]
 
 
-def finished(task: Callable[[Item], Result], items: Sequence[Item], workers: Workers) -> Generator[tuple[int, Result]]:
+def finished(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: Workers
+) -> Generator[tuple[int, Result], None, None]:
     """Each item's number and result, once, as they end. Closing it ends the work."""
     if isinstance(workers, str):
         from tpsm.cluster import on_cluster
