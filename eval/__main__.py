@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
         if verb == "bench":
             command.add_argument("--run", required=True, help="a name under `runs`")
             command.add_argument("--frames", type=int, default=1000, help="about so many (default: %(default)s)")
+        if verb in ("features", "score"):
+            where = "clips at a time on this machine, or a Dask scheduler's address (default: `workers` in params.yaml)"
+            command.add_argument("--workers", help=where)
     _weights_parser(verbs)
     return main
 
@@ -88,27 +91,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(bench(Layout(options.dataset, options.root), options.run, options.frames).text())
         else:
-            run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
+            layout = Layout(options.dataset, options.root)
+            run(options.verb, layout, getattr(options, "run", ""), getattr(options, "workers", None))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def run(verb: str, layout: Layout, name: str) -> None:
+def run(verb: str, layout: Layout, name: str, workers: str | None) -> None:
     # Imported here so that --help needs neither torch nor matplotlib.
     if verb == "report":
         from eval.report import write_report
 
         print(f"report -> {write_report(layout)}")
     elif verb == "score":
-        from eval.score import score_run
+        from eval.score_stage import score_run
+        from tpsm.config import chosen_workers
 
-        print(f"scores -> {score_run(layout, name)}")
+        print(f"scores -> {score_run(layout, name, chosen_workers(workers, layout.root / 'configs'))}")
+    elif verb == "features":
+        from eval.features import compute_features
+        from tpsm.config import chosen_workers
+
+        compute_features(layout, chosen_workers(workers, layout.root / "configs"))
     else:
-        from eval.features import compute_features, train_evaluators
+        from eval.features import train_evaluators
 
-        train_evaluators(layout) if verb == "evaluators" else compute_features(layout)
+        train_evaluators(layout)
 
 
 if __name__ == "__main__":

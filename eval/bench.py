@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -79,18 +80,14 @@ def bench(layout: Layout, run: str, frames: int = 1000) -> Cost:
     if not timed:
         raise UserError(f"'{layout.dataset}' has no evaluators, so there is nothing to hold the time against.")
     scorer.evaluators = Evaluators(timed.get("landmarks"), timed.get("identity"))
-    entries, done = list(scorer.entries.values()), 0
-    start = time.perf_counter()
+    done, start = 0, time.perf_counter()
     with TemporaryDirectory() as folder:
-        while done < frames:
-            chosen = []
-            for entry in entries:
-                if done < frames:
-                    chosen.append(entry)
-                    done += entry.frames
-            scorer.entries = {entry.name: entry for entry in chosen}
-            rows = pd.concat([*scorer.reconstruction()], ignore_index=True)
+        for entry in cycle(scorer.entries.values()):
+            rows = pd.concat([*scorer.reconstruction(entry)], ignore_index=True)
             rows.to_parquet(Path(folder) / "scores.parquet", index=False)
+            done += entry.frames
+            if done >= frames:
+                break
     total = time.perf_counter() - start
     seen = {role: each.frames for role, each in timed.items()}
     return Cost(done, seen, sum(each.seconds for each in timed.values()), total)

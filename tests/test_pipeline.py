@@ -17,6 +17,7 @@ PLUMBING = {
     "tpsm/curve.py",
     "tpsm/errors.py",
     "tpsm/files.py",
+    "tpsm/mapping.py",
     "tpsm/method.py",
     "tpsm/official.py",
 }

@@ -23,6 +23,12 @@ app = typer.Typer(
 )
 Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
 Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        help="Clips at a time on this machine, or a Dask scheduler's address; `workers` in params.yaml if not."
+    ),
+]
 ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and resolve.")]
 
 
@@ -139,14 +145,14 @@ def fetch(
 
 
 @app.command()
-def prepare(dataset: Dataset) -> None:
+def prepare(dataset: Dataset, workers: Workers = None) -> None:
     """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
-    from tpsm.config import raw_folder, read_yaml
+    from tpsm.config import chosen_workers, raw_folder, read_yaml
     from tpsm.data.prepare import DataConfig, prepare
     from tpsm.strict import build
 
     config = build(DataConfig, read_yaml(Path(f"configs/{dataset}/data.yaml")), f"data.{dataset}")
-    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset)
+    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset, chosen_workers(workers))
 
 
 @app.command()
@@ -187,21 +193,26 @@ def import_(
 
 
 @app.command()
-def reconstruct(dataset: Dataset, run: Run) -> None:
+def reconstruct(dataset: Dataset, run: Run, workers: Workers = None) -> None:
     """Rebuild every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
+    from tpsm.config import chosen_workers
     from tpsm.stages import reconstruct_run
 
-    reconstruct_run(dataset, run)
+    reconstruct_run(dataset, run, chosen_workers(workers))
 
 
 @app.command()
 def animate_pairs(
-    dataset: Dataset, run: Run, mode: Annotated[list[Mode], typer.Option(help="Repeat it for several modes.")]
+    dataset: Dataset,
+    run: Run,
+    mode: Annotated[list[Mode], typer.Option(help="Repeat it for several modes.")],
+    workers: Workers = None,
 ) -> None:
     """Animate the fixed cross-identity pairs of the test clips -> outputs/DATASET/RUN/animation/MODE."""
+    from tpsm.config import chosen_workers
     from tpsm.stages import animate_run
 
-    animate_run(dataset, run, tuple(m.value for m in mode))
+    animate_run(dataset, run, tuple(m.value for m in mode), chosen_workers(workers))
 
 
 @app.command()
@@ -233,6 +244,24 @@ def bench_data(dataset: Dataset) -> None:
 
     for kind, speed in benchmark(Path("data/clips") / dataset).items():
         print(f"{speed:8.0f} pairs/s  {kind}")
+
+
+@app.command()
+def bench_clips(
+    dataset: Dataset,
+    run: Run,
+    clips: Annotated[int, typer.Option(min=2, help="How many test clips, if there are so many.")] = 100,
+    workers: Annotated[list[str] | None, typer.Option(help="What to compare; repeat it. 1 and 2 without it.")] = None,
+) -> None:
+    """Print how many clips a second are prepared, reconstructed and scored, with 1 worker and with 2.
+
+    The run must be trained, and its stages up to features done. What is made here is removed again.
+    """
+    from tpsm.bench_clips import bench
+    from tpsm.mapping import as_workers
+
+    for line in bench(dataset, run, clips, [as_workers(count, "--workers") for count in workers or ("1", "2")]):
+        print(line, flush=True)
 
 
 @app.command()

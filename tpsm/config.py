@@ -19,10 +19,13 @@ from tpsm.backbones import weights_file
 from tpsm.data.prepare import DataConfig, check_folder
 from tpsm.errors import UserError
 from tpsm.files import atomic
+from tpsm.mapping import Workers, as_workers
 from tpsm.method import METHODS, method_module
 from tpsm.released import Released, read_released
 from tpsm.strict import build
 from tpsm.train import TrainConfig
+
+WORKERS = "workers.yaml"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Params:
     scales: dict[str, dict[str, MethodSection]]
     run: dict[str, RunSection]
     evaluation: dict[str, dict[str, Any]]
+    workers: Any = 1  # of `tpsm.mapping.Workers`
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ def read_params(path: Path) -> Params:
     if isinstance(scales := values.get("scales"), Mapping):
         values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
     params = build(Params, values, path.name)
+    as_workers(params.workers, f"{path.name}.workers")
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
@@ -274,7 +279,7 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             else:
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
-    files: dict[Path, Any] = {}
+    files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
         evaluation = params.evaluation.get(dataset, {})
         sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
@@ -316,6 +321,15 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
     where = f"{dataset}/runs/{run}.yaml"
     model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
     return replace(build(RunConfig, values, where), model=model)
+
+
+def chosen_workers(option: str | None, configs: Path = Path("configs")) -> Workers:
+    """Where a stage maps over clips: `option`, of a command line, or else what `tpsm configure` resolved; or else in
+    this process."""
+    if option is not None:
+        return as_workers(option, "--workers")
+    path = configs / WORKERS
+    return as_workers(read_yaml(path).get("workers"), f"{path}: workers") if path.is_file() else 1
 
 
 def as_yaml(section: Any) -> str:

@@ -20,13 +20,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from tpsm.data.augment import AugmentConfig
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
 from tpsm.data.readers import is_clip, iter_video, natural
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
+from tpsm.mapping import Workers, map_clips
 from tpsm.types import Clip, GroundTruth
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class DataConfig:
             raise ValueError(f"fps: must be positive, not {self.fps}")
 
 
-def prepare(name: str, folder: Path, config: DataConfig, out: Path) -> Manifest:
+def prepare(name: str, folder: Path, config: DataConfig, out: Path, workers: Workers = 1) -> Manifest:
     """The raw clips of `folder` -> `out/{train,test}/*.zip` and `out/manifest.json`.
 
     Clips already written from the same source are kept.
@@ -81,17 +81,36 @@ def prepare(name: str, folder: Path, config: DataConfig, out: Path) -> Manifest:
         log.warning(
             "%s: %d of the identities are in both train and test (%s ...)", name, len(overlap), ", ".join(overlap[:5])
         )
-    entries = []
-    with tqdm(total=sum(map(len, sources.values())), desc=f"prepare {name}", unit="clip", disable=None) as bar:
-        for split in SPLITS:
-            _refuse_equal_names(sources[split])
-            for source in sources[split]:
-                entries.append(_prepare_one(source, config, out, split))
-                bar.update()
-            _remove_strangers(out / split, {file_name(entry.name) for entry in entries if entry.split == split})
+    for split in SPLITS:
+        _refuse_equal_names(sources[split])
+    raw = [RawClip(source, split) for split in SPLITS for source in sources[split]]
+    entries = map_clips(PrepareClip(config, out), raw, workers, f"prepare {name}")
+    for split in SPLITS:
+        _remove_strangers(out / split, {file_name(entry.name) for entry in entries if entry.split == split})
     manifest = Manifest(name, config.size, tuple(entries))
     manifest.write(out)
     return manifest
+
+
+@dataclass(frozen=True)
+class RawClip:
+    source: Path
+    split: str
+
+    @property
+    def name(self) -> str:
+        return _name(self.source)
+
+
+@dataclass(frozen=True)
+class PrepareClip:
+    """A raw clip -> its file below `out`, unless it is there from the same source, and what the manifest says of it."""
+
+    config: DataConfig
+    out: Path
+
+    def __call__(self, raw: RawClip) -> Entry:
+        return _prepare_one(raw.source, self.config, self.out, raw.split)
 
 
 def find_clips(folder: Path) -> dict[str, list[Path]]:
