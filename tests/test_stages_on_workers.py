@@ -126,7 +126,7 @@ def test_reconstruct_and_animate(project: Path) -> None:
     reconstruct_run("drawn", "mraa")
     animate_run("drawn", "mraa", modes)
     one = contents(RUN)
-    assert len(one) == 6 + 6 + 1 + 3 * (12 + 1)
+    assert len(one) == 3 * 6 + 1 + 3 * (12 + 1)
     RUN.rename("once")
     assert killing(Path(".work/reconstruct@drawn@mraa"), lambda: reconstruct_run("drawn", "mraa", 2))
     assert killing(Path(".work/animate-standard@drawn@mraa"), lambda: animate_run("drawn", "mraa", modes, 2))
