@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,8 +29,9 @@ from tpsm.parallel import device, rank, use_all_gpus
 from tpsm.preview import write_preview
 from tpsm.released import Released, ReleasedCheckpoint, read_released, skeleton
 from tpsm.strict import build
-from tpsm.train import Identity, TrainConfig, fingerprint, fit
-from tpsm.types import Clip, FramePair, Keypoints
+from tpsm.summary import example_keypoints, write_model, write_summary
+from tpsm.train import Identity, TrainConfig, fingerprint, fit, work_folder
+from tpsm.types import Clip, FramePair
 
 log = logging.getLogger(__name__)
 CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
@@ -41,7 +42,7 @@ def train_run(dataset: str, run: str) -> None:
 
     A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
     """
-    config = read_run(dataset, run)
+    config, began = read_run(dataset, run), time.monotonic()
     if config.released is not None:
         if rank() == 0:
             write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
@@ -59,9 +60,11 @@ def train_run(dataset: str, run: str) -> None:
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
+    resumed = (work_folder(Path(".work"), config.train, identity, data_hash) / "state.pt").is_file()
     fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
     if rank() == 0:
-        write_summary(out, config, method, steps=config.train.epochs * len(batches))
+        steps = config.train.epochs * len(batches)
+        write_summary(out, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
 
 
 def train_avd(dataset: str, run: str) -> None:
@@ -127,9 +130,9 @@ def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint
 
 def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
     assert config.released is not None
-    out = MODELS / config.dataset / config.run
+    out, began = MODELS / config.dataset / config.run, time.monotonic()
     checkpoint.save(out / "last.pt")
-    write_summary(out, config, skeleton(config.method, config.model), steps=None)
+    write_summary(out, config, skeleton(config.method, config.model), None, began)
     log.info("%s -> %s", config.released.file, out)
 
 
@@ -162,10 +165,10 @@ def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
 def reconstruct_run(dataset: str, run: str) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
-    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats) and, where there is a true motion to compare it
-    with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
+    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them) and, where there
+    is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
     """
-    method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    method, checkpoint = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())
     out = OUTPUTS / dataset / run / "reconstruction"
     errors = []
@@ -180,11 +183,12 @@ def reconstruct_run(dataset: str, run: str) -> None:
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(result.l1)), "l1": result.l1}))
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
+    write_model(out, method, checkpoint, read_run(dataset, run), [MODELS / dataset / run / "last.pt"])
 
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...]) -> None:
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
-    method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    method, checkpoint = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
@@ -201,6 +205,9 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...]) -> None:
         with atomic(out / "pairs.csv") as draft:
             rows = [(pair_name(source, driving), source.name, driving.name) for source, driving in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
+        networks = (MODELS, AVDS) if mode == "avd" else (MODELS,)
+        files = [folder / dataset / run / "last.pt" for folder in networks]
+        write_model(out, method, checkpoint, read_run(dataset, run), files)
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
@@ -242,12 +249,6 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
     return avd.to(device()).eval().requires_grad_(False)
 
 
-@torch.inference_mode()
-def example_keypoints(method: Method, size: int) -> Keypoints:
-    """What the method's keypoints look like: how many, and with which parts."""
-    return method.keypoints(torch.zeros(1, 3, size, size, device=next(method.parameters()).device))
-
-
 def animate_file(source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None) -> int:
     """One picture moved by one video, both of any size and format; returns the number of frames written.
 
@@ -287,22 +288,3 @@ def trained_folder(run: str, dataset: str | None) -> Path:
         names = ", ".join(path.parent.name for path in found)
         raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
     return found[0]
-
-
-def write_summary(out: Path, config: RunConfig, method: Method, steps: int | None) -> None:
-    """What the report says of the run. Of released weights nobody knows how many steps made them."""
-    points = example_keypoints(method, config.size).xy.shape[1]
-    summary = {
-        "run": config.run,
-        "method": config.method,
-        "keypoints": points,
-        "parameters": sum(parameter.numel() for parameter in method.parameters()),
-        "size": config.size,
-        "steps": steps,
-        "batch": None if config.released else config.train.batch,
-        "perceptual": config.model.perceptual.backbone,
-    }
-    if config.released is not None:
-        summary["released"] = config.released.sha256
-    with atomic(out / "summary.json") as draft:
-        draft.write_text(json.dumps(summary, indent=2) + "\n")
