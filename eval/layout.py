@@ -68,6 +68,10 @@ class Layout:
         """The motion that `run` predicted for the test clip `name`."""
         return self.outputs(run) / "reconstruction" / "motion" / array_file(name)
 
+    def rounded_up(self, run: str, name: str) -> Path:
+        """Where rounding went up in the test clip `name` that `run` rebuilt."""
+        return self.outputs(run) / "reconstruction" / "rounded_up" / array_file(name)
+
     def relative(self, path: Path) -> str:
         """A path as messages name it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
