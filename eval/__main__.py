@@ -20,6 +20,7 @@ in order, for a data set D of params.yaml:
   python -m eval score --dataset D --run fomm     score what a run generated
   python -m eval score --dataset D --run real     score a control; no model needed
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
+  python -m eval verify --dataset D               do the reported numbers follow from the scores?
 """
 
 
@@ -35,12 +36,14 @@ def parser() -> argparse.ArgumentParser:
         "check": "Check the section `evaluation` of params.yaml, as `tpsm configure` resolved it, for every data set.",
         "evaluators": "Train the evaluators that params.yaml names for the data set "
         "(evaluation.D.evaluators) on its training clips, and measure them on real test frames. "
-        "Writes evaluators/D/{landmarks,identity}.pt and quality.json.",
+        "Writes evaluators/D/networks/{landmarks,identity}.pt and quality.json.",
         "features": "Run the trained evaluators over the real test clips. Writes features/D/<clip>.npz.",
         "score": "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
         "scores/D/RUN.parquet: a row a frame and metric.",
         "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
         "that were not scored give n/a cells with the reason.",
+        "verify": "Draw the tables and metrics.json again from the stored scores, and compare them with reports/D. "
+        "Needs scores, configs and the manifest of the clips; no model, no frames. Exit status 1 where a file differs.",
     }
     for verb, text in about.items():
         command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
@@ -63,7 +66,7 @@ def _weights_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 after one sentence on what the user can mend."""
+    """Exit status 0; 1 where `verify` or `gate` find fault; 2 after one sentence on what the user can mend."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -78,6 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(weights.listing(options.folder))
             else:
                 weights.fetch_all(options.names, options.folder)
+        elif options.verb == "verify":
+            from eval.verify import verify
+
+            findings = verify(Layout(options.dataset, options.root))
+            print("\n".join(str(finding) for finding in findings))
+            return int(any(finding.differs for finding in findings))
         else:
             run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,10 @@ from eval.evaluators import ROLES
 from eval.features import Evaluators, load_evaluators, real_sequence
 from eval.layout import CONTROLS, Layout
 from eval.metrics import Landmarks, Metric, Need, Protocol, Score, Sequence
+from eval.provenance import of_scores, write_scores
 from eval.truncation import truncated_frames, with_frames
 from tpsm.data.clipfile import ClipFile, Entry, file_name
 from tpsm.errors import UserError
-from tpsm.files import atomic
 
 COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
 ORDER = ["task", "mode", "metric", "protocol", "clip", "frame"]
@@ -38,12 +39,11 @@ def score_run(layout: Layout, run: str) -> Path:
     Raises:
         UserError: outputs or features are missing or do not fit the data set.
     """
-    config = read_config(layout)
+    config, began = read_config(layout), time.monotonic()
     scorer = Scorer(layout, config, run)
     rows = pd.concat([*scorer.reconstruction(), *scorer.animation()], ignore_index=True)
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
-    with atomic(layout.scores(run)) as draft:
-        rows.to_parquet(draft, index=False)
+    write_scores(layout.scores(run), rows, of_scores(layout, run, began))
     return layout.scores(run)
 
 

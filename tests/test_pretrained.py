@@ -256,8 +256,8 @@ def test_a_record_stands_for_the_weights(tmp_path: Path) -> None:
 
 def test_a_record_is_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = make_data(tmp_path)
-    layout.evaluators.mkdir(parents=True)
-    (layout.evaluators / "landmarks.pt").write_text("{}")
+    layout.networks.mkdir(parents=True)
+    (layout.networks / "landmarks.pt").write_text("{}")
     configure(layout, {"evaluators": {"landmarks": {"kind": "heatmap"}}, "metrics": ["akd"]})
     assert main(["features", "--dataset", "dots", "--root", str(tmp_path)]) == 2
     assert "landmarks.pt does not fit evaluation.dots.evaluators.landmarks" in capsys.readouterr().err
