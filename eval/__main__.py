@@ -20,6 +20,7 @@ in order, for a data set D of params.yaml:
   python -m eval score --dataset D --run fomm     score what a run generated
   python -m eval score --dataset D --run real     score a control; no model needed
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
+  python -m eval gate                             has a report become worse than its baseline?
   python -m eval verify --dataset D               do the reported numbers follow from the scores?
 """
 
@@ -53,8 +54,24 @@ def parser() -> argparse.ArgumentParser:
         if verb == "score":
             controls = ", ".join(CONTROLS)
             command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
+    _gate_parser(verbs)
     _weights_parser(verbs)
     return main
+
+
+def _gate_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = (
+        "Hold reports/D/metrics.json against reports/D/baseline.json: has a cell become worse than an honest re-run "
+        "could be? Exit status 1 where one has. `gate baseline` writes the baseline from a report and its re-runs."
+    )
+    command = verbs.add_parser("gate", help="Hold a report against its committed baseline.", description=text)
+    command.add_argument("action", choices=["check", "baseline"], nargs="?", default="check")
+    command.add_argument("--dataset", help="one data set (default, for check: all with a baseline)")
+    command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
+    command.add_argument("--report", type=Path, help="another metrics.json in the place of the report's")
+    files = {"type": Path, "nargs": "+", "default": [], "metavar": "FILE"}
+    command.add_argument("--repeats", help="baseline: metrics.json of re-runs of the same seed, elsewhere", **files)
+    command.add_argument("--seeds", help="baseline: metrics.json of other training seeds, for information", **files)
 
 
 def _weights_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -87,6 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             findings = verify(Layout(options.dataset, options.root))
             print("\n".join(str(finding) for finding in findings))
             return int(any(finding.differs for finding in findings))
+        elif options.verb == "gate":
+            from eval.gate import run_gate
+
+            return run_gate(options)
         else:
             run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:
