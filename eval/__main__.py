@@ -19,6 +19,7 @@ in order, for a data set D of params.yaml:
   python -m eval features --dataset D             run them over the real test clips, once for all runs
   python -m eval score --dataset D --run fomm     score what a run generated
   python -m eval score --dataset D --run real     score a control; no model needed
+  python -m eval score --real A --generated B     score frames from anywhere; no data set needed
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
   python -m eval gate                             has a report become worse than its baseline?
   python -m eval verify --dataset D               do the reported numbers follow from the scores?
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "Writes evaluators/D/networks/{landmarks,identity}.pt and quality.json.",
         "features": "Run the trained evaluators over the real test clips. Writes features/D/<clip>.npz.",
         "score": "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
-        "scores/D/RUN.parquet: a row a frame and metric.",
+        "scores/D/RUN.parquet: a row a frame and metric. With --real and --generated: score frames from anywhere.",
         "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
         "that were not scored give n/a cells with the reason.",
         "verify": "Draw the tables and metrics.json again from the stored scores, and compare them with reports/D. "
@@ -49,14 +50,25 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in about.items():
         command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
         if verb != "check":
-            command.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
+            command.add_argument("--dataset", required=verb != "score", help="a name under `data` in params.yaml")
         command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
         if verb == "score":
             controls = ", ".join(CONTROLS)
-            command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
+            command.add_argument("--run", help=f"a name under `runs`, or a control: {controls}")
+            _external_options(command)
     _gate_parser(verbs)
     _weights_parser(verbs)
     return main
+
+
+def _external_options(score: argparse.ArgumentParser) -> None:
+    group = score.add_argument_group("frames from anywhere", "needs no data set, no run and no params.yaml")
+    group.add_argument("--real", type=Path, help="folder of real clips: videos, GIFs, strips, folders of frames")
+    group.add_argument("--generated", type=Path, help="folder of generated ones, called alike up to the first '.'")
+    group.add_argument("--landmarks", metavar="KIND", help="dlib68, fan or rtmpose, for AKD and MKR")
+    group.add_argument("--identity", metavar="KIND", help="dlib-face, for AED")
+    group.add_argument("--resize", action="store_true", help="bring generated frames to the real ones' size")
+    group.add_argument("--out", type=Path, help="where the scores of frames go: .parquet or .csv")
 
 
 def _gate_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -108,12 +120,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from eval.gate import run_gate
 
             return run_gate(options)
+        elif options.verb == "score" and (options.real or options.generated):
+            print(_score_folders(options))
         else:
+            if options.verb == "score" and not (options.dataset and options.run):
+                raise UserError("score: name --dataset and --run, or --real and --generated.")
             run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _score_folders(options: argparse.Namespace) -> str:
+    if not (options.real and options.generated) or options.dataset or options.run:
+        raise UserError("score: --real and --generated go together, and without --dataset and --run.")
+    from eval.config import EvaluatorsConfig
+    from eval.external import Request, score_folders, section
+
+    evaluators = EvaluatorsConfig(section(options.landmarks), section(options.identity))
+    return score_folders(Request(options.real, options.generated, evaluators, options.resize), options.out)
 
 
 def run(verb: str, layout: Layout, name: str) -> None:
