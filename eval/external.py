@@ -1,4 +1,4 @@
-"""Frames from anywhere against the real ones: two folders of clips, paired by name. No method, no params.yaml, no DVC."""
+"""Frames from anywhere against the real ones: two folders of clips, paired by name. No method, no data set, no DVC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from eval import metrics
 from eval.config import EvaluatorsConfig
-from eval.evaluators import KINDS, ROLES, Role, evaluator_module
+from eval.evaluators import KINDS, ROLES, evaluator_module
 from eval.features import Evaluators
-from eval.metrics import PROTOCOLS, Need, Protocol, Sequence
+from eval.metrics import PROTOCOLS, Need, Sequence
 from eval.provenance import write_scores
 from eval.score import COLUMNS, ORDER, computable, frame_rows
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, mean
@@ -44,9 +44,9 @@ class Request:
 
     real: Path
     generated: Path
-    evaluators: EvaluatorsConfig = EvaluatorsConfig()
+    evaluators: EvaluatorsConfig = field(default_factory=EvaluatorsConfig)
     resize: bool = False
-    bootstrap: BootstrapConfig = BootstrapConfig()
+    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Pairs:
 
 
 def score_folders(request: Request, out: Path | None) -> str:
-    """A page of means with intervals, and what they cover. Rows of frames go to `out`, as `score --dataset` writes them.
+    """Means with intervals, and what they cover, as text. Rows of frames go to `out`, as `score --dataset` writes them.
 
     Raises:
         UserError: a folder, a clip or an evaluator that will not do; nothing is written then.
@@ -78,8 +78,8 @@ def score_folders(request: Request, out: Path | None) -> str:
 
 
 NOTE = (
-    "L1 is of 8-bit frames in both protocols: floats before quantisation are not to be had here. Strict means leave out\n"
-    "each clip's first frame, which a reconstruction gets as its source; legacy ones, the papers' program's, count it."
+    "L1 is of 8-bit frames in both protocols, for here are no floats. Strict means leave out each clip's first frame,\n"
+    "which a reconstruction gets as its source; legacy ones, the papers' program's, count it."
 )
 
 
