@@ -19,7 +19,10 @@ in order, for a data set D of params.yaml:
   python -m eval features --dataset D             run them over the real test clips, once for all runs
   python -m eval score --dataset D --run fomm     score what a run generated
   python -m eval score --dataset D --run real     score a control; no model needed
+  python -m eval score --real A --generated B     score frames from anywhere; no data set needed
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
+  python -m eval gate                             has a report become worse than its baseline?
+  python -m eval verify --dataset D               do the reported numbers follow from the scores?
 """
 
 
@@ -35,31 +38,60 @@ def parser() -> argparse.ArgumentParser:
         "check": "Check the section `evaluation` of params.yaml, as `tpsm configure` resolved it, for every data set.",
         "evaluators": "Train the evaluators that params.yaml names for the data set "
         "(evaluation.D.evaluators) on its training clips, and measure them on real test frames. "
-        "Writes evaluators/D/{landmarks,identity}.pt and quality.json.",
+        "Writes evaluators/D/networks/{landmarks,identity}.pt and quality.json.",
         "features": "Run the trained evaluators over the real test clips. Writes features/D/<clip>.npz.",
         "score": "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
-        "scores/D/RUN.parquet: a row a frame and metric.",
+        "scores/D/RUN.parquet: a row a frame and metric. With --real and --generated: score frames from anywhere.",
         "bench": "Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their "
         "ratio. Keeps no scores.",
         "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
         "that were not scored give n/a cells with the reason.",
+        "verify": "Draw the tables and metrics.json again from the stored scores, and compare them with reports/D. "
+        "Needs scores, configs and the manifest of the clips; no model, no frames. Exit status 1 where a file differs.",
     }
     for verb, text in about.items():
         command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
         if verb != "check":
-            command.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
+            command.add_argument("--dataset", required=verb != "score", help="a name under `data` in params.yaml")
         command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
         if verb == "score":
             controls = ", ".join(CONTROLS)
-            command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
+            command.add_argument("--run", help=f"a name under `runs`, or a control: {controls}")
+            _external_options(command)
         if verb == "bench":
             command.add_argument("--run", required=True, help="a name under `runs`")
             command.add_argument("--frames", type=int, default=1000, help="about so many (default: %(default)s)")
         if verb in ("features", "score"):
             where = "clips at a time on this machine, or a Dask scheduler's address (default: `workers` in params.yaml)"
             command.add_argument("--workers", help=where)
+    _gate_parser(verbs)
     _weights_parser(verbs)
     return main
+
+
+def _external_options(score: argparse.ArgumentParser) -> None:
+    group = score.add_argument_group("frames from anywhere", "needs no data set, no run and no params.yaml")
+    group.add_argument("--real", type=Path, help="folder of real clips: videos, GIFs, strips, folders of frames")
+    group.add_argument("--generated", type=Path, help="folder of generated ones, called alike up to the first '.'")
+    group.add_argument("--landmarks", metavar="KIND", help="dlib68, fan or rtmpose, for AKD and MKR")
+    group.add_argument("--identity", metavar="KIND", help="dlib-face, for AED")
+    group.add_argument("--resize", action="store_true", help="bring generated frames to the real ones' size")
+    group.add_argument("--out", type=Path, help="where the scores of frames go: .parquet or .csv")
+
+
+def _gate_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = (
+        "Hold reports/D/metrics.json against reports/D/baseline.json: has a cell become worse than an honest re-run "
+        "could be? Exit status 1 where one has. `gate baseline` writes the baseline from a report and its re-runs."
+    )
+    command = verbs.add_parser("gate", help="Hold a report against its committed baseline.", description=text)
+    command.add_argument("action", choices=["check", "baseline"], nargs="?", default="check")
+    command.add_argument("--dataset", help="one data set (default, for check: all with a baseline)")
+    command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
+    command.add_argument("--report", type=Path, help="another metrics.json in the place of the report's")
+    files = {"type": Path, "nargs": "+", "default": [], "metavar": "FILE"}
+    command.add_argument("--repeats", help="baseline: metrics.json of re-runs of the same seed, elsewhere", **files)
+    command.add_argument("--seeds", help="baseline: metrics.json of other training seeds, for information", **files)
 
 
 def _weights_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,7 +103,7 @@ def _weights_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 after one sentence on what the user can mend."""
+    """Exit status 0; 1 where `verify` or `gate` find fault; 2 after one sentence on what the user can mend."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -90,13 +122,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from eval.bench import bench
 
             print(bench(Layout(options.dataset, options.root), options.run, options.frames).text())
+        elif options.verb == "verify":
+            from eval.verify import verify
+
+            findings = verify(Layout(options.dataset, options.root))
+            print("\n".join(str(finding) for finding in findings))
+            return int(any(finding.differs for finding in findings))
+        elif options.verb == "gate":
+            from eval.gate import run_gate
+
+            return run_gate(options)
+        elif options.verb == "score" and (options.real or options.generated):
+            print(_score_folders(options))
         else:
+            if options.verb == "score" and not (options.dataset and options.run):
+                raise UserError("score: name --dataset and --run, or --real and --generated.")
             layout = Layout(options.dataset, options.root)
             run(options.verb, layout, getattr(options, "run", ""), getattr(options, "workers", None))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _score_folders(options: argparse.Namespace) -> str:
+    if not (options.real and options.generated) or options.dataset or options.run:
+        raise UserError("score: --real and --generated go together, and without --dataset and --run.")
+    from eval.config import EvaluatorsConfig
+    from eval.external import Request, score_folders, section
+
+    evaluators = EvaluatorsConfig(section(options.landmarks), section(options.identity))
+    return score_folders(Request(options.real, options.generated, evaluators, options.resize), options.out)
 
 
 def run(verb: str, layout: Layout, name: str, workers: str | None) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import pickle
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,10 +22,12 @@ from eval.evaluators.pretrained import Pretrained
 from eval.layout import Layout, array_file
 from eval.metrics import Landmarks, Sequence
 from eval.quality import identity_quality, landmark_quality
+from tpsm.config import as_yaml
 from tpsm.data.clipfile import ClipFile, Entry
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
 from tpsm.mapping import Workers, map_clips
+from tpsm.provenance import record, sha256_of_text
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +59,23 @@ class Evaluators:
 
 
 def weights(layout: Layout, role: Role) -> Path:
-    return layout.evaluators / f"{role}.pt"
+    return layout.networks / f"{role}.pt"
 
 
 def train_evaluators(layout: Layout) -> None:
-    """Writes `evaluators/<data set>/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test frames.
+    """Writes `evaluators/<data set>/networks/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test
+    frames and what made them.
 
     A pretrained evaluator is not trained: what stands for it is the record of its weights, settings and packages.
     """
+    began = time.monotonic()
     config, manifest = read_config(layout), layout.manifest()
     training = [layout.clips / entry.file for entry in manifest.clips("train")]
     test = [layout.clips / entry.file for entry in manifest.clips("test")]
     quality: dict[str, object] = {}
     measures: dict[Role, Callable] = {"landmarks": landmark_quality, "identity": identity_quality}
+    seeds: dict[str, int] = {}
+    layout.networks.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
         section = config.evaluators[role]
         if section is None:
@@ -78,8 +85,17 @@ def train_evaluators(layout: Layout) -> None:
         module, settings = evaluator_module(role, section, evaluator_key(layout, role))
         evaluator = module.train(settings, training, evaluator_key(layout, role))
         evaluator.save(weights(layout, role))
+        seeds |= {role: settings.seed} if hasattr(settings, "seed") else {}
         used = {"pretrained": evaluator.record} if isinstance(evaluator, Pretrained) else {}
         quality[role] = {"kind": settings.kind} | used | measures[role](evaluator, test)
+    quality["provenance"] = record(
+        began,
+        parameters={"evaluators": sha256_of_text(as_yaml(config.evaluators))},
+        data=manifest,
+        evaluators={path.name: sha256_of(path) for path in sorted(layout.networks.glob("*.pt"))},
+        precision="fp32",
+        seed=seeds,
+    )
     with atomic(layout.evaluators / "quality.json") as draft:
         draft.write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -42,6 +42,11 @@ class Layout:
         return self.root / "evaluators" / self.dataset
 
     @property
+    def networks(self) -> Path:
+        """The evaluators' weights alone: what scores depend on, and no measure or record of them."""
+        return self.evaluators / "networks"
+
+    @property
     def features(self) -> Path:
         return self.root / "features" / self.dataset
 

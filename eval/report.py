@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eval import figures
 from eval.config import config_key, read_config
+from eval.evaluators import ROLES
 from eval.layout import Layout
 from eval.page import page
 from eval.paper_tables import build_tables
-from eval.provenance import provenance
+from eval.provenance import provenance, section
 from eval.published import read_published
 from eval.results import Results
-from eval.tables import to_csv, to_latex, to_markdown
+from eval.tables import Table, to_csv, to_latex, to_markdown
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
@@ -25,6 +27,28 @@ log = logging.getLogger(__name__)
 
 def write_report(layout: Layout) -> Path:
     """Reports on whatever has been scored; what is missing says so in its cell.
+
+    Raises:
+        UserError: nothing has been scored, or an input is unreadable.
+    """
+    began = time.monotonic()
+    results, tables = estimates(layout)
+    for stale in (layout.report / "tables").glob("*.*"):
+        stale.unlink()
+    for name, content in numbers(results, tables).items():
+        _write(layout.report / name, content)
+    pictures = _figures(layout, results)
+    quality = _quality(layout)
+    made = provenance(layout, results, quality, began)
+    _write(layout.report / "provenance.json", _json(made))
+    readme = layout.report / "README.md"
+    measured = {role: quality[role] for role in ROLES if role in quality}
+    _write(readme, page(layout, results, tables, pictures, measured) + section(made))
+    return readme
+
+
+def estimates(layout: Layout) -> tuple[Results, list[Table]]:
+    """What the scores say, and the tables of it.
 
     Raises:
         UserError: nothing has been scored, or an input is unreadable.
@@ -39,17 +63,14 @@ def write_report(layout: Layout) -> Path:
             f"Nothing is scored for '{layout.dataset}'; run `python -m eval score --dataset {layout.dataset} --run "
             f"...` for the runs of {config_key(layout)}.tables first."
         )
-    tables = build_tables(results, published)
-    for table in tables:
-        for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
-            _write(layout.report / "tables" / f"{table.name}.{suffix}", write(table))
-    pictures = _figures(layout, results)
-    quality = _quality(layout)
-    _write(layout.report / "metrics.json", _json(results.as_dict()))
-    _write(layout.report / "provenance.json", _json(provenance(layout, results)))
-    readme = layout.report / "README.md"
-    _write(readme, page(layout, results, tables, pictures, quality))
-    return readme
+    return results, build_tables(results, published)
+
+
+def numbers(results: Results, tables: Sequence[Table]) -> dict[str, str]:
+    """File -> content, of all that scores and configuration alone decide."""
+    formats = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+    written = {f"tables/{table.name}.{suffix}": write(table) for table in tables for suffix, write in formats.items()}
+    return written | {"metrics.json": _json(results.as_dict())}
 
 
 def _figures(layout: Layout, results: Results) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from eval import metrics
 from eval.config import EvalConfig
 from eval.layout import CONTROLS, Layout
 from eval.metrics import Metric, Protocol
+from eval.provenance import about_scores
 from eval.score import DRIVING_CLIP, SOURCE_COPY
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, difference, mean
 from tpsm.config import read_yaml
@@ -139,11 +140,15 @@ class Results:
     def has_truth(self) -> bool:
         return any(entry.has_truth for entry in self.layout.manifest().clips("test"))
 
+    def about(self, run: str) -> dict[str, Any]:
+        """What the scores of `run` say of themselves."""
+        return about_scores(self.layout.scores(run)) if run in self._scores else {}
+
     def summary(self, run: str) -> dict[str, Any]:
-        """What training wrote down of the run; empty where it was not trained."""
+        """What training wrote down of the run, or its scores say where no model is; empty where it was not trained."""
         path = self.layout.model(run) / "summary.json"
         if not path.is_file():
-            return {}
+            return dict(self.about(run).get("run", {}))
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:

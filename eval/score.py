@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,11 +115,8 @@ class Scorer:
         protocol: Protocol,
         values: Float64[np.ndarray, " t"],
     ) -> pd.DataFrame:
-        first = 1 if task == "reconstruction" and protocol == "strict" else 0
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
-        about |= {"identity": identity, "metric": metric.name, "protocol": protocol}
-        frame = np.arange(first, len(values), dtype=np.int32)
-        return pd.DataFrame(about | {"frame": frame, "version": metric.version, "value": values[first:]})
+        return frame_rows(about | {"identity": identity}, metric, protocol, values)
 
     def _real(self, name: str) -> Sequence:
         if name not in self.entries:
@@ -210,6 +207,16 @@ def control(run: str, real: Sequence) -> Sequence:
         return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=motion)
     true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
     return Sequence(real.frames, real.landmarks, real.embedding, motion=true)
+
+
+def frame_rows(
+    about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
+) -> pd.DataFrame:
+    """A row a frame that is scored. `about` has the other columns, but for the metric's own."""
+    first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
+    of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
+    frame = np.arange(first, len(values), dtype=np.int32)
+    return pd.DataFrame({**about, **of, "frame": frame, "value": values[first:]})
 
 
 def repeated(real: Sequence, count: int) -> Sequence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -12,10 +13,11 @@ from eval.config import config_key, read_config
 from eval.evaluators import ROLES
 from eval.features import features_file, weights
 from eval.layout import CONTROLS, Layout
+from eval.provenance import of_scores, write_scores
 from eval.score import COLUMNS, ORDER, Due, Scorer
 from tpsm.data.clipfile import file_name
 from tpsm.errors import UserError
-from tpsm.files import atomic, sha256_of
+from tpsm.files import sha256_of
 from tpsm.mapping import Workers, map_clips
 from tpsm.units import WORK, Units, code_hash
 
@@ -32,6 +34,7 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
     Raises:
         UserError: outputs or features are missing or do not fit the data set, or no metric applies to it.
     """
+    began = time.monotonic()
     task, due = score_job(layout, run)
     parts = [unit / ROWS for unit in map_clips(task, due, workers, f"{run}: score")]
     found = [pd.read_parquet(part) for part in parts if part.is_file()]
@@ -39,8 +42,7 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
         raise UserError(f"None of {config_key(layout)}.metrics applies to the run '{run}'; name others in params.yaml.")
     rows = pd.concat(found, ignore_index=True)
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
-    with atomic(layout.scores(run)) as draft:
-        rows.to_parquet(draft, index=False)
+    write_scores(layout.scores(run), rows, of_scores(layout, run, began))
     task.units.remove()
     return layout.scores(run)
 

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import real_clips
 import torch
@@ -26,8 +27,10 @@ from eval.evaluators import dlib68, dlib_face, fan, heatmap, rtmpose
 from eval.evaluators.pretrained import package
 from eval.layout import Layout
 from eval.metrics import Sequence as Seen
+from eval.provenance import about_scores
 from eval.quality import MOVE, identity_quality, landmark_quality, moved
 from tpsm.data.clipfile import write_clip
+from tpsm.data.readers import write_video
 from tpsm.errors import UserError
 from tpsm.types import Clip
 
@@ -280,8 +283,8 @@ def test_a_record_stands_for_the_weights(tmp_path: Path) -> None:
 
 def test_a_record_is_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = make_data(tmp_path)
-    layout.evaluators.mkdir(parents=True)
-    (layout.evaluators / "landmarks.pt").write_text("{}")
+    layout.networks.mkdir(parents=True)
+    (layout.networks / "landmarks.pt").write_text("{}")
     configure(layout, {"evaluators": {"landmarks": {"kind": "heatmap"}}, "metrics": ["akd"]})
     assert main(["features", "--dataset", "dots", "--root", str(tmp_path)]) == 2
     assert "landmarks.pt does not fit evaluation.dots.evaluators.landmarks" in capsys.readouterr().err
@@ -450,3 +453,22 @@ def test_every_kind_is_a_file_with_the_same_parts() -> None:
             module, config = evaluator_module(role, {"kind": kind}, "key")
             assert isinstance(module, EvaluatorModule) and config.kind == kind
     assert heatmap.Config().kind == "heatmap"
+
+
+@real_faces
+def test_faces_from_anywhere_are_scored_without_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, first in (("one", 0), ("two", 40)):
+        shown = frames("single", 3, every=3, first=first)
+        write_video(tmp_path / "real" / f"{name}.png", shown)
+        write_video(tmp_path / "made" / f"{name}.png", moved(shown))
+    kinds = {"landmarks": "dlib68", "identity": "dlib-face"}
+    options = [f"--{role}={{kind: {kind}, weights: '{FOLDER}'}}" for role, kind in kinds.items()]
+    out = tmp_path / "scores.parquet"
+    folders = ["--real", str(tmp_path / "real"), "--generated", str(tmp_path / "made")]
+    assert main(["score", *folders, *options, "--out", str(out)]) == 0
+    page = capsys.readouterr().out
+    assert "2 of 2 real clips" in page and all(title in page for title in ("L1 ↓", "AKD ↓", "MKR ↓", "AED ↓"))
+    rows = pd.read_parquet(out)
+    legacy = rows[(rows.metric == "akd") & (rows.protocol == "legacy")]
+    assert legacy.value.mean() == pytest.approx(np.mean(MOVE), abs=0.3)
+    assert about_scores(out)["provenance"]["evaluators"].keys() == {"dlib-landmarks", "dlib-identity"}

@@ -15,6 +15,7 @@ from tpsm.data.clipfile import read_clip, read_manifest
 from tpsm.data.puppets import synthesize
 from tpsm.data.readers import read_video, write_video
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
 from tpsm.stages import animate_file, cross_identity_pairs
 
 TINY = {"width": 4, "max_features": 8, "num_blocks": 2}
@@ -92,6 +93,24 @@ def test_training_leaves_a_summary_a_curve_and_previews(project: Path, run: str,
     preview = Image.open(sorted((folder / "previews").glob("*.png"))[-1])
     assert preview.height == 4 * 64 * 2
     assert not list((project / ".work").iterdir())
+
+
+def test_a_summary_says_what_made_the_run(project: Path) -> None:
+    made = json.loads((project / "models/drawn/tps/summary.json").read_text())["provenance"]
+    assert made["parameters"] == {name: sha256_of(project / "configs/drawn" / name) for name in made["parameters"]}
+    assert set(made["parameters"]) == {"runs/tps.yaml", "data.yaml"}
+    assert made["weights"] == {"last.pt": sha256_of(project / "models/drawn/tps/last.pt")}
+    assert made["data"]["sha256"] == read_manifest(project / "data/clips/drawn").sha256
+    assert (made["precision"], made["seed"], made["resumed"]) == ("fp32", 0, False) and made["seconds"] > 0
+
+
+def test_frames_say_what_made_them(project: Path) -> None:
+    for name, networks in {"reconstruction": ["models"], "animation/avd": ["models", "avd"]}.items():
+        about = json.loads((project / "outputs/drawn/tps" / name / "model.json").read_text())
+        files = [f"{network}/drawn/tps/last.pt" for network in networks]
+        assert about.pop("weights") == {file: sha256_of(project / file) for file in files}
+        summary = json.loads((project / "models/drawn/tps/summary.json").read_text())
+        assert summary.pop("provenance") and about == summary
 
 
 @pytest.mark.parametrize("run", ["tps", "fomm", "mraa"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +31,8 @@ from tpsm.per_clip import L1, OUTPUT, AnimatePair, Pair, ReconstructClip
 from tpsm.preview import write_preview
 from tpsm.released import Released, ReleasedCheckpoint, read_released, skeleton
 from tpsm.strict import build
-from tpsm.train import Identity, TrainConfig, fingerprint, fit
+from tpsm.summary import write_model, write_summary
+from tpsm.train import Identity, TrainConfig, fingerprint, fit, work_folder
 from tpsm.trained import Trained, example_keypoints, load_avd
 from tpsm.types import FramePair
 from tpsm.units import Units, code_hash, gather
@@ -45,7 +46,7 @@ def train_run(dataset: str, run: str) -> None:
 
     A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
     """
-    config = read_run(dataset, run)
+    config, began = read_run(dataset, run), time.monotonic()
     if config.released is not None:
         if rank() == 0:
             write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
@@ -63,9 +64,11 @@ def train_run(dataset: str, run: str) -> None:
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
+    resumed = (work_folder(Path(".work"), config.train, identity, data_hash) / "state.pt").is_file()
     fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
     if rank() == 0:
-        write_summary(out, config, method, steps=config.train.epochs * len(batches))
+        steps = config.train.epochs * len(batches)
+        write_summary(out, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
 
 
 def train_avd(dataset: str, run: str) -> None:
@@ -131,9 +134,9 @@ def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint
 
 def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
     assert config.released is not None
-    out = MODELS / config.dataset / config.run
+    out, began = MODELS / config.dataset / config.run, time.monotonic()
     checkpoint.save(out / "last.pt")
-    write_summary(out, config, skeleton(config.method, config.model), steps=None)
+    write_summary(out, config, skeleton(config.method, config.model), None, began)
     log.info("%s -> %s", config.released.file, out)
 
 
@@ -166,9 +169,9 @@ def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
 def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
-    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `rounded_up/<clip>.npz` (a bit a value: where
-    truncating instead of rounding gives one less) and, where there is a true motion to compare it with,
-    `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
+    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them),
+    `rounded_up/<clip>.npz` (a bit a value: where truncating instead of rounding gives one less) and, where there is a
+    true motion to compare it with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
     """
     out = OUTPUTS / dataset / run / "reconstruction"
     manifest = read_manifest(CLIPS / dataset)
@@ -183,6 +186,7 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
+    write_model(out, read_run(dataset, run), [model])
     units.remove()
 
 
@@ -202,6 +206,7 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         with atomic(out / "pairs.csv") as draft:
             rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
+        write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
         units.remove()
 
 
@@ -264,22 +269,3 @@ def trained_folder(run: str, dataset: str | None) -> Path:
         names = ", ".join(path.parent.name for path in found)
         raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
     return found[0]
-
-
-def write_summary(out: Path, config: RunConfig, method: Method, steps: int | None) -> None:
-    """What the report says of the run. Of released weights nobody knows how many steps made them."""
-    points = example_keypoints(method, config.size).xy.shape[1]
-    summary = {
-        "run": config.run,
-        "method": config.method,
-        "keypoints": points,
-        "parameters": sum(parameter.numel() for parameter in method.parameters()),
-        "size": config.size,
-        "steps": steps,
-        "batch": None if config.released else config.train.batch,
-        "perceptual": config.model.perceptual.backbone,
-    }
-    if config.released is not None:
-        summary["released"] = config.released.sha256
-    with atomic(out / "summary.json") as draft:
-        draft.write_text(json.dumps(summary, indent=2) + "\n")
