@@ -40,7 +40,7 @@ class Visit:
 def visit(file: Path, *, width: int = 1280, height: int = 900, **context: Any) -> Iterator[Visit]:
     """Opens `file` in a new browser with a new profile; `context` goes to Playwright's `new_context`.
 
-    At the end nothing may have been complained of or asked for. Skips the test where there is no Chromium or Playwright.
+    At the end nothing may have been complained of or asked for. Skips where there is no Chromium or Playwright.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = next((path for name in NAMES if (path := shutil.which(name))), None)

@@ -5,15 +5,20 @@ class Player {
   static REST = 0.6; // seconds on the last frame, so that the jump back to the start is not taken for one of the video
 
   constructor(canvases, bar, onChange) {
-    Object.assign(this, { canvases, bar, onChange, seen: false, playing: false, generation: 0, films: {} });
-    const step = (now) => { this.step(now); requestAnimationFrame(step); };
+    Object.assign(this, { canvases, bar, onChange, films: {}, generation: 0 });
+    Object.assign(this, { loading: false, playing: false, seen: false, at: 0, before: 0 });
+    const step = (now) => {
+      requestAnimationFrame(step);
+      this.step(now);
+    };
     requestAnimationFrame(step);
   }
 
   // `videos`: by canvas, the strip that it shows. The frames of one that is left are given back.
   async load(videos, fps) {
     const generation = ++this.generation;
-    this.playing = false;
+    Object.assign(this, { loading: true, playing: false, seen: false, at: 0 });
+    this.onChange();
     const names = Object.keys(videos);
     const films = await Promise.all(names.map((name) => cut(videos[name])));
     const late = generation !== this.generation;
@@ -21,20 +26,22 @@ class Player {
     if (late) return;
     this.films = Object.fromEntries(names.map((name, i) => [name, films[i]]));
     this.length = Math.max(...films.map((film) => film.length));
-    Object.assign(this, { fps, at: 0, seen: false, before: performance.now() });
     this.playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    Object.assign(this, { fps, loading: false });
     this.onChange();
   }
 
   toggle() {
+    if (this.loading) return;
     this.playing = !this.playing;
     this.onChange();
   }
 
   step(now) {
-    if (this.length === undefined) return;
-    if (this.playing) this.at += Math.min(now - this.before, 1000) / 1000;
+    const passed = (now - this.before) / 1000;
     this.before = now;
+    if (!this.length) return;
+    if (this.playing) this.at += Math.min(passed, 1); // a page in the background gets no frames: it waits
     const last = this.length / this.fps;
     if (this.at >= last && !this.seen) {
       this.seen = true;

@@ -5,11 +5,11 @@ const SECONDS_A_COMPARISON = 15;
 const WORDS = {
   continuity: {
     ask: "Which one moves more smoothly?",
-    hint: "Look at the motion alone: no jumps, flicker or sudden changes of shape from one moment to the next.",
+    hint: "Never mind how sharp or pretty it is: fewer jumps, less flicker, no sudden changes of shape from one moment to the next.",
   },
   authenticity: {
     ask: "Which one looks more real?",
-    hint: "Look at the picture alone: like a true video of what is in the picture, nothing smeared, torn, bent or missing.",
+    hint: "Never mind the motion: more like a true video of what the picture shows, with nothing smeared, torn, bent or missing.",
   },
 };
 
@@ -100,14 +100,13 @@ async function next() {
   show("trial");
   element("done").max = state.order.length;
   element("done").value = count;
-  element("place").textContent = `${count + 1} of ${state.order.length}`;
+  const which = state.asked.indexOf(question) + 1;
+  element("place").textContent = `${count + 1} of ${state.order.length}, question ${which} of ${state.asked.length}`;
   element("question").textContent = WORDS[question].ask;
   element("hint").textContent = WORDS[question].hint;
   element("question").focus({ preventScroll: true });
   if (player.item !== item) {
     player.item = item;
-    player.seen = false;
-    showControls();
     const { source, driving, fps } = data.items[item];
     const strips = { source, driving, left, right };
     for (const name in strips) strips[name] = data.videos[strips[name]];
@@ -124,8 +123,9 @@ async function next() {
 function showControls() {
   for (const side of ["left", "right"]) element(`choose-${side}`).disabled = !player.seen;
   element("back").disabled = !state?.answers.length;
-  element("play").firstChild.data = player.playing ? "Pause " : "Play ";
-  element("wait").textContent = player.seen ? "" : player.playing ? "Watch to the end first" : "Press Play to watch";
+  element("play").disabled = player.loading;
+  element("play").firstChild.data = player.playing || player.loading ? "Pause " : "Play ";
+  element("wait").textContent = player.seen || player.loading ? "" : player.playing ? "Watch to the end first" : "Press Play first";
 }
 
 function choose(side) {

@@ -42,7 +42,7 @@ def strip(frames: UInt8[np.ndarray, "t h w 3"], quality: int | None) -> Strip:
     sheet[:count] = frames
     sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
     buffer = io.BytesIO()
-    how = {"lossless": True, "quality": 80} if quality is None else {"quality": quality}
+    how = {"lossless": True, "quality": 50, "method": 1} if quality is None else {"quality": quality}
     Image.fromarray(sheet).save(buffer, "WEBP", **how)
     return Strip(
         "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), columns, count, width, height
