@@ -38,7 +38,7 @@ def nominal(items: Iterable[Sequence[Hashable]]) -> Agreement:
     paired = [Counter(values) for values in items if len(values) > 1]
     count = sum(item.total() for item in paired)
     if not count:
-        return Agreement(0, 0, 0, 0)
+        return Agreement(0.0, 0.0, 0, 0)
     overall = sum(paired, Counter[Hashable]())
     # Answers to an item of n raters: each is paired with the n - 1 others, and counts once in all.
     observed = sum((_unequal(item) / (item.total() - 1) for item in paired), 0.0) / count
@@ -58,7 +58,7 @@ def together(parts: Sequence[Agreement]) -> Agreement:
     names over all pairs would make agreement by chance seem rarer than it is."""
     count = sum(part.values for part in parts)
     if not count:
-        return Agreement(0, 0, 0, 0)
+        return Agreement(0.0, 0.0, 0, 0)
     observed, expected = (
         sum(getattr(part, name) * part.values for part in parts) / count for name in ("observed", "expected")
     )
