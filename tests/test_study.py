@@ -250,7 +250,7 @@ def spoil(change: str, votes: dict[str, Any]) -> str:
 def test_a_bad_vote_file_is_named(key: Key, tmp_path: Path, change: str, says: str) -> None:
     path = tmp_path / "bad.json"
     path.write_text(spoil(change, json.loads(vote_file(tmp_path, key, "s", 0, first).read_text())))
-    with pytest.raises(UserError, match=rf"bad\.json[\s\S]*|.*{says}") as error:
+    with pytest.raises(UserError) as error:
         read_votes([path], key, 1)
     assert re.search(says, str(error.value)) and "bad.json" in str(error.value)
 

@@ -84,8 +84,7 @@ def test_one_can_pause_and_go_back_and_answers_wait_for_the_end(file: Path) -> N
         page.keyboard.press("Enter")
         page.get_by_text("Press Play first").wait_for()
         page.keyboard.press("ArrowLeft")
-        assert page.locator("#place").inner_text().startswith("1 of")
-        assert page.locator("#place").inner_text().endswith("question 1 of 2")
+        assert page.locator("#place").inner_text() == "1 of 8, question 1 of 2"
         page.keyboard.press(" ")
         answerable(page)
         first = page.locator("#question").inner_text()
@@ -94,35 +93,25 @@ def test_one_can_pause_and_go_back_and_answers_wait_for_the_end(file: Path) -> N
         page.keyboard.press("Backspace")
         assert page.locator("#question").inner_text() == first
         assert page.locator("#back").is_disabled()
-
-
-def test_videos_are_drawn_in_step_and_enlarged(file: Path) -> None:
-    with visit(file) as seen:
-        page = seen.page
-        page.keyboard.press("Enter")
-        answerable(page)
         page.keyboard.press(" ")
         shown = page.evaluate(
             "Object.fromEntries(Object.entries(player.films).map(([n, f]) => [n, f.indexOf(player.canvases[n].shown)]))"
         )
-        assert shown["left"] == shown["right"] == shown["driving"] and shown["source"] == 0
-        sizes = page.evaluate("['left', 'right'].map((n) => [document.getElementById(n).width, innerWidth])")
-        assert all(400 < width < window / 2 for width, window in sizes)
-        painted = page.evaluate(
-            "[...document.getElementById('left').getContext('2d').getImageData(0, 0, 400, 400).data]"
-            ".filter((_, i) => i % 4 === 3).every((alpha) => alpha === 255)"
-        )
-        assert painted
+        assert shown["left"] == shown["right"] == shown["driving"] >= 0 and shown["source"] == 0, "not in step"
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
-def test_all_of_a_question_fits_on_the_screen(file: Path, width: int, height: int) -> None:
-    with visit(file, width=width, height=height) as seen:
+def test_videos_are_enlarged_as_the_screen_allows_and_all_fits(file: Path) -> None:
+    with visit(file) as seen:
         page = seen.page
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.keyboard.press("Enter")
         answerable(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        for name in ("left", "right", "choose-left", "choose-right", "play", "question"):
-            box = page.locator(f"#{name}").bounding_box()
-            assert box and box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
+        for width, height, least in ((1280, 800, 400), (390, 844, 150)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(300)  # until the next frame is drawn
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            for name in ("left", "right", "choose-left", "choose-right", "play", "question"):
+                box = page.locator(f"#{name}").bounding_box()
+                assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
+                assert box["y"] >= 0 and box["y"] + box["height"] <= height
+            drawn = page.evaluate("['left', 'right'].map((name) => document.getElementById(name).width)")
+            assert all(least < side < width / 2 for side in drawn)
