@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.layout import CONTROLS, Layout
+from eval.study import command as study
 from tpsm.errors import UserError
 from tpsm.weights import FOLDER
 
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--workers", help=where)
     _gate_parser(verbs)
     _weights_parser(verbs)
+    study.add_parser(verbs)
     return main
 
 
@@ -111,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from eval.config import check
 
             print(f"evaluation of {', '.join(check(options.root))}: in order")
+        elif options.verb == "study":
+            study.run(options)
         elif options.verb == "weights":
             from eval import weights
 
