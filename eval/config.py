@@ -14,7 +14,7 @@ from eval.layout import Layout
 from eval.metrics import PROTOCOLS, Protocol
 from eval.published import read_published
 from eval.statistics import BootstrapConfig
-from eval.weights import locate
+from eval.weights import absent, locate
 from tpsm.config import AnimateConfig, read_yaml
 from tpsm.errors import UserError
 from tpsm.strict import build
@@ -133,10 +133,23 @@ def check(root: Path) -> list[str]:
                 for name in getattr(module, "NEEDS", ()):
                     locate(name, Path(settings.weights))
                 getattr(module, "check", lambda _: None)(settings)
+        with_weights(config)
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)
         check_published(layout, config, trained)
     return datasets
+
+
+def with_weights(config: EvalConfig) -> list[str]:
+    """The metrics that need no file of weights, or whose files are there; of the others it is told what to type."""
+    found = []
+    for name in config.metrics:
+        commands = absent(metrics.load(name)[0].weights)
+        if commands:
+            log.warning("The metric %s lacks weights, so its cells will say n/a; type `%s`.", name, commands[0])
+        else:
+            found.append(name)
+    return found
 
 
 def check_tables(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:

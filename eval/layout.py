@@ -34,6 +34,10 @@ class Layout:
         return self.config.with_name("labels.yaml")
 
     @property
+    def seeds(self) -> Path:
+        return self.config.with_name("seeds.yaml")
+
+    @property
     def clips(self) -> Path:
         return self.root / "data" / "clips" / self.dataset
 

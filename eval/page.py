@@ -129,10 +129,10 @@ def _reading(results: Results) -> tuple[str, ...]:
         "at all, and the real frames.",
         "L1, AKD and EPE show whether a run moves the figure. The copy is a real, sharp "
         "frame, which flatters it in MKR and AED.",
-        f"Intervals are 95 % percentile intervals over {bootstrap.samples:,} resamples by {bootstrap.unit}, and "
-        f"those of paired differences likewise. They speak of new test {UNITS[bootstrap.unit]}, not of another "
-        "training seed. Two intervals may overlap and the runs still differ: paired differences decide, and set the "
-        "bold.",
+        f"The clip is the unit of a mean, and {bootstrap.unit} of its interval: 95 %, the wider of Student's and the "
+        f"bootstrap-t ({bootstrap.samples:,} resamples), which covers 93 to 97 % when simulated at this size. It "
+        f"speaks of new test {UNITS[bootstrap.unit]}, not of another training seed. Two intervals may overlap and the "
+        "runs still differ: paired differences decide, and set the bold.",
         "L1 rewards a still background and a blurred figure; AKD and EPE speak of motion, AED of identity.",
         *published,
     )

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from eval.comparison_table import comparisons
 from eval.detection_table import detection
 from eval.layout import CONTROLS
 from eval.metrics import PROTOCOLS, Metric, Protocol
 from eval.published import LEGEND, PublishedSet
 from eval.results import Results, Series
 from eval.score import DRIVING_CLIP, SOURCE_COPY
-from eval.statistics import Estimate
+from eval.seed_table import seeds
+from eval.statistics import UNITS, Estimate
 from eval.tables import Cell, Missing, Table, Value
+from eval.verdict import verdicts
 
 INTERVALS = (
-    "Mean over frames [95 % interval, resampled by {unit}]. Bold: the best run of the column, where the paired "
-    "interval of its difference to the second best excludes zero; a control is never bold."
+    "{mean} [95 % interval over {unit}]. Bold: the run that is better than every other of its column, where the "
+    "interval of each paired difference excludes zero and its sign-flip test, corrected for all pairs of the column "
+    "(Holm), stays below .05; a control is never bold."
 )
+MEANS: dict[Protocol, str] = {"strict": "Mean over clips of each clip's mean", "legacy": "Mean over frames"}
 STRICT = "Frame 0, which repeats the source, is left out."
 LEGACY = (
     "As pose-evaluation, the papers' program, would print it: AKD not Euclidean, AED squared, truncated frames, L1 on "
@@ -47,12 +52,18 @@ def build_tables(results: Results, published: PublishedSet | None) -> list[Table
             tables.append(reconstruction(results, published, protocol))
         if lists.reconstruction and strict:
             tables += [detection(results), differences(results)]
+        if len(lists.reconstruction) > 1:
+            tables.append(comparisons(results, _measured(results, protocol), protocol))
         if lists.k_ablation:
             tables.append(k_ablation(results, protocol))
         if lists.components:
             tables.append(components(results, published, protocol))
         if lists.animation and strict:
             tables.append(animation(results))
+        if results.seeds and strict:
+            tables.append(seeds(results, _measured(results, protocol)))
+        if published is not None and not strict:
+            tables.append(verdicts(results, published))
     return tables
 
 
@@ -67,11 +78,17 @@ def k_ablation(results: Results, protocol: Protocol) -> Table:
 
     def lead(run: str) -> tuple[Cell, ...]:
         about = results.summary(run)
-        return tuple(_count(about.get(key)) for key in ("keypoints", "parameters"))
+        flops = about.get("flops_per_frame")
+        counts = (about.get("keypoints"), about.get("parameters"), flops and round(flops / 1e6))
+        missing = Missing("not recorded; train again" if about else "not trained")
+        return tuple(missing if count is None else int(count) for count in counts)
 
     rows = _rows(results, results.config.tables.k_ablation, None, protocol, lead)
-    title, leads = "Number of keypoints", ("Keypoints", "Parameters")
-    notes = ("Keypoints in all: five for each of TPSMM's K transformations. The paper's Table 3: n/a, not found.",)
+    title, leads = "Number of keypoints", ("Keypoints", "Parameters", "MFLOPs a frame")
+    notes = (
+        "Keypoints in all: five for each of TPSMM's K transformations. FLOPs: 2 for every multiply-add of one driving "
+        "frame at inference, the source's code apart. The paper's Table 3: n/a, not found.",
+    )
     return _table(results, "k_ablation", title, leads, rows, None, protocol, notes)
 
 
@@ -100,7 +117,7 @@ def differences(results: Results) -> Table:
     return Table(
         "difference_to_copy",
         f"Video reconstruction, difference to the copied source, {results.layout.dataset}",
-        ("Run", *(_heading(metric) for metric in columns)),
+        ("Run", *(metric.heading for metric in columns)),
         tuple(rows),
         (
             f"Run less copy, paired over common frames [95 % interval, resampled by {results.bootstrap.unit}]. Bold: "
@@ -197,36 +214,28 @@ def _filled(
                 else Value(estimate, metric.decimals, best=row.series == best[metric.name])
             )
         body.append((*cells, *row.published))
-    heads = ("Run", *leads, *(_heading(metric) for metric in columns))
+    heads = ("Run", *leads, *(metric.heading for metric in columns))
     if published is not None:
         heads = (*heads, f"Published on {published.title}")
         notes = (*notes, LEGEND)
-    notes = (INTERVALS.format(unit=results.bootstrap.unit), *notes)
+    notes = (INTERVALS.format(mean=MEANS[protocol], unit=UNITS[results.bootstrap.unit]), *notes)
     return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes, protocol)
 
 
 def _best(results: Results, rows: Sequence[Row], metric: Metric) -> Series | None:
-    """The best contender, if it is told apart from the second by the paired interval."""
-    ranked: list[tuple[float, Series]] = []
-    for row in rows:
-        estimate = results.estimate(row.series, metric.name) if row.contends else None
-        if estimate is not None and all(row.series != series for _, series in ranked):
-            ranked.append((estimate.mean if metric.lower_is_better else -estimate.mean, row.series))
-    if len(ranked) < 2:
+    """The contender that is better than every other, each time decidedly."""
+    contenders = list(dict.fromkeys(row.series for row in rows if row.contends))
+    scored = [series for series in contenders if results.estimate(series, metric.name) is not None]
+    if len(scored) < 2:
         return None
-    ranked.sort(key=lambda entry: entry[0])
-    (_, first), (_, second) = ranked[:2]
-    difference = results.difference(first, second, metric.name)
-    return first if difference is not None and difference.excludes_zero else None
+    found = results.comparisons(contenders, metric.name)
+
+    def beats(mine: Series, other: Series) -> bool:
+        comparison = found.get((mine, other))
+        return comparison is not None and comparison.decided and _improves(comparison.difference, metric)
+
+    return next((mine for mine in scored if all(beats(mine, other) for other in scored if other != mine)), None)
 
 
 def _improves(difference: Estimate, metric: Metric) -> bool:
     return difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better
-
-
-def _heading(metric: Metric) -> str:
-    return f"{metric.title} {'↓' if metric.lower_is_better else '↑'}"
-
-
-def _count(value: object) -> Cell:
-    return value if isinstance(value, int) else Missing("not trained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,11 +42,14 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """`datasets` are the data sets' names in params.yaml for which the numbers speak of the same data."""
+    """`datasets` are the data sets' names in params.yaml for which the numbers speak of the same data, which then has
+    `test_clips` (None: not known); `evaluators` are the kinds, by role, that are the papers' own."""
 
     title: str
     datasets: tuple[str, ...]
     rows: dict[str, tuple[PublishedRow, ...]]
+    test_clips: int | None = None
+    evaluators: dict[str, str] = field(default_factory=dict)
 
     def text(self, row: str, dataset: str) -> str:
         """Every paper's numbers for `row`; 'n/a' where none was found."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +13,22 @@ from typing import Any
 import pandas as pd
 
 from eval import metrics
+from eval.comparisons import Comparison, compare
 from eval.config import EvalConfig
 from eval.layout import CONTROLS, Layout
 from eval.metrics import Metric, Protocol
 from eval.provenance import about_scores
 from eval.score import DRIVING_CLIP, SOURCE_COPY
-from eval.statistics import BootstrapConfig, ClipSums, Estimate, difference, mean
+from eval.statistics import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
+from eval.weights import absent
 from tpsm.config import read_yaml
 from tpsm.errors import UserError
 
 log = logging.getLogger(__name__)
+WEIGHS: dict[Protocol, Weigh] = {"strict": "clip", "legacy": "frame"}
+"""Strict means take each clip once; the papers average frames."""
+RELEASED = "{run}-released"
+"""What params.yaml calls a run that takes the weights which the authors of `run` released."""
 NEEDED = {
     "landmarks": "no landmarks evaluator",
     "identity": "no identity evaluator",
@@ -46,7 +53,10 @@ class Results:
     def __init__(self, layout: Layout, config: EvalConfig) -> None:
         self.layout, self.config = layout, config
         self.metrics: dict[str, Metric] = {name: metrics.load(name)[0] for name in config.metrics}
-        self.runs = (*config.tables.runs(), *CONTROLS)
+        tabled = config.tables.runs()
+        beside = [RELEASED.format(run=run) for run in tabled] + [run for group in self.seeds.values() for run in group]
+        beside = [run for run in beside if run in self.labels]
+        self.runs = (*dict.fromkeys((*tabled, *beside)), *CONTROLS)
         self._scores: dict[str, pd.DataFrame] = {}
         for run in self.runs:
             path = layout.scores(run)
@@ -64,6 +74,7 @@ class Results:
             )
         }
         self._estimates: dict[tuple[Series, str], Estimate | None] = {}
+        self._comparisons: dict[tuple[tuple[Series, ...], str], dict[tuple[Series, Series], Comparison]] = {}
 
     def _current(self, scores: pd.DataFrame, path: Path) -> pd.DataFrame:
         """The rows of configured metrics.
@@ -103,15 +114,25 @@ class Results:
         key = (series, metric)
         if key not in self._estimates:
             rows = self._series.get(key)
-            self._estimates[key] = (
-                None if rows is None else mean(ClipSums.of(rows, self.bootstrap.unit), self.bootstrap)
-            )
+            sums = None if rows is None else ClipSums.of(rows, self.bootstrap.unit, WEIGHS[series.protocol])
+            self._estimates[key] = None if sums is None else mean(sums, self.bootstrap)
         return self._estimates[key]
 
     def difference(self, mine: Series, other: Series, metric: str) -> Estimate | None:
         """`mine` less `other` on common clips and frames; None where either was not scored."""
         left, right = self._series.get((mine, metric)), self._series.get((other, metric))
-        return None if left is None or right is None else difference(left, right, self.bootstrap)
+        if left is None or right is None:
+            return None
+        return difference(left, right, self.bootstrap, WEIGHS[mine.protocol])
+
+    def comparisons(self, family: Sequence[Series], metric: str) -> dict[tuple[Series, Series], Comparison]:
+        """Each two of `family`, of one protocol, both ways, p corrected for all its pairs; none where not scored."""
+        key = (tuple(family), metric)
+        if key not in self._comparisons:
+            scored = {series: self._series[series, metric] for series in family if (series, metric) in self._series}
+            weigh = WEIGHS[family[0].protocol] if scored else "clip"
+            self._comparisons[key] = compare(scored, self.bootstrap, weigh)
+        return self._comparisons[key]
 
     def frames(self, series: Series, metric: str) -> int:
         """Scored frames, whether they count or not."""
@@ -130,6 +151,8 @@ class Results:
                 return NEEDED[need]
         if (series, metric) in self._series:
             return "no frame counts"
+        if commands := absent(self.metrics[metric].weights):
+            return f"no weights; `{commands[0]}`, then score again"
         modes = self.metrics[metric].modes
         if series.task == "animation" and modes is not None and series.mode not in modes:
             return f"{' and '.join(modes)} mode only"
@@ -155,6 +178,11 @@ class Results:
             raise UserError(
                 f"{self.layout.relative(path)} is not valid JSON ({error}); train the run again."
             ) from error
+
+    @cached_property
+    def seeds(self) -> dict[str, dict[str, int]]:
+        """Run -> the training seeds of it and of each that repeats it, by name; runs without repeats are left out."""
+        return read_yaml(self.layout.seeds)
 
     @cached_property
     def labels(self) -> dict[str, Any]:

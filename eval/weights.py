@@ -61,6 +61,11 @@ def locate(name: str, folder: Path = FOLDER) -> Located:
     return Located(path, sha256)
 
 
+def absent(names: Sequence[str], folder: Path = FOLDER) -> list[str]:
+    """What to type for those of the files that are not there."""
+    return [command(name, folder) for name in names if entry(name).state(folder) != "present"]
+
+
 def command(name: str, folder: Path) -> str:
     return f"python -m eval weights fetch {name}" + ("" if folder == FOLDER else f" --folder {folder}")
 

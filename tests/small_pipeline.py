@@ -74,6 +74,7 @@ def make_data(
     configure(layout, EVALUATION)
     animate(layout, ["still"])
     layout.labels.write_text(yaml.safe_dump({"still": "Still", "exact": "Exact"}))
+    layout.seeds.write_text(yaml.safe_dump({}))
     return layout
 
 

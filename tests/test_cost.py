@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tpsm.blocks import AntiAlias, Up
 from tpsm.config import RunConfig, read_params, resolve_run
-from tpsm.cost import LOSSES, Items, count_avd, count_work, in_all, predict_memory, total, training_items
+from tpsm.cost import LOSSES, Items, count_avd, count_frame, count_work, in_all, predict_memory, total, training_items
 from tpsm.cost_page import batches, duration, measured_page, memory_page, pages
 from tpsm.counting import FlopCounter, Traffic, gpu_autocast, imagined_gpu, saved_bytes
 from tpsm.data.clipfile import Manifest
@@ -108,6 +108,13 @@ def test_every_operation_of_a_real_step_is_counted_once_and_has_an_owner(name: s
     deep = count_work(config(name), depth=3)
     assert len(deep) > len(work)
     assert in_all(deep) == in_all(work)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_frames_work_is_what_the_whole_count_says(name: str) -> None:
+    run = config(name)
+    method = method_module(name).Model(run.model).eval()
+    assert count_frame(method, run.size) == in_all(count_work(run)).frame.computed
 
 
 def test_a_convolution_has_closed_forms() -> None:

@@ -22,6 +22,7 @@ from tpsm.files import atomic
 from tpsm.mapping import Workers, as_workers
 from tpsm.method import METHODS, method_module
 from tpsm.released import Released, read_released
+from tpsm.repeats import check_names, check_repeat, seeds
 from tpsm.strict import build
 from tpsm.train import TrainConfig
 
@@ -58,6 +59,7 @@ class RunSection:
     """A run: a method, and what it changes of that method's section of the data set's scale.
 
     `released` names a released checkpoint ("{dataset}" in it is replaced), which is then taken and not trained.
+    `repeat_of` names the run that this one repeats with another `train.seed`, and nothing else.
     """
 
     method: str
@@ -65,6 +67,7 @@ class RunSection:
     model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     released: str | None = None
+    repeat_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def read_params(path: Path) -> Params:
         for name in names:
             if name not in params.run:
                 raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
+    check_names(params.run, params.runs, path.name)
     if missing := set(params.animate.runs) - set(params.runs):
         raise UserError(f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train.")
     return params
@@ -271,6 +275,9 @@ def configure(params_file: Path, out: Path) -> list[Path]:
     data = {dataset: data_section(params, dataset) for dataset in params.data}
     resolved = {dataset: {run: resolve_run(params, dataset, run) for run in params.runs} for dataset in params.datasets}
     for dataset, runs in resolved.items():
+        for run, (config, _) in runs.items():
+            if (original := params.run[run].repeat_of) is not None:
+                check_repeat(config, runs[original][0])
         if raw_folder(dataset) not in brought_by_dvc():
             check_folder(raw_folder(dataset))
         for config, _ in runs.values():
@@ -287,6 +294,7 @@ def configure(params_file: Path, out: Path) -> list[Path]:
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics", "protocols")}
         sections["labels"] = {run: params.run[run].label for run in params.runs}
+        sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
         for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
         files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}

@@ -121,6 +121,17 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     return {name: done for name, done in work.items() if done != Work()}
 
 
+def count_frame(method: Method, size: int) -> int:
+    """Operations of one driving frame at inference: its keypoints, the motion, and the picture. What is computed once
+    a clip, the source's code, is not among them."""
+    image = torch.zeros(1, 3, size, size, device=next(method.parameters()).device)
+    with torch.no_grad(), FlopCounter(method) as counter:
+        code = method.encode(image)
+        counter.flops.clear()
+        method.render(code, method.keypoints(image), method.background(image, image))
+    return int(sum(flops.computed for flops in counter.flops.values()))
+
+
 def total(losses: dict[str, Tensor]) -> Tensor:
     return torch.stack(list(losses.values())).sum()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tpsm.checkpoint import load_method
 from tpsm.config import RunConfig, as_yaml
+from tpsm.cost import count_frame
 from tpsm.data.clipfile import Manifest
 from tpsm.files import atomic, sha256_of
 from tpsm.method import Method
@@ -66,6 +67,7 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
         "method": config.method,
         "keypoints": example_keypoints(method, config.size).xy.shape[1],
         "parameters": sum(parameter.numel() for parameter in method.parameters()),
+        "flops_per_frame": count_frame(method.eval(), config.size),
         "size": config.size,
         "steps": steps,
         "batch": config.train.batch if trained else None,

@@ -99,5 +99,5 @@ def package(module: str, distribution: str, kind: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
-            f"The evaluator {kind} needs the package {distribution} ({error}); type `pip install {distribution}`."
+            f"{kind} needs the package {distribution} ({error}); type `pip install {distribution}`."
         ) from error

@@ -37,7 +37,8 @@ class Metric:
 
     `version` goes up with every change of a formula, in either protocol; scores of different versions are never mixed.
     `legacy` says what the file's function of that name computes; None where pose-evaluation lacks the metric, and there
-    is none. `detection` marks a rate at which evaluators find something: it has a table of its own.
+    is none. `detection` marks a rate at which evaluators find something: it has a table of its own. `weights` names
+    files of eval/weights.yaml, without which the metric is not computed.
     """
 
     name: str
@@ -53,6 +54,12 @@ class Metric:
     version: int = 1
     legacy: str | None = None
     detection: bool = False
+    weights: tuple[str, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """Its title in a table, and which way is better."""
+        return f"{self.title} {'↓' if self.lower_is_better else '↑'}"
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:

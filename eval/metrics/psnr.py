@@ -1,0 +1,30 @@
+"""Peak signal-to-noise ratio."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from eval.metrics import Metric, Sequence
+
+METRIC = Metric(
+    name="psnr",
+    title="PSNR",
+    unit="dB",
+    lower_is_better=False,
+    decimals=2,
+    source="-10 log10 of the mean squared difference over pixels and channels, intensities in [0, 1], at least what "
+    "rounding to 8 bits leaves (a frame without any error has 58.92 dB); mean over frames of their dB",
+)
+ROUNDING = 1 / 255**2 / 12
+"""Mean square of an error that is uniform over one level of 255."""
+
+
+def psnr(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]) -> Float64[np.ndarray, " t"]:
+    """dB, a frame, at most 58.92."""
+    squares = np.square((generated.astype(np.float32) - real) / 255)
+    return -10 * np.log10(np.maximum(squares.mean(axis=(1, 2, 3), dtype=np.float64), ROUNDING))
+
+
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    return psnr(generated.frames, reference.frames)
