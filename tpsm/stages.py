@@ -24,6 +24,7 @@ from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
 from tpsm.infer import Mode, animate, reconstruct, to_tensor
+from tpsm.insides import write_insides
 from tpsm.method import Method, method_module
 from tpsm.parallel import device, rank, use_all_gpus
 from tpsm.preview import write_preview
@@ -162,8 +163,8 @@ def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
 def reconstruct_run(dataset: str, run: str) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
-    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats) and, where there is a true motion to compare it
-    with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
+    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `insides/<clip>.npz` of a few clips and, where
+    there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
     """
     method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())
@@ -178,6 +179,7 @@ def reconstruct_run(dataset: str, run: str) -> None:
             with atomic(out / "motion" / entry.file.with_suffix(".npz").name) as draft:
                 np.savez_compressed(draft, grid=result.motion.astype(np.float16))
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(result.l1)), "l1": result.l1}))
+    write_insides(method, CLIPS / dataset, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
 
