@@ -20,6 +20,7 @@ in order, for a data set D of params.yaml:
   python -m eval score --dataset D --run fomm     score what a run generated
   python -m eval score --dataset D --run real     score a control; no model needed
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
+  python -m eval page                             reports/index.html: all reported data sets, their videos too
 """
 
 
@@ -41,10 +42,12 @@ def parser() -> argparse.ArgumentParser:
         "scores/D/RUN.parquet: a row a frame and metric.",
         "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
         "that were not scored give n/a cells with the reason.",
+        "page": "Make reports/index.html of what the reports of all data sets left in pages/: one file with answers, "
+        "tables, videos, figures, failures and provenance, that needs no network.",
     }
     for verb, text in about.items():
         command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
-        if verb != "check":
+        if verb not in ("check", "page"):
             command.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
         command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
         if verb == "score":
@@ -71,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from eval.config import check
 
             print(f"evaluation of {', '.join(check(options.root))}: in order")
+        elif options.verb == "page":
+            from eval.web.index import write_index
+
+            print(f"page -> {write_index(options.root)}")
         elif options.verb == "weights":
             from eval import weights
 

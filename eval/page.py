@@ -18,21 +18,21 @@ def page(
     layout: Layout, results: Results, tables: Sequence[Table], pictures: Mapping[str, Path], quality: Qualities
 ) -> str:
     """README.md. `pictures` are captions and files; `quality` is quality.json."""
-    parts = [f"# {layout.dataset}: unsupervised image animation", *_what_was_run(layout, results, quality), "## Tables"]
+    parts = [f"# {layout.dataset}: unsupervised image animation", *what_was_run(layout, results, quality), "## Tables"]
     parts += [to_markdown(table).rstrip() for table in tables]
     parts.append("The same tables as CSV (full precision) and LaTeX are in [tables/](tables).")
     if pictures:
         parts.append("## Figures")
         parts += [f"{caption}\n\n![{path.stem}](figures/{path.name})" for caption, path in pictures.items()]
     parts += ["## How fine each metric resolves", _resolution(layout, results, quality)]
-    parts += ["## How to read this", _list(*_reading(results))]
+    parts += ["## How to read this", _list(*reading(results))]
     parts += ["## Protocol", _list(*PROTOCOL), "## Formulas"]
     parts.append(_list(*(f"**{m.title}** ({m.unit}): {m.source}." for m in results.metrics.values())))
     parts.append("Numbers: [metrics.json](metrics.json). What made them: [provenance.json](provenance.json).")
     return "\n\n".join(parts) + "\n"
 
 
-def _what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
+def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
     manifest = layout.manifest()
     test = manifest.clips("test")
     frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
@@ -101,7 +101,7 @@ def _resolution(layout: Layout, results: Results, quality: Qualities) -> str:
     return "Not measured: run the stage evaluators." if configured else "This data set has no evaluators."
 
 
-def _reading(results: Results) -> tuple[str, ...]:
+def reading(results: Results) -> tuple[str, ...]:
     config, bootstrap = results.config, results.bootstrap
     published = (
         ()
