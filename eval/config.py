@@ -11,6 +11,7 @@ from typing import Any
 from eval import metrics
 from eval.evaluators import ROLES, Role, evaluator_module
 from eval.layout import Layout
+from eval.metrics import PROTOCOLS, Protocol
 from eval.published import read_published
 from eval.statistics import BootstrapConfig
 from eval.weights import locate
@@ -87,10 +88,14 @@ class VideosConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """`metrics` are names of files in eval/metrics; `published` is a set of eval/published.yaml, whose rows are matched
-    by run name unless `published_as` names another row for the run."""
+    """`metrics` are names of files in eval/metrics, `protocols` how they are taken; `published` is a set of
+    eval/published.yaml, whose rows are matched by run name unless `published_as` names another row for the run."""
 
-    metrics: tuple[str, ...] = ("l1", "akd", "mkr", "aed", "akd_truth", "epe", "pose")
+    metrics: tuple[str, ...] = (
+        *("l1", "akd", "mkr", "aed", "akd_truth", "epe", "pose"),
+        *("landmarks_found", "joints_found", "identity_found"),
+    )
+    protocols: tuple[Protocol, ...] = PROTOCOLS
     evaluators: EvaluatorsConfig = EvaluatorsConfig()
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
     tables: TablesConfig = TablesConfig()
@@ -105,6 +110,8 @@ class EvalConfig:
         for name in self.metrics:
             if name not in metrics.names():
                 raise ValueError(f"metrics: there is no '{name}'; choose among {', '.join(metrics.names())}")
+        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
+            raise ValueError(f"protocols: name one or both of {', '.join(PROTOCOLS)}, each once")
 
 
 def read_config(layout: Layout) -> EvalConfig:

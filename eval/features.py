@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,12 @@ class Evaluators:
         return Features(
             None if self.landmarks is None else self.landmarks(frames),
             None if self.identity is None else self.identity(frames),
+        )
+
+    def only(self, roles: Collection[str]) -> Evaluators:
+        """Those of `roles`, as far as there are such."""
+        return Evaluators(
+            self.landmarks if "landmarks" in roles else None, self.identity if "identity" in roles else None
         )
 
 

@@ -68,6 +68,10 @@ class Layout:
         """The motion that `run` predicted for the test clip `name`."""
         return self.outputs(run) / "reconstruction" / "motion" / array_file(name)
 
+    def rounded_up(self, run: str, name: str) -> Path:
+        """Where rounding went up in the test clip `name` that `run` rebuilt."""
+        return self.outputs(run) / "reconstruction" / "rounded_up" / array_file(name)
+
     def insides(self, run: str, name: str) -> Path:
         """What `run` computed on the way to some frames of the test clip `name`; there for a few clips."""
         return self.outputs(run) / "reconstruction" / "insides" / array_file(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.layout import Layout
+from eval.metrics import Metric, Protocol
 from eval.results import Results
 from eval.statistics import UNITS
 from eval.tables import Table, to_markdown
@@ -19,7 +20,9 @@ def page(
 ) -> str:
     """README.md. `pictures` are captions and files; `quality` is quality.json."""
     parts = [f"# {layout.dataset}: unsupervised image animation", *what_was_run(layout, results, quality), "## Tables"]
-    parts += [to_markdown(table).rstrip() for table in tables]
+    parts += _tables(tables, "strict")
+    if legacy := _tables(tables, "legacy"):
+        parts += ["## The same by the papers' program", LEGACY, *legacy]
     parts.append("The same tables as CSV (full precision) and LaTeX are in [tables/](tables).")
     if pictures:
         parts.append("## Figures")
@@ -27,9 +30,18 @@ def page(
     parts += ["## How fine each metric resolves", _resolution(layout, results, quality)]
     parts += ["## How to read this", _list(*reading(results))]
     parts += ["## Protocol", _list(*PROTOCOL), "## Formulas"]
-    parts.append(_list(*(f"**{m.title}** ({m.unit}): {m.source}." for m in results.metrics.values())))
+    parts.append(_list(*(_formula(metric) for metric in results.metrics.values())))
     parts.append("Numbers: [metrics.json](metrics.json). What made them: [provenance.json](provenance.json).")
     return "\n\n".join(parts) + "\n"
+
+
+def _tables(tables: Sequence[Table], protocol: Protocol) -> list[str]:
+    return [to_markdown(table).rstrip() for table in tables if table.protocol == protocol]
+
+
+def _formula(metric: Metric) -> str:
+    legacy = "" if metric.legacy is None else f" Legacy: {metric.legacy}."
+    return f"**{metric.title}** ({metric.unit}; version {metric.version}): {metric.source}.{legacy}"
 
 
 def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
@@ -107,9 +119,9 @@ def reading(results: Results) -> tuple[str, ...]:
         ()
         if config.published is None
         else (
-            "Published numbers come from the papers' evaluators, and those marked ‡ from another data set: hold the "
-            "order of the runs here against the order of the papers' methods, never one value against the other. Bold "
-            "takes no account of them.",
+            "Published numbers stand beside the legacy protocol, which is the papers'. They come from the papers' "
+            "evaluators, and those marked ‡ from another data set: hold the order of the runs here against the order "
+            "of the papers' methods, never one value against the other. Bold takes no account of them.",
         )
     )
     return (
@@ -126,10 +138,16 @@ def reading(results: Results) -> tuple[str, ...]:
     )
 
 
+LEGACY = (
+    "What pose-evaluation, the program behind the papers' tables, would print of the same frames and evaluators: for "
+    "comparison with the papers, and with nothing above. Animation across identities is not part of it."
+)
 PROTOCOL = (
-    "Reconstruction: the first frame of a test clip is the source, and every frame drives, the first included.",
-    "L1 is taken on floats where the frames are made. The other metrics read 8-bit frames, rounded to the nearest "
-    "level (the papers' code truncates).",
+    "Reconstruction: the first frame of a test clip is the source, and every frame drives. Strict means leave out "
+    "frame 0, which repeats the source; legacy ones count it.",
+    "Strict metrics read 8-bit frames rounded to the nearest level. Legacy ones read the same frames truncated, and "
+    "legacy L1 is taken on floats where the frames are made.",
+    "Frames in which evaluators find nothing are left out by both; the table of detection counts them.",
     "Animation: fixed pairs of test clips of different identities; the source is the first frame of one clip, the "
     "other clip drives. Its rows share clips, so its intervals are somewhat narrow.",
     "Evaluators are trained on this data set's training clips with fixed seeds.",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from eval.detection_table import detection
 from eval.layout import CONTROLS
-from eval.metrics import Metric
+from eval.metrics import PROTOCOLS, Metric, Protocol
 from eval.published import LEGEND, PublishedSet
 from eval.results import Results, Series
 from eval.score import DRIVING_CLIP, SOURCE_COPY
@@ -16,6 +17,11 @@ from eval.tables import Cell, Missing, Table, Value
 INTERVALS = (
     "Mean over frames [95 % interval, resampled by {unit}]. Bold: the best run of the column, where the paired "
     "interval of its difference to the second best excludes zero; a control is never bold."
+)
+STRICT = "Frame 0, which repeats the source, is left out."
+LEGACY = (
+    "As pose-evaluation, the papers' program, would print it: AKD not Euclidean, AED squared, truncated frames, L1 on "
+    "floats, frame 0 included; frames in which nothing is found are left out, and it does not say how many."
 )
 ANIMATION_CONTROLS = {SOURCE_COPY: "Copy of the source", DRIVING_CLIP: "The driving clip itself"}
 
@@ -32,49 +38,52 @@ class Row:
 
 
 def build_tables(results: Results, published: PublishedSet | None) -> list[Table]:
-    """Every table whose list of runs is not empty."""
+    """Every table whose list of runs is not empty, the strict ones first."""
     lists = results.config.tables
     tables = []
-    if lists.reconstruction:
-        tables.append(reconstruction(results, published))
-        tables.append(differences(results))
-    if lists.k_ablation:
-        tables.append(k_ablation(results))
-    if lists.components:
-        tables.append(components(results, published))
-    if lists.animation:
-        tables.append(animation(results))
+    for protocol in (protocol for protocol in PROTOCOLS if protocol in results.config.protocols):
+        strict = protocol == "strict"
+        if lists.reconstruction:
+            tables.append(reconstruction(results, published, protocol))
+        if lists.reconstruction and strict:
+            tables += [detection(results), differences(results)]
+        if lists.k_ablation:
+            tables.append(k_ablation(results, protocol))
+        if lists.components:
+            tables.append(components(results, published, protocol))
+        if lists.animation and strict:
+            tables.append(animation(results))
     return tables
 
 
-def reconstruction(results: Results, published: PublishedSet | None) -> Table:
+def reconstruction(results: Results, published: PublishedSet | None, protocol: Protocol) -> Table:
     """The paper's Table 1."""
-    rows = _rows(results, results.config.tables.reconstruction, published)
-    return _table(results, "reconstruction", "Video reconstruction", (), rows, _measured(results), published)
+    rows = _rows(results, results.config.tables.reconstruction, published, protocol)
+    return _table(results, "reconstruction", "Video reconstruction", (), rows, published, protocol)
 
 
-def k_ablation(results: Results) -> Table:
+def k_ablation(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 3, whose values were not found; keypoints are counted in all (TPSMM: five a transformation)."""
 
     def lead(run: str) -> tuple[Cell, ...]:
         about = results.summary(run)
         return tuple(_count(about.get(key)) for key in ("keypoints", "parameters"))
 
-    rows = _rows(results, results.config.tables.k_ablation, None, lead)
+    rows = _rows(results, results.config.tables.k_ablation, None, protocol, lead)
     title, leads = "Number of keypoints", ("Keypoints", "Parameters")
     notes = ("Keypoints in all: five for each of TPSMM's K transformations. The paper's Table 3: n/a, not found.",)
-    return _table(results, "k_ablation", title, leads, rows, _measured(results), None, notes)
+    return _table(results, "k_ablation", title, leads, rows, None, protocol, notes)
 
 
-def components(results: Results, published: PublishedSet | None) -> Table:
+def components(results: Results, published: PublishedSet | None, protocol: Protocol) -> Table:
     """The paper's Table 4, in its order: parts of the method, added one by one."""
-    rows = _rows(results, results.config.tables.components, published)
-    return _table(results, "components", "Components", (), rows, _measured(results), published)
+    rows = _rows(results, results.config.tables.components, published, protocol)
+    return _table(results, "components", "Components", (), rows, published, protocol)
 
 
 def differences(results: Results) -> Table:
     """Each run less the copied source, paired on clips: what animating is worth over doing nothing."""
-    columns = _measured(results)
+    columns = _measured(results, "strict")
     base = Series("copy-source")
     rows = []
     for run in results.config.tables.reconstruction:
@@ -95,7 +104,7 @@ def differences(results: Results) -> Table:
         tuple(rows),
         (
             f"Run less copy, paired over common frames [95 % interval, resampled by {results.bootstrap.unit}]. Bold: "
-            "better than the copy, zero excluded.",
+            f"better than the copy, zero excluded. {STRICT}",
         ),
     )
 
@@ -103,6 +112,7 @@ def differences(results: Results) -> Table:
 def animation(results: Results) -> Table:
     """Animation across identities, for which no ground truth exists."""
     columns = [metric for metric in results.metrics.values() if metric.animation is not None]
+    columns.sort(key=lambda metric: metric.detection)
     rows = []
     for run in results.config.tables.animation:
         modes = results.modes(run) or ("n/a",)
@@ -113,30 +123,37 @@ def animation(results: Results) -> Table:
             rows.append(Row(label, Series(first, "animation", mode), False, ("control",)))
     notes = (
         "AED is to the source's first frame (is the identity kept?); Pose and MKR are to the driving frame "
-        "(is the motion followed?). AKD without alignment makes sense in standard mode alone.",
+        "(is the motion followed?). AKD without alignment makes sense in standard mode alone. The papers' program has "
+        "no numbers for animation across identities.",
     )
-    return _table(results, "animation", "Animation across identities", ("Mode",), rows, columns, None, notes)
+    title = "Animation across identities"
+    return _filled(results, "animation", title, ("Mode",), rows, columns, None, "strict", notes)
 
 
-def _measured(results: Results) -> list[Metric]:
-    return [metric for metric in results.metrics.values() if metric.reconstruction]
+def _measured(results: Results, protocol: Protocol) -> list[Metric]:
+    """What tables of reconstruction show; rates of detection have one of their own."""
+    shown = [metric for metric in results.metrics.values() if metric.reconstruction and not metric.detection]
+    return [metric for metric in shown if protocol in metric.protocols]
 
 
 def _rows(
     results: Results,
     runs: Sequence[str],
     published: PublishedSet | None,
+    protocol: Protocol,
     lead: Callable[[str], tuple[Cell, ...]] = lambda run: (),
 ) -> list[Row]:
-    """The runs, then the controls."""
+    """The runs, then the controls. Published numbers are of the papers' protocol, and stand beside no other."""
     rows = []
+    published = published if protocol == "legacy" else None
     for run in (*runs, *CONTROLS):
         printed: tuple[str, ...] = ()
         if published is not None:
             row = results.config.published_as.get(run, run)
             printed = ("" if run in CONTROLS else published.text(row, results.layout.dataset),)
         about = tuple("" for _ in lead(run)) if run in CONTROLS else lead(run)
-        rows.append(Row(results.label(run), Series(run), run not in CONTROLS, about, printed))
+        series = Series(run, protocol=protocol)
+        rows.append(Row(results.label(run), series, run not in CONTROLS, about, printed))
     return rows
 
 
@@ -146,9 +163,27 @@ def _table(
     title: str,
     leads: tuple[str, ...],
     rows: Sequence[Row],
+    published: PublishedSet | None,
+    protocol: Protocol,
+    notes: tuple[str, ...] = (),
+) -> Table:
+    """One of reconstruction, `NAME` or `NAME_legacy`."""
+    columns = _measured(results, protocol)
+    if protocol == "strict":
+        return _filled(results, name, title, leads, rows, columns, None, protocol, (STRICT, *notes))
+    return _filled(results, f"{name}_legacy", title, leads, rows, columns, published, protocol, (LEGACY, *notes))
+
+
+def _filled(
+    results: Results,
+    name: str,
+    title: str,
+    leads: tuple[str, ...],
+    rows: Sequence[Row],
     columns: Sequence[Metric],
     published: PublishedSet | None,
-    notes: tuple[str, ...] = (),
+    protocol: Protocol,
+    notes: tuple[str, ...],
 ) -> Table:
     best = {metric.name: _best(results, rows, metric) for metric in columns}
     body = []
@@ -167,7 +202,7 @@ def _table(
         heads = (*heads, f"Published on {published.title}")
         notes = (*notes, LEGEND)
     notes = (INTERVALS.format(unit=results.bootstrap.unit), *notes)
-    return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes)
+    return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes, protocol)
 
 
 def _best(results: Results, rows: Sequence[Row], metric: Metric) -> Series | None:

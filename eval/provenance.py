@@ -33,6 +33,8 @@ def provenance(layout: Layout, results: Results) -> dict[str, Any]:
         "evaluators": {path.name: sha256_of(path) for path in sorted(layout.evaluators.glob("*.pt"))},
         "runs": {run: {key: about[key] for key in KEPT if key in about} for run, about in summaries.items() if about},
         "scored": list(results.scored),
+        "protocols": list(results.config.protocols),
+        "metrics": {name: metric.version for name, metric in results.metrics.items()},
     }
 
 

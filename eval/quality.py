@@ -19,18 +19,18 @@ from tpsm.data.clipfile import read_clip
 
 Quality = dict[str, float | int | None]
 MOVE = (2, 1)
-"""Pixels to the right and down; AKD between a frame and the frame moved is their mean."""
+"""Pixels to the right and down; AKD between a frame and the frame moved is the hypotenuse."""
 
 
 def landmark_quality(detector: LandmarkDetector, clips: Sequence[Path]) -> Quality:
-    """Shares of frames with any joint found, and of joints found; AKD and MKR between a frame and the same frame with
-    noise of one level of 255, or moved by `MOVE` px (the detections moved back): what these metrics read where nothing
-    changed; and AKD of the moved frames as they are, which arithmetic says is `moved_akd_by_arithmetic`.
+    """Shares of frames with any joint found, and of joints found; strict AKD and MKR between a frame and the same frame
+    with noise of one level of 255, or moved by `MOVE` px (the detections moved back): what these metrics read where
+    nothing changed; and AKD of the moved frames as they are, which arithmetic says is `moved_akd_by_arithmetic`.
 
     Against the true joints, where the clips have those that the detector looks for: errors in px, over visible joints
     that were found, and shares of visible joints found and of hidden joints found all the same.
     """
-    errors, coordinates, seen, hidden, frames_found, joints_found, moved_akd = [], [], [], [], [], [], []
+    errors, akd_truth, seen, hidden, frames_found, joints_found, moved_akd = [], [], [], [], [], [], []
     floors: dict[str, list[np.ndarray]] = {name: [] for name in ("noise_akd", "noise_mkr", "shift_akd", "shift_mkr")}
     rng = np.random.default_rng(0)
     for path in clips:
@@ -44,7 +44,7 @@ def landmark_quality(detector: LandmarkDetector, clips: Sequence[Path]) -> Quali
             offset = detected.pixels(*size) - to_pixels(clip.truth.joints, *size)
             good = detected.found & clip.truth.visible
             errors.append(np.linalg.norm(offset[good], axis=-1))
-            coordinates.append(np.abs(offset[good]).mean(axis=-1))
+            akd_truth.append(akd(offset, np.zeros_like(offset), good))
             seen.append(detected.found[clip.truth.visible])
             hidden.append(detected.found[~clip.truth.visible])
         for name, frames, by in (("noise", _noisy(clip.frames, rng), (0, 0)), ("shift", moved(clip.frames), MOVE)):
@@ -60,19 +60,20 @@ def landmark_quality(detector: LandmarkDetector, clips: Sequence[Path]) -> Quali
         "joints_found": _mean(_all(joints_found)),
         "median_error_px": _rounded(float(np.median(error)) if len(error) else np.nan),
         "mean_error_px": _mean(error),
-        "akd_truth_of_real_frames_px": _mean(_all(coordinates)),
+        "akd_truth_of_real_frames_px": _mean(_all(akd_truth)),
         "share_within_2_px": _mean(error < 2),
         "visible_found": _mean(_all(seen)),
         "hidden_found": _mean(_all(hidden)),
         "moved_akd": _mean(_all(moved_akd)),
-        "moved_akd_by_arithmetic": float(np.mean(MOVE)),
+        "moved_akd_by_arithmetic": _rounded(float(np.hypot(*MOVE))),
     } | {name: _mean(_all(values)) for name, values in floors.items()}
 
 
 def identity_quality(encoder: IdentityEncoder, clips: Sequence[Path]) -> Quality:
     """Each frame against the mean embedding of every *other* test clip: how often the nearest shows the same identity
-    (rank 1; chance says what guessing gives), the mean squared distance to clips of the same and of other identities,
-    and the area under the ROC curve of that distance. `same_clip_aed` is AED between a clip's frames and its first.
+    (rank 1; chance says what guessing gives), the mean distance (that of strict AED) to clips of the same and of other
+    identities, and the area under the ROC curve of that distance. `same_clip_aed` is AED between a clip's frames and
+    its first.
 
     Frames without an embedding (no face was found) are left out; `frames_found` is the share of the others. What needs
     two clips of an identity, or two identities, is null without them.
@@ -94,7 +95,7 @@ def identity_quality(encoder: IdentityEncoder, clips: Sequence[Path]) -> Quality
     for index, embedding in enumerate(embeddings):
         others = np.arange(len(names)) != index
         alike = names[others] == names[index]
-        distance = np.square(embedding[:, None] - np.stack(centres)[others]).sum(axis=-1)
+        distance = np.linalg.norm(embedding[:, None] - np.stack(centres)[others], axis=-1)
         same.append(distance[:, alike].ravel())
         different.append(distance[:, ~alike].ravel())
         if alike.any():

@@ -64,7 +64,7 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
         old.unlink()
     runs = results.config.tables.reconstruction
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
-    measured = [metric for metric in results.metrics.values() if metric.reconstruction]
+    measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
     wanted = {
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
         "motion of all.": figures.reconstruction(layout, results),
@@ -74,9 +74,8 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
             for mode in modes
         },
         **{
-            f"The worst frames by {metric.title}: of each run the worst clips, real beside generated, with the value.": figures.failures(
-                layout, results, metric
-            )
+            f"The worst frames by {metric.title}: of each run the worst clips, real beside generated, with the "
+            "value.": figures.failures(layout, results, metric)
             for metric in measured
         },
         **{
@@ -87,8 +86,8 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
             for run in runs[:-1]
         },
         **{
-            f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose motion they "
-            "follow (grey: the background's), and in magenta where each occlusion mask hides the warped source, "
+            f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
+            "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped source, "
             "coarsest mask first.": figures.insides(layout, results, run)
             for run in runs
         },

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from eval import metrics
 from eval.config import EvalConfig
 from eval.layout import CONTROLS, Layout
-from eval.metrics import Metric
+from eval.metrics import Metric, Protocol
 from eval.score import DRIVING_CLIP, SOURCE_COPY
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, difference, mean
 from tpsm.config import read_yaml
@@ -30,11 +31,12 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Series:
-    """What is estimated: one run on one task, in one animation mode ('' for reconstruction)."""
+    """What is estimated: one run on one task, in one animation mode ('' for reconstruction), by one protocol."""
 
     run: str
     task: str = "reconstruction"
     mode: str = ""
+    protocol: Protocol = "strict"
 
 
 class Results:
@@ -49,15 +51,36 @@ class Results:
             path = layout.scores(run)
             listed = run in CONTROLS or run in self.labels  # what an earlier set of runs left is not this one's
             if listed and path.is_file():
-                self._scores[run] = pd.read_parquet(path)
+                self._scores[run] = self._current(pd.read_parquet(path), path)
             else:
                 log.warning("Run '%s' has no scores; its cells will say n/a.", run)
         self._series: dict[tuple[Series, str], pd.DataFrame] = {
-            (Series(run, str(task), str(mode)), str(metric)): rows
+            (Series(run, str(task), str(mode), protocol), str(metric)): rows
             for run, scores in self._scores.items()
-            for (task, mode, metric), rows in scores.groupby(["task", "mode", "metric"], observed=True)
+            for protocol in config.protocols
+            for (task, mode, metric), rows in scores[scores["protocol"] == protocol].groupby(
+                ["task", "mode", "metric"], observed=True
+            )
         }
         self._estimates: dict[tuple[Series, str], Estimate | None] = {}
+
+    def _current(self, scores: pd.DataFrame, path: Path) -> pd.DataFrame:
+        """The rows of configured metrics.
+
+        Raises:
+            UserError: a metric was scored by another formula than the code's.
+        """
+        again = f"run `python -m eval score --dataset {self.layout.dataset} --run {path.stem}` again."
+        if missing := {"protocol", "version"} - set(scores.columns):
+            raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; {again}")
+        scores = scores[scores["metric"].isin(list(self.metrics))]
+        for name, version in scores[["metric", "version"]].drop_duplicates().itertuples(index=False):
+            if version != self.metrics[name].version:
+                raise UserError(
+                    f"{self.layout.relative(path)} has {name} by version {version} of its formula, and the code is at "
+                    f"version {self.metrics[name].version}; {again}"
+                )
+        return scores
 
     @property
     def bootstrap(self) -> BootstrapConfig:
@@ -89,6 +112,11 @@ class Results:
         left, right = self._series.get((mine, metric)), self._series.get((other, metric))
         return None if left is None or right is None else difference(left, right, self.bootstrap)
 
+    def frames(self, series: Series, metric: str) -> int:
+        """Scored frames, whether they count or not."""
+        rows = self._series.get((series, metric))
+        return 0 if rows is None else len(rows)
+
     def values(self, series: Series, metric: str) -> pd.DataFrame:
         """Rows with `clip`, `frame` and `value` of the frames that count; none where it was not scored."""
         rows = self._series.get((series, metric), pd.DataFrame(columns=["clip", "frame", "value"]))
@@ -102,6 +130,8 @@ class Results:
         """Why there is no estimate."""
         if series.run not in self._scores:
             return "not run"
+        if series.protocol not in self.metrics[metric].protocols:
+            return "strict protocol only"
         for need in self.metrics[metric].needs:
             missing_role = need in ("landmarks", "identity") and self.config.evaluators[need] is None  # type: ignore[index]
             if missing_role or (need == "truth" and not self.has_truth):
@@ -142,14 +172,14 @@ class Results:
         """What a method is called: as the run that bears its name is."""
         return str(self.labels.get(method, method.upper()))
 
-    def as_dict(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
-        """Run -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""
-        found: dict[str, dict[str, dict[str, float | int | None]]] = {}
+    def as_dict(self) -> dict[str, dict[str, dict[str, dict[str, float | int | None]]]]:
+        """Run -> protocol -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""
+        found: dict[str, dict[str, dict[str, dict[str, float | int | None]]]] = {}
         for series, metric in self._series:
             estimate = self.estimate(series, metric)
             if estimate is not None:
                 name = metric if series.task == "reconstruction" else f"animation/{series.mode}/{metric}"
-                found.setdefault(series.run, {})[name] = _plain(estimate)
+                found.setdefault(series.run, {}).setdefault(series.protocol, {})[name] = _plain(estimate)
         return found
 
 

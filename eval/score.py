@@ -1,8 +1,9 @@
-"""Scores of one run: a row a frame and metric."""
+"""Scores of one run: a row a frame, metric and protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,21 @@ from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, read
 from eval.evaluators import ROLES
 from eval.features import Evaluators, load_evaluators, real_sequence
 from eval.layout import CONTROLS, Layout
-from eval.metrics import Landmarks, Metric, Score, Sequence
+from eval.metrics import Landmarks, Metric, Need, Protocol, Score, Sequence
+from eval.truncation import truncated_frames, with_frames
 from tpsm.data.clipfile import ClipFile, Entry, file_name
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
-COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "value"]
+COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
+ORDER = ["task", "mode", "metric", "protocol", "clip", "frame"]
 SOURCE_COPY, DRIVING_CLIP = "copy-source", "driving"
 """Modes of animation rows that no model makes, on a run's own pairs: the source repeated, the driving clip itself."""
 
 
 def score_run(layout: Layout, run: str) -> Path:
-    """Writes `scores/<data set>/<run>.parquet`, sorted.
+    """Writes `scores/<data set>/<run>.parquet`, sorted. Rows that strict reconstruction has lack frame 0, which repeats
+    the source; animation is not part of the legacy protocol.
 
     `run` may be a control, which needs no outputs. A control's animation is scored with every run that animates, on
     that run's pairs.
@@ -37,7 +41,7 @@ def score_run(layout: Layout, run: str) -> Path:
     config = read_config(layout)
     scorer = Scorer(layout, config, run)
     rows = pd.concat([*scorer.reconstruction(), *scorer.animation()], ignore_index=True)
-    rows = rows.sort_values(["task", "mode", "metric", "clip", "frame"], ignore_index=True)[COLUMNS]
+    rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     with atomic(layout.scores(run)) as draft:
         rows.to_parquet(draft, index=False)
     return layout.scores(run)
@@ -55,10 +59,12 @@ class Scorer:
     def reconstruction(self) -> Iterator[pd.DataFrame]:
         for name, entry in tqdm(self.entries.items(), desc=f"{self.run}: score reconstruction", unit="clip"):
             real = self._real(name)
-            generated = control(self.run, real) if self.run in CONTROLS else self._reconstructed(entry, real)
-            for metric, score in self.metrics:
-                if metric.reconstruction and computable(metric, generated, real):
-                    yield self._rows("reconstruction", "", name, entry.identity, metric, score(generated, real))
+            generated = self._control(real) if self.run in CONTROLS else self._reconstructed(entry, real)
+            about = ("reconstruction", "", name, entry.identity)
+            for protocol, made in generated.items():
+                for metric, scores in self.metrics:
+                    if metric.reconstruction and protocol in scores and computable(metric, made, real):
+                        yield self._rows(*about, metric, protocol, scores[protocol](made, real))
 
     def animation(self) -> Iterator[pd.DataFrame]:
         """Rows of every mode that the pipeline makes of the run, and of the two controls on the first mode's pairs.
@@ -66,7 +72,8 @@ class Scorer:
         What lies in `outputs` besides, of a run or a mode that has left the pipeline, is not looked at.
         """
         folder = self.layout.outputs(self.run) / "animation"
-        modes = () if self.run in CONTROLS else due_modes(read_animate(self.layout), self.run)
+        due = self.run not in CONTROLS and "strict" in self.config.protocols
+        modes = due_modes(read_animate(self.layout), self.run) if due else ()
         chosen = [entry for entry in self.metrics if entry[0].animation is not None]
         for mode in modes:
             pairs = self._pairs(folder / mode / "pairs.csv", mode)
@@ -80,7 +87,7 @@ class Scorer:
 
     def _animation_rows(
         self,
-        chosen: list[tuple[Metric, Score]],
+        chosen: list[tuple[Metric, dict[Protocol, Score]]],
         mode: str,
         pair: str,
         source: str,
@@ -88,20 +95,29 @@ class Scorer:
         still: Sequence,
         moving: Sequence,
     ) -> Iterator[pd.DataFrame]:
-        for metric, score in chosen:
+        for metric, scores in chosen:
             if metric.modes is not None and mode not in (*metric.modes, SOURCE_COPY, DRIVING_CLIP):
                 continue
             reference = repeated(still, len(generated.frames)) if metric.animation == "source" else moving
             if computable(metric, generated, reference):
-                values = score(generated, reference)
-                yield self._rows("animation", mode, pair, self.entries[source].identity, metric, values)
+                about = ("animation", mode, pair, self.entries[source].identity)
+                yield self._rows(*about, metric, "strict", scores["strict"](generated, reference))
 
     def _rows(
-        self, task: str, mode: str, clip: str, identity: str, metric: Metric, values: Float64[np.ndarray, " t"]
+        self,
+        task: str,
+        mode: str,
+        clip: str,
+        identity: str,
+        metric: Metric,
+        protocol: Protocol,
+        values: Float64[np.ndarray, " t"],
     ) -> pd.DataFrame:
-        frame = np.arange(len(values), dtype=np.int32)
+        first = 1 if task == "reconstruction" and protocol == "strict" else 0
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
-        return pd.DataFrame(about | {"identity": identity, "frame": frame, "metric": metric.name, "value": values})
+        about |= {"identity": identity, "metric": metric.name, "protocol": protocol}
+        frame = np.arange(first, len(values), dtype=np.int32)
+        return pd.DataFrame(about | {"frame": frame, "version": metric.version, "value": values[first:]})
 
     def _real(self, name: str) -> Sequence:
         if name not in self.entries:
@@ -117,20 +133,27 @@ class Scorer:
                 )
         return real
 
-    def _reconstructed(self, entry: Entry, real: Sequence) -> Sequence:
+    def _control(self, real: Sequence) -> dict[Protocol, Sequence]:
+        """Its frames are 8-bit ones as they stand: there is nothing to truncate."""
+        return dict.fromkeys(self.config.protocols, control(self.run, real))
+
+    def _reconstructed(self, entry: Entry, real: Sequence) -> dict[Protocol, Sequence]:
+        """The clip as each protocol sees it. The legacy one's frames are needed where an evaluator looks at them."""
         folder = self.layout.outputs(self.run) / "reconstruction"
         made = self._generated(folder / file_name(entry.name), entry.frames)
         if made.frames.shape != real.frames.shape:
             raise UserError(
                 f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
             )
-        return Sequence(
-            made.frames,
-            made.landmarks,
-            made.embedding,
-            motion=read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3]),
-            l1=self._l1_of(entry),
-        )
+        motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
+        made = replace(made, motion=motion, l1=self._l1_of(entry))
+        seen: dict[Protocol, Sequence] = dict.fromkeys(self.config.protocols, made)
+        looking = self.evaluators.only(needed_in("legacy", self.metrics))
+        if "legacy" in seen and looking != Evaluators(None, None):
+            path = self.layout.rounded_up(self.run, entry.name)
+            frames = truncated_frames(made.frames, path, self.layout.relative(path))
+            seen["legacy"] = with_frames(made, frames, looking)
+        return seen
 
     def _generated(self, path: Path, frames: int) -> Sequence:
         with ClipFile(path) as clip:
@@ -169,6 +192,10 @@ class Scorer:
         if missing := {"pair", "source", "driving"} - set(table.columns):
             raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; run animate again.")
         return list(zip(table["pair"], table["source"], table["driving"], strict=True))
+
+
+def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Score]]]) -> set[Need]:
+    return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
 
 
 def control(run: str, real: Sequence) -> Sequence:

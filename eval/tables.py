@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from eval.metrics import Protocol
 from eval.statistics import Estimate
 
 
@@ -45,13 +46,18 @@ Cell = str | int | Value | Missing
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` are as long as `columns`; `notes` stand below."""
+    """`rows` are as long as `columns`; `notes` stand below. Every writer names the protocol beside the title."""
 
     name: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    protocol: Protocol = "strict"
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title} ({self.protocol} protocol)"
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -79,7 +85,7 @@ def to_markdown(table: Table) -> str:
         plain = text(cell).replace("|", "\\|")
         return f"**{plain}**" if isinstance(cell, Value) and cell.best else plain
 
-    lines = [f"**{table.title}**", "", _pipes(table.columns)]
+    lines = [f"**{table.heading}**", "", _pipes(table.columns)]
     # The first column is words, the rest are numbers.
     lines.append(_pipes([":--"] + ["--:"] * (len(table.columns) - 1)))
     lines += [_pipes([shown(cell) for cell in row]) for row in table.rows]
@@ -142,7 +148,7 @@ def to_latex(table: Table) -> str:
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",
         r"\centering\small",
-        rf"\caption{{{escape(' '.join((table.title + '.', *table.notes)))}}}",
+        rf"\caption{{{escape(' '.join((table.heading + '.', *table.notes)))}}}",
         rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
         r"\toprule",

@@ -13,10 +13,15 @@ import pytest
 import torch
 from small_pipeline import EVALUATION, FRAMES, TESTS, animate, configure, dots, make_data, make_outputs, output_clip
 
+from eval import metrics
 from eval.__main__ import main
+from eval.config import read_config
+from eval.features import Features, load_evaluators
 from eval.layout import Layout
+from eval.metrics import Sequence
 from eval.score import COLUMNS, read_pairs
-from tpsm.data.clipfile import write_clip
+from eval.truncation import truncated_frames, with_frames
+from tpsm.data.clipfile import read_clip, write_clip
 from tpsm.types import Clip
 
 
@@ -52,8 +57,8 @@ def refused(layout: Layout, run: str, capsys: pytest.CaptureFixture[str]) -> str
     return message
 
 
-def values(rows: pd.DataFrame, metric: str, mode: str = "") -> pd.Series:
-    chosen = rows[(rows.metric == metric) & (rows["mode"] == mode)]
+def values(rows: pd.DataFrame, metric: str, mode: str = "", protocol: str = "strict") -> pd.Series:
+    chosen = rows[(rows.metric == metric) & (rows["mode"] == mode) & (rows.protocol == protocol)]
     return chosen.set_index(["clip", "frame"])["value"]
 
 
@@ -66,7 +71,9 @@ def test_quality_was_measured_on_the_test_clips(made: Layout) -> None:
 def test_real_frames_score_nothing_but_the_detectors_own_error(made: Layout) -> None:
     rows = score(made, "real")
     for metric in ("l1", "akd", "mkr", "aed"):
-        assert (values(rows, metric).dropna() == 0).all() and len(values(rows, metric)) == len(TESTS) * FRAMES
+        for protocol, frames in (("strict", FRAMES - 1), ("legacy", FRAMES)):
+            found = values(rows, metric, protocol=protocol)
+            assert (found.dropna() == 0).all() and len(found) == len(TESTS) * frames
     assert values(rows, "epe").max() < 1e-4
     assert 0 < values(rows, "akd_truth").mean() < 1
     assert set(rows.task) == {"reconstruction"}
@@ -74,9 +81,12 @@ def test_real_frames_score_nothing_but_the_detectors_own_error(made: Layout) -> 
 
 def test_a_copy_is_right_in_frame_0_alone(made: Layout) -> None:
     rows = score(made, "copy-source")
-    for metric in ("l1", "akd", "epe"):
-        first, later = values(rows, metric).xs(0, level="frame"), values(rows, metric).drop(0, level="frame")
+    for metric in ("l1", "akd"):
+        legacy = values(rows, metric, protocol="legacy")
+        first, later = legacy.xs(0, level="frame"), legacy.drop(0, level="frame")
         assert first.max() < 1e-4 and later.mean() > 10 * max(first.max(), 1e-4), metric
+    for metric in ("l1", "akd", "epe", "mkr", "aed", "landmarks_found"):
+        assert 0 not in values(rows, metric).index.get_level_values("frame"), "strict means leave the source out"
     clip = dots("d#0", 5).frames  # the sixth clip of the set
     expected = np.abs(clip[2].astype(float) - clip[0]).mean() / 255
     assert values(rows, "l1")["d#0", 2] == pytest.approx(expected)
@@ -86,10 +96,12 @@ def test_rows_are_complete_sorted_and_repeatable(made: Layout) -> None:
     rows = score(made, "still")
     assert list(rows.columns) == COLUMNS
     pd.testing.assert_frame_equal(
-        rows, rows.sort_values(["task", "mode", "metric", "clip", "frame"], ignore_index=True)
+        rows, rows.sort_values(["task", "mode", "metric", "protocol", "clip", "frame"], ignore_index=True)
     )
     assert set(rows.run) == {"still"} and set(rows.dataset) == {"dots"}
-    assert not rows.duplicated(["task", "mode", "metric", "clip", "frame"]).any()
+    assert not rows.duplicated(["task", "mode", "metric", "protocol", "clip", "frame"]).any()
+    versions = {name: metrics.load(name)[0].version for name in set(rows.metric)}
+    assert (rows.version == rows.metric.map(versions)).all()
     pd.testing.assert_frame_equal(rows, score(made, "still"))
 
 
@@ -100,7 +112,8 @@ def test_a_run_that_copies_equals_the_control(made: Layout) -> None:
         np.testing.assert_allclose(values(run, metric), values(control, metric), atol=1e-4)
     # Motion is stored in half precision: steps of 2^-11 near the edges, times 15.5 px.
     np.testing.assert_allclose(values(run, "epe"), values(control, "epe"), atol=5e-3)
-    assert (values(run, "l1") == 0.5).all(), "a model's L1 is the one it recorded"
+    np.testing.assert_array_equal(values(run, "l1"), values(control, "l1"))
+    assert (values(run, "l1", protocol="legacy") == 0.5).all(), "a model's legacy L1 is the one it recorded"
 
 
 def test_animation_is_scored_against_source_and_driving(made: Layout) -> None:
@@ -121,7 +134,8 @@ def test_animation_is_scored_against_source_and_driving(made: Layout) -> None:
 
 def test_akd_is_left_out_of_relative_animation(made: Layout) -> None:
     rows = score(made, "still")
-    assert set(rows[rows["mode"] == "relative"].metric) == {"aed", "mkr", "pose"}
+    rates = {"landmarks_found", "joints_found", "identity_found"}
+    assert set(rows[rows["mode"] == "relative"].metric) == {"aed", "mkr", "pose", *rates}
 
 
 def test_modes_are_those_of_the_configuration_and_not_those_on_disk(
@@ -160,6 +174,45 @@ def test_without_evaluators_l1_and_epe_remain(layout: Layout) -> None:
     shutil.rmtree(layout.features)
     assert main(["features", "--dataset", "dots", "--root", str(layout.root)]) == 0
     assert set(score(layout, "exact").metric) == {"l1", "epe"}
+
+
+def test_legacy_scores_see_truncated_frames(layout: Layout) -> None:
+    """`exact` has the real frames, of which truncation takes one level off in every other frame."""
+    calls = []
+    rows = score(layout, "exact")
+    for metric in ("l1", "akd", "mkr", "aed"):
+        assert (values(rows, metric).dropna() == 0).all(), "rounded frames are the real ones"
+    for metric in ("akd", "aed"):
+        legacy = values(rows, metric, protocol="legacy").unstack("frame")
+        assert (legacy[[0, 2]].fillna(0) == 0).all(axis=None) and (legacy[[1, 3]] > 0).any(axis=None), metric
+    evaluators = load_evaluators(layout, read_config(layout))
+    clip = read_clip(output_clip(layout, "exact", "d#0")).frames
+    darker = clip - np.array([0, 1, 0, 1], np.uint8)[:, None, None, None]
+    path = layout.rounded_up("exact", "d#0")
+    np.testing.assert_array_equal(truncated_frames(clip, path, "d#0.npz"), darker)
+
+    def counted(frames: np.ndarray) -> Features:
+        calls.append(len(frames))
+        return evaluators(frames)
+
+    made = Sequence(clip, *vars(evaluators(clip)).values())
+    again, whole = with_frames(made, darker, counted), evaluators(darker)
+    assert calls == [2], "frames that truncation leaves alone are not looked at again"
+    assert again.landmarks is not None and whole.landmarks is not None and again.embedding is not None
+    np.testing.assert_allclose(again.landmarks.xy, whole.landmarks.xy, atol=1e-5)
+    np.testing.assert_array_equal(again.landmarks.found, whole.landmarks.found)
+    np.testing.assert_allclose(again.embedding, whole.embedding, atol=1e-5)
+    assert with_frames(made, clip, counted) is made and calls == [2]
+
+
+def test_only_configured_protocols_are_scored(layout: Layout) -> None:
+    shutil.rmtree(layout.rounded_up("exact", "d#0").parent)
+    configure(layout, EVALUATION | {"protocols": ["strict"]})
+    assert set(score(layout, "exact").protocol) == {"strict"}, "and what legacy alone needs is not asked for"
+    configure(layout, EVALUATION | {"protocols": ["legacy"], "metrics": ["l1", "epe"]})
+    rows = score(layout, "still")
+    assert set(rows.protocol) == {"legacy"} and set(rows.metric) == {"l1"} and set(rows.task) == {"reconstruction"}
+    assert set(score(layout, "exact").protocol) == {"legacy"}, "L1 on floats needs no truncated frames"
 
 
 def test_a_method_without_motion_has_no_epe(layout: Layout) -> None:
@@ -201,6 +254,14 @@ def test_a_fifth_metric_is_a_file_and_a_name(layout: Layout, monkeypatch: pytest
             ),
             "at another size",
         ),
+        (
+            lambda layout: layout.rounded_up("exact", "d#0").unlink(),
+            "reconstruction/rounded_up/d#0.npz, which the legacy protocol needs; run the stage reconstruct again.",
+        ),
+        (
+            lambda layout: np.savez(layout.rounded_up("exact", "d#0"), bits=np.zeros(9, np.uint8)),
+            "rounded_up/d#0.npz belongs to a clip of another size or length",
+        ),
         (lambda layout: shutil.rmtree(layout.features), "python -m eval features --dataset dots"),
         (lambda layout: shutil.rmtree(layout.evaluators), "python -m eval evaluators --dataset dots"),
         (
@@ -224,7 +285,10 @@ def test_a_fifth_metric_is_a_file_and_a_name(layout: Layout, monkeypatch: pytest
             "does not fit evaluation.dots.evaluators.landmarks",
         ),
     ],
-    ids=["outputs", "clip", "corrupt", "frames", "size", "features", "evaluators", "motion", "l1", "other-network"],
+    ids=[
+        *("outputs", "clip", "corrupt", "frames", "size", "no-bits", "bits", "features"),
+        *("evaluators", "motion", "l1", "other-network"),
+    ],
 )
 def test_what_does_not_fit_is_named(spoil, says: str, layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     spoil(layout)

@@ -280,7 +280,7 @@ def configure(params_file: Path, out: Path) -> list[Path]:
         sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
-        sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics")}
+        sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics", "protocols")}
         sections["labels"] = {run: params.run[run].label for run in params.runs}
         for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}

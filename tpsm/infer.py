@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from tpsm.avd import AVD
@@ -27,9 +27,11 @@ MODES: tuple[str, ...] = get_args(Mode)
 @dataclass(frozen=True)
 class Reconstruction:
     """`l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
-    to the first, at the frames' resolution."""
+    to the first, at the frames' resolution. `rounded_up` says where a frame's value lies above the prediction: there,
+    one less is what the released code stores, which truncates."""
 
     frames: UInt8[np.ndarray, "t h w 3"]
+    rounded_up: Bool[np.ndarray, "t h w 3"]
     l1: Float32[np.ndarray, " t"]
     motion: Float32[np.ndarray, "t h w 2"]
 
@@ -39,8 +41,17 @@ def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Flo
 
 
 def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """Rounded, where the released code truncates (half a level darker on average)."""
-    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    """Rounded to the nearest level."""
+    return _bytes((images.clamp(0, 1) * 255).round())
+
+
+def to_truncated_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """As the released code stores them, half a level darker on average."""
+    return _bytes(images.clamp(0, 1) * 255)
+
+
+def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    return levels.byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -48,15 +59,18 @@ def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstructi
     """The first frame, driven by every frame of the same clip (the first included), with the background's motion."""
     device = next(method.parameters()).device
     code = method.encode(to_tensor(clip.frames(0, 1), device))
-    frames, errors, motion = [], [], []
+    frames, up, errors, motion = [], [], [], []
     for start in range(0, len(clip), batch):
         driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
         expanded = code.expand(len(driving))
         prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
         frames.append(to_frames(prediction.image))
+        up.append(frames[-1] > to_truncated_frames(prediction.image))
         errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
         motion.append(full_motion(prediction.motion.grid, driving.shape[-2:], method.align_corners).float().cpu())
-    return Reconstruction(np.concatenate(frames), torch.cat(errors).numpy(), torch.cat(motion).numpy())
+    return Reconstruction(
+        np.concatenate(frames), np.concatenate(up), torch.cat(errors).numpy(), torch.cat(motion).numpy()
+    )
 
 
 def full_motion(grid: Float[Tensor, "t a b 2"], size: Sequence[int], align_corners: bool) -> Float[Tensor, "t h w 2"]:

@@ -31,7 +31,10 @@ def write_insides(method: Method, clips: Path, out: Path) -> None:
     entries = read_manifest(clips).clips("test")
     for index in np.linspace(0, len(entries) - 1, min(CLIPS, len(entries))).astype(int):
         entry = entries[index]
-        with ClipFile(clips / entry.file) as clip, atomic(out / Path(file_name(entry.name)).with_suffix(".npz")) as draft:
+        with (
+            ClipFile(clips / entry.file) as clip,
+            atomic(out / Path(file_name(entry.name)).with_suffix(".npz")) as draft,
+        ):
             np.savez_compressed(draft, **insides(method, clip, _spread(len(clip))))  # type: ignore[arg-type]
 
 

@@ -28,7 +28,7 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
         }
     ).sort_values("keypoints", kind="stable")
     shown = [m for m in results.metrics.values() if any(results.estimate(Series(run), m.name) for run in runs)]
-    shown = [m for m in shown if m.reconstruction]
+    shown = [m for m in shown if m.reconstruction and not m.detection]
     figure, axes = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.4), squeeze=False, layout="constrained")
     for axis, metric in zip(axes[0], shown, strict=True):
         for shift, (method, group) in enumerate(points.groupby("method")):

@@ -1,7 +1,8 @@
 """Metrics: one file each, found by its name.
 
 A metric's file has two public names: `METRIC`, which says what the number is, and `score(generated, reference)`, which
-gives one value a frame, NaN where the frame does not count. A new metric is a new file and its name in params.yaml.
+gives one value a frame, NaN where the frame does not count. A third one, `legacy(generated, reference)`, is the number
+of the papers' evaluation program, where that has the metric. A new metric is a new file and its name in params.yaml.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from tpsm.errors import UserError
 from tpsm.types import GroundTruth
 
 Need = Literal["landmarks", "identity", "motion", "truth"]
+Protocol = Literal["strict", "legacy"]
+PROTOCOLS: tuple[Protocol, ...] = ("strict", "legacy")
+"""How frames become a number: as it should be, and as the papers' program (pose-evaluation) has it. In the legacy one
+metrics see truncated 8-bit frames, and reconstruction counts frame 0, which repeats the source."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,10 @@ class Metric:
     `truth`. `reconstruction` says whether same-clip reconstruction is scored, against the real clip; `animation` names
     what an animated clip is scored against, if at all, and `modes` the animation modes where the comparison makes sense
     (None: all).
+
+    `version` goes up with every change of a formula, in either protocol; scores of different versions are never mixed.
+    `legacy` says what the file's function of that name computes; None where pose-evaluation lacks the metric, and there
+    is none. `detection` marks a rate at which evaluators find something: it has a table of its own.
     """
 
     name: str
@@ -41,6 +50,13 @@ class Metric:
     reconstruction: bool = True
     animation: Literal["source", "driving"] | None = None
     modes: tuple[str, ...] | None = None
+    version: int = 1
+    legacy: str | None = None
+    detection: bool = False
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        return PROTOCOLS if self.legacy is not None else ("strict",)
 
 
 @dataclass(frozen=True)
@@ -96,15 +112,19 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def load(name: str) -> tuple[Metric, Score]:
-    """The metric in `eval/metrics/<name>.py`.
+def load(name: str) -> tuple[Metric, dict[Protocol, Score]]:
+    """The metric in `eval/metrics/<name>.py`, and its function for each of its protocols.
 
     Raises:
-        UserError: there is no such file, or it names itself differently.
+        UserError: there is no such file, it names itself differently, or has `METRIC.legacy` without the function.
     """
     if name not in names():
         raise UserError(f"There is no metric '{name}' (metrics in params.yaml); choose among {', '.join(names())}.")
     module = importlib.import_module(f"{__name__}.{name}")
     if module.METRIC.name != name:
         raise UserError(f"eval/metrics/{name}.py calls its metric '{module.METRIC.name}'; give it the file's name.")
-    return module.METRIC, module.score
+    metric: Metric = module.METRIC
+    if (metric.legacy is not None) != hasattr(module, "legacy"):
+        raise UserError(f"eval/metrics/{name}.py has one of METRIC.legacy and legacy() without the other; give both.")
+    functions = {"strict": "score", "legacy": "legacy"}
+    return metric, {protocol: getattr(module, functions[protocol]) for protocol in metric.protocols}

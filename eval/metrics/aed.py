@@ -10,21 +10,33 @@ from eval.metrics import Metric, Sequence
 METRIC = Metric(
     name="aed",
     title="AED",
-    unit="squared distance of unit vectors, 0 to 4",
+    unit="distance, of unit vectors 0 to 2",
     lower_is_better=True,
     decimals=3,
-    source="squared Euclidean distance of the two frames' identity embeddings; mean over frames (pose-evaluation). "
+    source="Euclidean distance of the two frames' identity embeddings; mean over frames with both. "
     "In animation: against the source clip's first frame",
+    legacy="the squared distance",
     needs=("identity",),
     animation="source",
+    version=2,
 )
 
 
 def aed(generated: Float[np.ndarray, "t d"], real: Float[np.ndarray, "t d"]) -> Float64[np.ndarray, " t"]:
-    """Squared Euclidean distance, a frame."""
+    """Euclidean distance, a frame; NaN where either has no embedding."""
+    return np.linalg.norm(np.asarray(generated, np.float64) - real, axis=1)
+
+
+def aed_legacy(generated: Float[np.ndarray, "t d"], real: Float[np.ndarray, "t d"]) -> Float64[np.ndarray, " t"]:
+    """Squared Euclidean distance, a frame; NaN where either has no embedding."""
     return np.square(np.asarray(generated, np.float64) - real).sum(axis=1)
 
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.embedding is not None and reference.embedding is not None
     return aed(generated.embedding, reference.embedding)
+
+
+def legacy(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    assert generated.embedding is not None and reference.embedding is not None
+    return aed_legacy(generated.embedding, reference.embedding)

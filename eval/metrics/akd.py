@@ -13,11 +13,14 @@ METRIC = Metric(
     unit="px",
     lower_is_better=True,
     decimals=2,
-    source="mean |difference| over x and y of the joints found in both frames (not Euclidean), in pixels of the frame; "
-    "mean over frames with such a joint (pose-evaluation)",
+    source="mean Euclidean distance of the joints found in both frames, in pixels of the frame; mean over frames with "
+    "such a joint",
+    legacy="mean |difference| over x and y apart, which is not Euclidean. Where a real frame shows no face the program "
+    "stops; here that frame is left out",
     needs=("landmarks",),
     animation="driving",
     modes=("standard",),
+    version=2,
 )
 
 
@@ -26,14 +29,39 @@ def akd(
     real: Float[np.ndarray, "t j 2"],
     both: Bool[np.ndarray, "t j"],
 ) -> Float64[np.ndarray, " t"]:
+    """Mean Euclidean distance a frame, over the joints in `both`; NaN where there are none."""
+    return _mean_over_joints(np.linalg.norm(np.asarray(generated, np.float64) - real, axis=-1), both)
+
+
+def akd_legacy(
+    generated: Float[np.ndarray, "t j 2"],
+    real: Float[np.ndarray, "t j 2"],
+    both: Bool[np.ndarray, "t j"],
+) -> Float64[np.ndarray, " t"]:
     """Mean absolute coordinate difference a frame, over the joints in `both`; NaN where there are none."""
-    distance = np.abs(generated - real).mean(axis=-1, dtype=np.float64)
-    count = both.sum(axis=1)
-    total = np.where(both, distance, 0).sum(axis=1)
+    return _mean_over_joints(np.abs(np.asarray(generated, np.float64) - real).mean(axis=-1), both)
+
+
+def _mean_over_joints(
+    distance: Float64[np.ndarray, "t j"], counted: Bool[np.ndarray, "t j"]
+) -> Float64[np.ndarray, " t"]:
+    count = counted.sum(axis=1)
+    total = np.where(counted, distance, 0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
-    assert generated.landmarks is not None and reference.landmarks is not None
-    both = generated.landmarks.found & reference.landmarks.found
-    return akd(generated.landmarks.pixels(*generated.size), reference.landmarks.pixels(*generated.size), both)
+    return akd(*_detections(generated, reference))
+
+
+def legacy(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    return akd_legacy(*_detections(generated, reference))
+
+
+def _detections(
+    generated: Sequence, reference: Sequence
+) -> tuple[Float64[np.ndarray, "t j 2"], Float64[np.ndarray, "t j 2"], Bool[np.ndarray, "t j"]]:
+    """Both's joints in pixels, and which were found in both."""
+    mine, theirs = generated.landmarks, reference.landmarks
+    assert mine is not None and theirs is not None
+    return mine.pixels(*generated.size), theirs.pixels(*generated.size), mine.found & theirs.found

@@ -18,6 +18,7 @@ METRIC = Metric(
     source="AKD with the data set's true joints in place of detections in the real frame; joints that are visible "
     "there and found in the generated frame (this benchmark; synthetic sets only)",
     needs=("landmarks", "truth"),
+    version=2,
 )
 
 

@@ -14,7 +14,8 @@ METRIC = Metric(
     lower_is_better=True,
     decimals=3,
     source="joints found in the real frame and missed in the generated one, over joints found in the real frame; "
-    "mean over frames with a joint in the real frame (pose-evaluation)",
+    "mean over frames with a joint in the real frame",
+    legacy="the same formula",
     needs=("landmarks",),
     animation="driving",
 )
@@ -30,3 +31,6 @@ def mkr(generated: Bool[np.ndarray, "t j"], real: Bool[np.ndarray, "t j"]) -> Fl
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.landmarks is not None
     return mkr(generated.landmarks.found, reference.landmarks.found)
+
+
+legacy = score

@@ -21,6 +21,7 @@ METRIC = Metric(
     needs=("landmarks",),
     reconstruction=False,
     animation="driving",
+    version=2,
 )
 FEWEST = 3
 """Two points lie on a line and always fit after moving and scaling up to a rotation; three say something of a pose."""

@@ -1,0 +1,25 @@
+"""How often the identity evaluator reads generated frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+
+from eval.metrics import Metric, Sequence
+
+METRIC = Metric(
+    name="identity_found",
+    title="Identity found",
+    unit="share, 0 to 1",
+    lower_is_better=False,
+    decimals=3,
+    source="share of the generated frames that have an identity embedding (with a face encoder: that show a face)",
+    needs=("identity",),
+    animation="driving",
+    detection=True,
+)
+
+
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    assert generated.embedding is not None
+    return np.isfinite(generated.embedding).all(axis=1).astype(np.float64)

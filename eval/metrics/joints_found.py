@@ -1,0 +1,25 @@
+"""How many of its joints the landmark evaluator finds in generated frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+
+from eval.metrics import Metric, Sequence
+
+METRIC = Metric(
+    name="joints_found",
+    title="Joints found",
+    unit="share, 0 to 1",
+    lower_is_better=False,
+    decimals=3,
+    source="joints found in the generated frame, over all that the detector looks for; mean over frames",
+    needs=("landmarks",),
+    animation="driving",
+    detection=True,
+)
+
+
+def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    assert generated.landmarks is not None
+    return generated.landmarks.found.mean(axis=1, dtype=np.float64)
