@@ -87,8 +87,8 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
         },
         **{
             f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
-            "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped source, "
-            "coarsest mask first.": figures.insides(layout, results, run)
+            "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped "
+            "source, coarsest mask first.": figures.insides(layout, results, run)
             for run in runs
         },
         "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": figures.k_ablation(

@@ -110,7 +110,9 @@ def test_reconstruction_covers_every_test_frame(project: Path, run: str) -> None
         assert grid.shape[0] == len(real.frames) and grid.shape[-1] == 2
 
 
-@pytest.mark.parametrize(("run", "points", "motions", "masks"), [("tps", 15, 4, 3), ("fomm", 4, 5, 1), ("mraa", 4, 5, 1)])
+@pytest.mark.parametrize(
+    ("run", "points", "motions", "masks"), [("tps", 15, 4, 3), ("fomm", 4, 5, 1), ("mraa", 4, 5, 1)]
+)
 def test_insides_are_those_that_made_the_frames(project: Path, run: str, points: int, motions: int, masks: int) -> None:
     out = project / "outputs/drawn" / run / "reconstruction"
     files = sorted((out / "insides").glob("*.npz"))
@@ -125,7 +127,8 @@ def test_insides_are_those_that_made_the_frames(project: Path, run: str, points:
             names = [name for name in arrays.files if name.startswith("occlusion")]
             assert names == [f"occlusion_{i}" for i in range(masks)]
             widths = [arrays[name].shape[-1] for name in names]
-            assert widths == sorted(widths) and all(0 <= arrays[name].min() <= arrays[name].max() <= 1 for name in names)
+            assert widths == sorted(widths)
+            assert all(0 <= arrays[name].min() <= arrays[name].max() <= 1 for name in names)
 
 
 def test_animation_pairs_are_the_same_for_all_runs_and_modes(project: Path) -> None:

@@ -164,8 +164,8 @@ def reconstruct_run(dataset: str, run: str) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
     There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `rounded_up/<clip>.npz` (a bit a value: where
-    truncating instead of rounding gives one less), `insides/<clip>.npz` of a few clips and, where there is a true motion
-    to compare it with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
+    truncating instead of rounding gives one less), `insides/<clip>.npz` of a few clips and, where there is a true
+    motion to compare it with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
     """
     method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     method.to(device())

@@ -49,10 +49,9 @@ def _draw(axis: Axes, metric: Metric, points: pd.DataFrame, mine: str, theirs: s
         place = (points.loc[clip, "x"], points.loc[clip, "y"])
         axis.annotate(str(rank), place, (4, 3), textcoords="offset points", fontsize=8, color="crimson")
     names = "\n".join(f"{rank} {clip}" for rank, clip in enumerate(worst, 1))
-    better = "left" if metric.lower_is_better else "right"
     wins = int((points["x"] < points["y"]).sum() if metric.lower_is_better else (points["x"] > points["y"]).sum())
     axis.set(xlim=limits, ylim=limits, aspect="equal", ylabel=theirs)
-    axis.set_title(f"{metric.title}, {metric.unit}\n{mine} is better in {wins} of {len(points)}", loc=better)
+    axis.set_title(f"{metric.title}, {metric.unit}\n{mine} is better in {wins} of {len(points)}")
     axis.set_xlabel(mine)
     axis.text(0.0, -0.2, names, transform=axis.transAxes, ha="left", va="top", fontsize=7, color="crimson")
     axis.grid(alpha=0.3)

@@ -87,16 +87,17 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     (first, estimate), *others = ranked
     name = results.label(first.run)
     value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
-    tied, told_apart = [], []
+    tied: list[tuple[str, Estimate | None]] = []
+    told_apart: list[tuple[str, Estimate | None]] = []
     for other, _ in others:
         difference = results.difference(other, first, metric.name)
         sure = difference is not None and difference.excludes_zero
         (told_apart if sure else tied).append((results.label(other.run), difference))
     if tied:
         names = _and([name, *(label for label, _ in tied)])
-        sentence = f"{names} cannot be told apart: {name} reads {value}, {_gap(*tied[0], metric)}."
+        sentence = f"{names} cannot be told apart: {name} reads {value}, {_gap(metric, *tied[0])}."
     else:
-        sentence = f"{name} is best: {value}, {_gap(*told_apart[0], metric)}."
+        sentence = f"{name} is best: {value}, {_gap(metric, *told_apart[0])}."
     best = (name, *(label for label, _ in tied))
     return Finding(metric.title, metric.unit, best, sentence, _against(results, metric, [s for s, _ in ranked], copy))
 
@@ -110,8 +111,7 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
     for mine in series:
         # Animation's copy is scored on the first run's pairs, which are all runs'.
         difference = results.difference(mine, copy, metric.name)
-        sure = difference is not None and difference.excludes_zero
-        if sure and (difference.mean < 0) == metric.lower_is_better:
+        if difference and difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better:
             better.append(results.label(mine.run))
     value = number(read.mean, metric.decimals)
     if len(better) == len(series):
@@ -121,7 +121,7 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
     return f"Only {_and(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
 
 
-def _gap(label: str, difference: Estimate | None, metric: Metric) -> str:
+def _gap(metric: Metric, label: str, difference: Estimate | None) -> str:
     """How far the best run lies before another, with the paired interval; `difference` is the other less the best."""
     if difference is None:
         return f"with no frame in common with {label}"

@@ -86,7 +86,8 @@ def _animation(layout: Layout, results: Results) -> Iterator[Group]:
     order = [pair for pair in hardest(results, series) if pair in common]
     about = pairs[0].set_index("pair")
     for pair in spread(order, config.pairs):
-        source, driving = (layout.test_clip(str(about.loc[pair, end])) for end in ("source", "driving"))
+        names = [str(about.loc[pair, end]) for end in ("source", "driving")]
+        source, driving = map(layout.test_clip, names)
         writer = StripWriter(layout.page, f"animation-{order.index(pair):03d}", driving, config)
         videos = [Video("source", writer.still(source)), Video("driving", writer.write("driving", driving))]
         videos += [
@@ -101,7 +102,7 @@ def _animation(layout: Layout, results: Results) -> Iterator[Group]:
             )
             for one in series
         ]
-        title = f"{about.loc[pair, 'source']} moved by {about.loc[pair, 'driving']}"
+        title = " moved by ".join(names)
         yield writer.group(title, _rank(order, pair, "pairs"), "animation", 2, videos)
 
 
