@@ -62,7 +62,7 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
     """Caption -> file, of the figures there is something to show in. Stale ones are removed."""
     for old in (layout.report / "figures").glob("*.png"):
         old.unlink()
-    runs = results.config.tables.reconstruction
+    runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
     measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
     wanted = {

@@ -15,6 +15,8 @@ from eval.worst import worst_frames
 from tpsm.data.clipfile import file_name
 
 COUNT = 4
+SMALLEST = 128
+"""Pixels of a frame: two side by side leave room for the words below."""
 
 
 def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
@@ -36,5 +38,6 @@ def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
         return None
     columns = max(map(len, captions))
     grid = [row[:columns] for row in grid]
-    figure = sheet(grid, labels, ["real | generated"] * columns, results.config.figures.enlarge_to, 1, captions)
+    size = max(results.config.figures.enlarge_to, SMALLEST)
+    figure = sheet(grid, labels, ["real | generated"] * columns, size, 1, captions)
     return save(figure, layout, f"failures_{metric.name}")

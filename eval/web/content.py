@@ -46,6 +46,8 @@ def write_content(
             for m in results.metrics.values()
         ],
         "methods": list(dict.fromkeys(method for method in methods.values() if method)),
+        "protocols": results.config.protocols,
+        "modes": ["reconstruction", *_modes(results)],
         "tables": [_table(table, methods) for table in tables],
         "missing": _missing(tables),
         "figures": [
@@ -62,6 +64,10 @@ def write_content(
     with atomic(path) as draft:
         draft.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     return path
+
+
+def _modes(results: Results) -> list[str]:
+    return list(dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run)))
 
 
 def _table(table: Table, methods: Mapping[str, str]) -> dict[str, Any]:
@@ -83,7 +89,7 @@ def _missing(tables: Sequence[Table]) -> list[dict[str, Any]]:
         for row in table.rows:
             for column, cell in zip(table.columns, row, strict=True):
                 if isinstance(cell, Missing):
-                    found.setdefault((cell.reason, table.title), []).append(f"{text(row[0])}: {column.strip(' ↓↑')}")
+                    found.setdefault((cell.reason, table.heading), []).append(f"{text(row[0])}: {column.strip(' ↓↑')}")
     return [{"reason": reason, "table": title, "cells": cells} for (reason, title), cells in found.items()]
 
 

@@ -60,7 +60,7 @@ def _cards(layout: Layout, results: Results, series: Series) -> Iterator[Card]:
                 method_of(results, series.run),
                 series.mode or "reconstruction",
                 metric.title,
-                f"{number(failure.value, metric.decimals)} {metric.unit}",
+                number(failure.value, metric.decimals),
                 failure.clip,
                 failure.frame,
                 strip,

@@ -9,6 +9,10 @@ from html import escape
 from eval.tables import Cell, Missing, Table, Value, number, text
 
 
+LONG = 40
+"""Characters from which on a cell is set as text."""
+
+
 def to_html(table: Table, methods: Mapping[str, str]) -> str:
     """A `<table>` whose columns a script can sort (`data-value`: the mean at full precision) and whose rows it can
     filter (`data-method`, by what `methods` says of the first cell's label, and `data-mode`)."""
@@ -37,4 +41,4 @@ def _cell(cell: Cell) -> str:
         return f'<td data-value="{estimate.mean:.6g}" title="{sample}">{mean}</td>'
     if isinstance(cell, int):
         return f'<td data-value="{cell}">{text(cell)}</td>'
-    return f'<td class="words">{escape(cell)}</td>'
+    return f"<td{' class=words' * (len(cell) > LONG)}>{escape(cell)}</td>"

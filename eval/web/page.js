@@ -137,8 +137,8 @@ function showCards() {
     });
     const where = `${card.clip}, frame ${card.frame}`;
     const node = make("figure", { className: "card" }, canvas,
-      make("b", { textContent: `${card.run}, ${card.mode}: ${card.value}` }),
-      make("small", { textContent: `${card.shows.join(" | ")} · ${where}` }));
+      make("b", { textContent: `${card.run}, ${card.mode}` }),
+      make("small", { textContent: `${card.metric} ${card.value} · ${where} · ${card.shows.join(" | ")}` }));
     Object.assign(node.dataset, { set: card.dataset, method: card.method, mode: card.mode });
     return node;
   }));

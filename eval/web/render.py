@@ -8,19 +8,19 @@ from html import escape
 from typing import Any
 
 Content = Mapping[str, Any]
-MODES = ("reconstruction", "standard", "relative", "avd")
 
 
 def filters(contents: Sequence[Content]) -> str:
     """One menu each: data set, method, mode, protocol. What has a single value needs no menu."""
-    questions = [question for content in contents for question in content["questions"]]
-    modes = dict.fromkeys([mode for mode in MODES if any(q["mode"] == mode for q in questions)])
-    modes |= dict.fromkeys(question["mode"] for question in questions)
+
+    def all_of(key: str) -> list[str]:
+        return list(dict.fromkeys(value for content in contents for value in content[key]))
+
     menus = {
         "set": ("Data set", [content["dataset"] for content in contents], ""),
-        "method": ("Method", list(dict.fromkeys(m for content in contents for m in content["methods"])), ""),
-        "mode": ("Mode", list(modes), ""),
-        "protocol": ("Protocol", list(dict.fromkeys(q["protocol"] for q in questions)), "strict"),
+        "method": ("Method", all_of("methods"), ""),
+        "mode": ("Mode", all_of("modes"), ""),
+        "protocol": ("Protocol", all_of("protocols"), "strict"),
     }
     return "".join(_menu(key, *menu) for key, menu in menus.items() if len(menu[1]) > 1)
 
