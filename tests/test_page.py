@@ -253,7 +253,10 @@ def test_nothing_reported_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("videos", "says"),
-    [({"clips": 0}, "clips: must be at least 1"), ({"frames": 200}, "200 frames of 128 px side by side are more than")],
+    [
+        ({"clips": 0}, "clips: must be at least 1"),
+        ({"frames": 200}, "frames: 200 frames of 128 px side by side are more than"),
+    ],
 )
 def test_videos_that_cannot_be_are_refused(
     videos: dict, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -96,5 +96,5 @@ def _missing(tables: Sequence[Table]) -> list[dict[str, Any]]:
 def _figure(layout: Layout, png: Path) -> str:
     """The figure as a WebP picture without loss, which takes less than the PNG."""
     with Image.open(png) as picture, atomic(layout.page / f"figure-{png.stem}.webp") as draft:
-        picture.convert("RGB").save(draft, "WEBP", lossless=True, method=6, quality=100)
+        picture.convert("RGB").save(draft, "WEBP", lossless=True, method=4, quality=60)  # effort
     return f"figure-{png.stem}.webp"

@@ -8,7 +8,6 @@ from html import escape
 
 from eval.tables import Cell, Missing, Table, Value, number, text
 
-
 LONG = 40
 """Characters from which on a cell is set as text."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,8 +14,9 @@ from eval.web import render
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
-LIMIT_MB = 40
-"""What a browser on a phone still opens; more is told, with what to lower."""
+log = logging.getLogger(__name__)
+LARGE = 40_000_000
+"""Bytes that a telephone's browser still opens."""
 
 
 def write_index(root: Path) -> Path:
@@ -44,6 +46,8 @@ def write_index(root: Path) -> Path:
     path = root / "reports" / "index.html"
     with atomic(path) as draft:
         draft.write_text(page, encoding="utf-8")
+    if path.stat().st_size > LARGE:
+        log.warning("reports/index.html has %d MB; evaluation.*.videos bounds it.", path.stat().st_size // 1_000_000)
     return path
 
 

@@ -143,7 +143,7 @@ def hardest(results: Results, series: Sequence[Series]) -> list[str]:
         for metric in results.metrics.values():
             values = results.by_clip(one, metric.name)
             if len(values) and not metric.detection:
-                ranks.append(values.rank(ascending=not metric.lower_is_better, pct=True))
+                ranks.append(values.rank(ascending=metric.lower_is_better, pct=True))
     if not ranks:
         return []
     mean = pd.concat(ranks, axis=1).mean(axis=1)
