@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 
 repro: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
-	@ls reports/*/README.md
+	@ls reports/index.html reports/*/README.md
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -50,4 +50,4 @@ check: lint test
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs scores $(filter-out .work/weights .work/fetch,$(wildcard .work/*))
+	rm -rf avd configs data/clips evaluators features models outputs pages scores $(filter-out .work/weights .work/fetch,$(wildcard .work/*))

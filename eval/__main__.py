@@ -24,6 +24,7 @@ in order, for a data set D of params.yaml:
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
   python -m eval gate                             has a report become worse than its baseline?
   python -m eval verify --dataset D               do the reported numbers follow from the scores?
+  python -m eval page                             reports/index.html: all reported data sets, their videos too
 """
 
 
@@ -49,10 +50,12 @@ def parser() -> argparse.ArgumentParser:
         "that were not scored give n/a cells with the reason.",
         "verify": "Draw the tables and metrics.json again from the stored scores, and compare them with reports/D. "
         "Needs scores, configs and the manifest of the clips; no model, no frames. Exit status 1 where a file differs.",
+        "page": "Make reports/index.html of what the reports of all data sets left in pages/: one file with answers, "
+        "tables, videos, figures, failures and provenance, that needs no network.",
     }
     for verb, text in about.items():
         command = verbs.add_parser(verb, help=text.split(". ")[0], description=text)
-        if verb != "check":
+        if verb not in ("check", "page"):
             command.add_argument("--dataset", required=verb != "score", help="a name under `data` in params.yaml")
         command.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
         if verb == "score":
@@ -115,6 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"evaluation of {', '.join(check(options.root))}: in order")
         elif options.verb == "study":
             study.run(options)
+        elif options.verb == "page":
+            from eval.web.index import write_index
+
+            print(f"page -> {write_index(options.root)}")
         elif options.verb == "weights":
             from eval import weights
 

@@ -81,6 +81,15 @@ class Layout:
         """Where rounding went up in the test clip `name` that `run` rebuilt."""
         return self.outputs(run) / "reconstruction" / "rounded_up" / array_file(name)
 
+    def insides(self, run: str, name: str) -> Path:
+        """What `run` computed on the way to some frames of the test clip `name`; there for a few clips."""
+        return self.outputs(run) / "reconstruction" / "insides" / array_file(name)
+
+    @property
+    def page(self) -> Path:
+        """What the data set's part of reports/index.html is made from."""
+        return self.root / "pages" / self.dataset
+
     def relative(self, path: Path) -> str:
         """A path as messages name it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name

@@ -1,4 +1,7 @@
-"""`reports/<data set>/`: tables, figures, metrics.json, provenance.json and the README.md that ties them together."""
+"""`reports/<data set>/`: tables, figures, metrics.json, provenance.json and the README.md that ties them together.
+
+What reports/index.html shows of the data set goes to `pages/<data set>/`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from eval.provenance import provenance, section
 from eval.published import read_published
 from eval.results import Results
 from eval.tables import Table, to_csv, to_latex, to_markdown
+from eval.web.content import write_content
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
@@ -44,6 +48,7 @@ def write_report(layout: Layout) -> Path:
     readme = layout.report / "README.md"
     measured = {role: quality[role] for role in ROLES if role in quality}
     _write(readme, page(layout, results, tables, pictures, measured) + section(made))
+    write_content(layout, results, tables, pictures, measured, made)
     return readme
 
 
@@ -77,7 +82,9 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
     """Caption -> file, of the figures there is something to show in. Stale ones are removed."""
     for old in (layout.report / "figures").glob("*.png"):
         old.unlink()
+    runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
+    measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
     wanted = {
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
         "motion of all.": figures.reconstruction(layout, results),
@@ -85,6 +92,24 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
             f"Animation across identities, {mode} mode (the paper's Figure 6). Each block: the source, the driving "
             "frames, and each run's result.": figures.animation(layout, results, mode)
             for mode in modes
+        },
+        **{
+            f"The worst frames by {metric.title}: of each run the worst clips, real beside generated, with the "
+            "value.": figures.failures(layout, results, metric)
+            for metric in measured
+        },
+        **{
+            f"{results.label(run)} against {results.label(runs[-1])}: a dot a test clip, the worst numbered and named. "
+            f"Below the dotted line {results.label(runs[-1])} has the lower value.": figures.scatter(
+                layout, results, run, runs[-1]
+            )
+            for run in runs[:-1]
+        },
+        **{
+            f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
+            "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped "
+            "source, coarsest mask first.": figures.insides(layout, results, run)
+            for run in runs
         },
         "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": figures.k_ablation(
             layout, results

@@ -139,6 +139,15 @@ class Results:
         rows = self._series.get((series, metric))
         return 0 if rows is None else len(rows)
 
+    def values(self, series: Series, metric: str) -> pd.DataFrame:
+        """Rows with `clip`, `frame` and `value` of the frames that count; none where it was not scored."""
+        rows = self._series.get((series, metric), pd.DataFrame(columns=["clip", "frame", "value"]))
+        return rows.loc[rows["value"].notna(), ["clip", "frame", "value"]]
+
+    def by_clip(self, series: Series, metric: str) -> pd.Series:
+        """Mean over a clip's frames that count, by clip."""
+        return self.values(series, metric).groupby("clip", observed=True)["value"].mean()
+
     def reason(self, series: Series, metric: str) -> str:
         """Why there is no estimate."""
         if series.run not in self._scores:
@@ -191,6 +200,10 @@ class Results:
 
     def label(self, run: str) -> str:
         return CONTROLS.get(run) or str(self.labels.get(run, run))
+
+    def method_title(self, method: str) -> str:
+        """What a method is called: as the run that bears its name is."""
+        return str(self.labels.get(method, method.upper()))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, dict[str, float | int | None]]]]:
         """Run -> protocol -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""

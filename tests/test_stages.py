@@ -131,6 +131,27 @@ def test_reconstruction_covers_every_test_frame(project: Path, run: str) -> None
         assert grid.shape[0] == len(real.frames) and grid.shape[-1] == 2
 
 
+@pytest.mark.parametrize(
+    ("run", "points", "motions", "masks"), [("tps", 15, 4, 3), ("fomm", 4, 5, 1), ("mraa", 4, 5, 1)]
+)
+def test_insides_are_those_that_made_the_frames(project: Path, run: str, points: int, motions: int, masks: int) -> None:
+    out = project / "outputs/drawn" / run / "reconstruction"
+    files = sorted((out / "insides").glob("*.npz"))
+    assert len(files) == 3
+    for file in files:
+        with np.load(file) as arrays, np.load(out / "motion" / file.name) as whole:
+            assert arrays["frames"].tolist() == [1, 2, 3]
+            assert arrays["source_xy"].shape == (points, 2) and arrays["driving_xy"].shape == (3, points, 2)
+            np.testing.assert_allclose(arrays["motion"], whole["grid"][1:], atol=2e-3)
+            assert arrays["weights"].shape[:2] == (3, motions)
+            np.testing.assert_allclose(arrays["weights"].astype(float).sum(axis=1), 1, atol=0.01)
+            names = [name for name in arrays.files if name.startswith("occlusion")]
+            assert names == [f"occlusion_{i}" for i in range(masks)]
+            widths = [arrays[name].shape[-1] for name in names]
+            assert widths == sorted(widths)
+            assert all(0 <= arrays[name].min() <= arrays[name].max() <= 1 for name in names)
+
+
 def test_animation_pairs_are_the_same_for_all_runs_and_modes(project: Path) -> None:
     tables = sorted(project.glob("outputs/drawn/*/animation/*/pairs.csv"))
     assert len(tables) == 8

@@ -24,6 +24,7 @@ from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
 from tpsm.infer import Mode, animate, to_tensor
+from tpsm.insides import write_insides
 from tpsm.mapping import Workers, map_clips
 from tpsm.method import Method, method_module
 from tpsm.parallel import device, rank, use_all_gpus
@@ -170,8 +171,9 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
     There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them),
-    `rounded_up/<clip>.npz` (a bit a value: where truncating instead of rounding gives one less) and, where there is a
-    true motion to compare it with, `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
+    `rounded_up/<clip>.npz` (a bit a value: where truncating instead of rounding gives one less), `insides/<clip>.npz`
+    of a few clips and, where there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to
+    0.02 pixels in 64).
     """
     out = OUTPUTS / dataset / run / "reconstruction"
     manifest = read_manifest(CLIPS / dataset)
@@ -184,6 +186,7 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     for entry, unit in zip(entries, made, strict=True):
         l1 = np.load(unit / L1)
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
+    write_insides(model.load(), CLIPS / dataset, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
     write_model(out, read_run(dataset, run), [model])
