@@ -21,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
+app.add_typer(splits, name="split")
 Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
 Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
 ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and resolve.")]
@@ -154,10 +156,25 @@ def prepare(dataset: Dataset) -> None:
     """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
     from tpsm.config import raw_folder, read_yaml
     from tpsm.data.prepare import DataConfig, prepare
+    from tpsm.data.splits import SplitConfig
     from tpsm.strict import build
 
-    config = build(DataConfig, read_yaml(Path(f"configs/{dataset}/data.yaml")), f"data.{dataset}")
-    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset)
+    configs = Path("configs") / dataset
+    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
+    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
+    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset, split.read(dataset))
+
+
+@splits.command()
+def make(
+    dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]
+) -> None:
+    """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
+    from tpsm.data.clipfile import read_manifest
+    from tpsm.data.splits import make_split
+
+    clips = Path("data/clips") / dataset
+    print(f"split -> {make_split(read_manifest(clips), clips, name)}")
 
 
 @app.command()
