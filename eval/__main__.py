@@ -19,7 +19,9 @@ in order, for a data set D of params.yaml:
   python -m eval features --dataset D             run them over the real test clips, once for all runs
   python -m eval score --dataset D --run fomm     score what a run generated
   python -m eval score --dataset D --run real     score a control; no model needed
+  python -m eval coverage --dataset D             which clips these are, which are missing, and what is in both splits
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
+  python -m eval compare A B                      two runs' scores, or two laboratories', on the clips that both have
 """
 
 
@@ -39,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
         "features": "Run the trained evaluators over the real test clips. Writes features/D/<clip>.npz.",
         "score": "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
         "scores/D/RUN.parquet: a row a frame and metric.",
+        "coverage": "Certify which clips a prepared set has: missing ones by reason, duplicates, what train and test "
+        "share, hashes. Writes reports/D/coverage.{json,md,png}.",
         "report": "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs "
         "that were not scored give n/a cells with the reason.",
     }
@@ -51,7 +55,16 @@ def parser() -> argparse.ArgumentParser:
             controls = ", ".join(CONTROLS)
             command.add_argument("--run", required=True, help=f"a name under `runs`, or a control: {controls}")
     _weights_parser(verbs)
+    _compare_parser(verbs)
     return main
+
+
+def _compare_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "Compare two files of scores, or two folders of them, on their common clips, by paired differences."
+    command = verbs.add_parser("compare", help=text, description=text)
+    command.add_argument("mine", type=Path, metavar="A", help="scores/D/RUN.parquet, or scores/D")
+    command.add_argument("other", type=Path, metavar="B", help="the same, of another run or of another checkout")
+    command.add_argument("--unit", choices=["clip", "identity"], default="clip", help="what intervals draw anew")
 
 
 def _weights_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(weights.listing(options.folder))
             else:
                 weights.fetch_all(options.names, options.folder)
+        elif options.verb == "compare":
+            from eval.compare import compare
+            from eval.statistics import BootstrapConfig
+
+            print(compare(options.mine, options.other, BootstrapConfig(unit=options.unit)))
         else:
             run(options.verb, Layout(options.dataset, options.root), getattr(options, "run", ""))
     except UserError as error:
@@ -92,6 +110,10 @@ def run(verb: str, layout: Layout, name: str) -> None:
         from eval.report import write_report
 
         print(f"report -> {write_report(layout)}")
+    elif verb == "coverage":
+        from eval.coverage import write_coverage
+
+        print(f"coverage -> {write_coverage(layout)}")
     elif verb == "score":
         from eval.score import score_run
 

@@ -166,9 +166,7 @@ def prepare(dataset: Dataset) -> None:
 
 
 @splits.command()
-def make(
-    dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]
-) -> None:
+def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
     """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
     from tpsm.data.clipfile import read_manifest
     from tpsm.data.splits import make_split

@@ -141,7 +141,9 @@ def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
         )
     for part, clips in found.items():
         if not clips:
-            raise UserError(f"None of the {part} clips of the split {split.name} is in {folder}; fetch or link the set.")
+            raise UserError(
+                f"None of the {part} clips of the split {split.name} is in {folder}; fetch or link the set."
+            )
     return {part: sorted(clips, key=natural) for part, clips in found.items()}
 
 

@@ -59,30 +59,32 @@ class SplitConfig:
     name: str | None = None
     sha256: str | None = None
 
-    def read(self, dataset: str) -> Split | None:
+    def read(self, dataset: str, root: Path = Path()) -> Split | None:
         """Raises UserError where the file is not the one that `tpsm configure` saw."""
         if self.name is None:
             return None
-        split = read_split(dataset, self.name)
+        split = read_split(dataset, self.name, root)
         if split.sha256 != self.sha256:
-            raise UserError(f"{split_path(dataset, self.name)} has changed since `tpsm configure`; type that again.")
+            raise UserError(
+                f"{split_path(dataset, self.name, root)} has changed since `tpsm configure`; type that again."
+            )
         return split
 
 
-def split_path(dataset: str, name: str) -> Path:
+def split_path(dataset: str, name: str, root: Path = Path()) -> Path:
     """Raises UserError where the name has no version."""
     if not _NAME.fullmatch(name):
         raise UserError(f"A split is named like protocol-v1, with a version at its end, not {name!r}.")
-    return FOLDER / dataset / f"{name}.csv"
+    return root / FOLDER / dataset / f"{name}.csv"
 
 
-def read_split(dataset: str, name: str) -> Split:
+def read_split(dataset: str, name: str, root: Path = Path()) -> Split:
     """The split, as it was published.
 
     Raises:
         UserError: it is missing, unreadable, contradicts itself, or was changed.
     """
-    path = split_path(dataset, name)
+    path = split_path(dataset, name, root)
     if not path.is_file():
         there = sorted(other.stem for other in path.parent.glob("*.csv"))
         raise UserError(f"There is no split {path}; choose one that is there ({', '.join(there) or 'none yet'}).")
@@ -103,13 +105,13 @@ def read_split(dataset: str, name: str) -> Split:
     return split
 
 
-def make_split(manifest: Manifest, folder: Path, name: str) -> Path:
+def make_split(manifest: Manifest, folder: Path, name: str, root: Path = Path()) -> Path:
     """Writes the split of the prepared set `manifest` in `folder`, with the hashes of the clips' frames.
 
     Raises:
         UserError: there is such a split, which is never overwritten.
     """
-    path = split_path(manifest.dataset, name)
+    path = split_path(manifest.dataset, name, root)
     if path.exists():
         raise UserError(f"There is a split {path}, and a published one does not change; raise the version.")
     hashes = frames_hashes([folder / entry.file for entry in manifest.entries])

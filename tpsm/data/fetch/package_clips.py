@@ -37,7 +37,7 @@ class Shot:
     """
 
     file: str
-    square: tuple[float, float, int]
+    square: tuple[int, int, int]
     every: int
     moves: tuple[float, float] = (0.0, 0.0)
     frames: int = 20
@@ -99,7 +99,9 @@ def fetch_package_clips(dataset: str, folder: Path, videos: Path = VIDEOS) -> st
     keys = clip_keys(dataset)
     with opened(folder / "ledger.csv") as ledger:
         for who, shot in sets()[dataset].items():
-            due = {key: first for key, (owner, first) in keys.items() if owner == who and not _done(folder, ledger, key)}
+            due = {
+                key: first for key, (owner, first) in keys.items() if owner == who and not _done(folder, ledger, key)
+            }
             if due:
                 log.info("%s: %s -> %s", dataset, who, folder)
                 _write(fetch(files()[shot.file], videos), shot, due, folder, ledger)
