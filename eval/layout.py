@@ -58,6 +58,10 @@ class Layout:
     def report(self) -> Path:
         return self.root / "reports" / self.dataset
 
+    @property
+    def coverage(self) -> Path:
+        return self.report / "coverage.json"
+
     def manifest(self) -> Manifest:
         return read_manifest(self.clips)
 

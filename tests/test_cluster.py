@@ -67,7 +67,7 @@ def test_the_same_as_in_this_process(address: str, tmp_path: Path, monkeypatch: 
     synthesize(Path("raw"), size=32, train_identities=1, test_identities=1, clips_per_identity=2, frames=3, seed=0)
     config = DataConfig(size=24)
     one = prepare("drawn", Path("raw"), config, Path("one"))
-    assert prepare("drawn", Path("raw"), config, Path("two"), address) == one
+    assert prepare("drawn", Path("raw"), config, Path("two"), workers=address) == one
     for path in (path for path in Path("one").rglob("*") if path.is_file()):
         assert (Path("two") / path.relative_to("one")).read_bytes() == path.read_bytes()
 

@@ -42,7 +42,7 @@ def lacking(names: Sequence[str], distribution: str) -> str:
     if absent := [name for name in names if weights.entry(name).state(FOLDER) != "present"]:
         return f"no weights: python -m eval weights fetch {' '.join(absent)}"
     if real_clips.missing():
-        return f"no real clips: python tests/{Path(real_clips.__file__).name}"
+        return "no real clips: tpsm fetch faces; tpsm fetch people"
     try:
         package({"dlib-bin": "dlib"}.get(distribution, distribution), distribution, "")
     except UserError as error:

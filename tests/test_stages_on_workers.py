@@ -115,7 +115,7 @@ def killing(folder: Path, stage: Callable[[], object]) -> list[int]:
 def test_prepare(project: Path) -> None:
     one = prepare("drawn", Path("data/raw/drawn"), DataConfig(size=32), Path("one"))
     killed = killing(
-        Path("two/train"), lambda: prepare("drawn", Path("data/raw/drawn"), DataConfig(size=32), Path("two"), 2)
+        Path("two/train"), lambda: prepare("drawn", Path("data/raw/drawn"), DataConfig(size=32), Path("two"), workers=2)
     )
     assert killed and len(one.entries) == 8
     assert contents(Path("one")) == contents(Path("two"))

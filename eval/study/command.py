@@ -42,17 +42,20 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="wrong answers to attention checks, of two a check, after which a rater no longer counts (default: 1)",
     )
     read.add_argument("--out", type=Path, help="folder of the tables (default: reports/D/study)")
+    make.set_defaults(run=_make)
+    read.set_defaults(run=_read)
     for action in (make, read):
         action.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
 
 
-def run(options: argparse.Namespace) -> None:
-    if options.action == "read":
-        from eval.study.read import read_study
+def _read(options: argparse.Namespace) -> None:
+    from eval.study.read import read_study
 
-        readme = read_study(options.votes, options.key, options.slips, options.root, options.out)
-        print(f"user study -> {readme}")
-        return
+    readme = read_study(options.votes, options.key, options.slips, options.root, options.out)
+    print(f"user study -> {readme}")
+
+
+def _make(options: argparse.Namespace) -> None:
     from eval.study.make import Settings, make_study
 
     names = ("mode", "runs", "questions", "checks", "frames", "quality")
