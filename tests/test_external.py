@@ -57,7 +57,7 @@ def test_clips_of_any_form_are_paired_and_scored(
     for seed, name in enumerate(("a#0", "a#1")):  # a GIF's palette changes the third
         frames = dots(name, seed).frames
         expected = l1(frames.clip(0, 252) + 3, frames)
-        np.testing.assert_allclose(rows[(rows.clip == name) & (rows.protocol == "legacy")].value, expected)
+        np.testing.assert_allclose(rows[(rows["clip"] == name) & (rows.protocol == "legacy")].value, expected)
     strict = rows[rows.protocol == "strict"].value.mean()
     assert next(line for line in page.splitlines() if line.startswith("L1 ↓")).split()[5] == f"{strict:.4f}"[1:]
     sidecar = out.with_suffix(".provenance.json")
