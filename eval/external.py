@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from eval import metrics
 from eval.config import EvaluatorsConfig
-from eval.evaluators import KINDS, ROLES, evaluator_module
+from eval.evaluators import KINDS, ROLES, Role, evaluator_module
 from eval.features import Evaluators
 from eval.metrics import PROTOCOLS, Need, Sequence
 from eval.provenance import write_scores
@@ -122,10 +122,10 @@ def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
     Raises:
         UserError: one that must be trained on a data set, or whose weights or package are not there.
     """
-    found, records = {}, {}
+    found: dict[Role, Any] = dict.fromkeys(ROLES)
+    records: dict[str, Any] = {}
     for role in ROLES:
         section = config[role]
-        found[role] = None
         if section is not None:
             module, settings = evaluator_module(role, section, f"--{role}")
             if not hasattr(module, "NEEDS") and not getattr(settings, "file", None):
@@ -134,7 +134,7 @@ def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
                     f"{', '.join(KINDS[role])} one that has weights of its own."
                 )
             found[role] = module.train(settings, [], f"--{role}")
-            records[role] = found[role].record  # type: ignore[attr-defined]
+            records[role] = found[role].record
     return Evaluators(found["landmarks"], found["identity"]), records
 
 

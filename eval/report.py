@@ -46,7 +46,7 @@ def write_report(layout: Layout) -> Path:
     made = provenance(layout, results, quality, began)
     _write(layout.report / "provenance.json", _json(made))
     readme = layout.report / "README.md"
-    measured = {role: quality[role] for role in ROLES if role in quality}
+    measured: dict[str, dict[str, Any]] = {role: quality[role] for role in ROLES if role in quality}
     _write(readme, page(layout, results, tables, pictures, measured) + section(made))
     write_content(layout, results, tables, pictures, measured, made)
     return readme
