@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup repro test test-slow lint check clean bench-gpu
+.PHONY: setup repro test test-slow fresh gate verify lint check clean bench-gpu
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 
 repro: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
-	@ls reports/*/README.md
+	@ls reports/index.html reports/*/README.md
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -22,6 +22,20 @@ test: $(READY)
 # The slow ones: every configuration of the papers at full size, twenty minutes and more on two cores.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
+fresh: $(READY)
+	@$(BIN)/dvc repro --dry --allow-missing | grep -F 'Data and pipelines are up to date.' || \
+	  { $(BIN)/dvc repro --dry --allow-missing | grep Running; echo 'Run make repro, and commit dvc.lock and reports.'; exit 1; }
+
+# Has a report become worse than its committed baseline? See docs/gate.md.
+gate: $(READY)
+	$(BIN)/python -m eval gate
+
+# Do the reported numbers follow from the scores?
+verify: $(READY)
+	@for report in reports/*/metrics.json; do set -- $$(dirname $$report); \
+	  $(BIN)/python -m eval verify --dataset $$(basename $$1) || exit 1; done
 
 # How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
 bench-gpu: $(READY)
@@ -36,4 +50,4 @@ check: lint test
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs scores $(filter-out .work/weights .work/fetch,$(wildcard .work/*))
+	rm -rf avd configs data/clips evaluators features models outputs pages scores $(filter-out .work/weights .work/fetch,$(wildcard .work/*))

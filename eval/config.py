@@ -20,6 +20,7 @@ from tpsm.errors import UserError
 from tpsm.strict import build
 
 log = logging.getLogger(__name__)
+WEBP_SIDE = 16383
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,30 @@ class FiguresConfig:
 
 
 @dataclass(frozen=True)
+class VideosConfig:
+    """What the page plays: how many test clips and animated pairs, from the hardest to the easiest; at most so many
+    frames of each, evenly spread, at most so large in pixels; `quality` is WebP's, 1 to 100."""
+
+    clips: int = 6
+    pairs: int = 6
+    frames: int = 48
+    size: int = 128
+    quality: int = 80
+
+    def __post_init__(self) -> None:
+        for name in ("clips", "pairs", "frames", "size", "quality"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be at least 1")
+        if self.quality > 100:
+            raise ValueError("quality: must be at most 100")
+        if self.frames * self.size > WEBP_SIDE:
+            raise ValueError(
+                f"frames: {self.frames} frames of {self.size} px side by side are more than the "
+                f"{WEBP_SIDE} px that a WebP picture can be wide; lower frames or size"
+            )
+
+
+@dataclass(frozen=True)
 class EvalConfig:
     """`metrics` are names of files in eval/metrics, `protocols` how they are taken; `published` is a set of
     eval/published.yaml, whose rows are matched by run name unless `published_as` names another row for the run."""
@@ -75,6 +100,7 @@ class EvalConfig:
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
     tables: TablesConfig = TablesConfig()
     figures: FiguresConfig = FiguresConfig()
+    videos: VideosConfig = VideosConfig()
     published: str | None = None
     published_as: dict[str, str] = field(default_factory=dict)
 
@@ -132,6 +158,7 @@ def check(root: Path) -> list[str]:
                 module, settings = evaluator_module(role, section, evaluator_key(layout, role))
                 for name in getattr(module, "NEEDS", ()):
                     locate(name, Path(settings.weights))
+                getattr(module, "check", lambda _: None)(settings)
         with_weights(config)
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)

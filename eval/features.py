@@ -6,14 +6,15 @@ import hashlib
 import json
 import logging
 import pickle
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from tqdm import tqdm
 
 from eval.config import EvalConfig, evaluator_key, read_config
 from eval.evaluators import ROLES, IdentityEncoder, LandmarkDetector, Role, evaluator_module
@@ -21,9 +22,12 @@ from eval.evaluators.pretrained import Pretrained
 from eval.layout import Layout, array_file
 from eval.metrics import Landmarks, Sequence
 from eval.quality import identity_quality, landmark_quality
+from tpsm.config import as_yaml
 from tpsm.data.clipfile import ClipFile, Entry
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
+from tpsm.mapping import Workers, map_clips
+from tpsm.provenance import record, sha256_of_text
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +59,23 @@ class Evaluators:
 
 
 def weights(layout: Layout, role: Role) -> Path:
-    return layout.evaluators / f"{role}.pt"
+    return layout.networks / f"{role}.pt"
 
 
 def train_evaluators(layout: Layout) -> None:
-    """Writes `evaluators/<data set>/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test frames.
+    """Writes `evaluators/<data set>/networks/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test
+    frames and what made them.
 
     A pretrained evaluator is not trained: what stands for it is the record of its weights, settings and packages.
     """
+    began = time.monotonic()
     config, manifest = read_config(layout), layout.manifest()
     training = [layout.clips / entry.file for entry in manifest.clips("train")]
     test = [layout.clips / entry.file for entry in manifest.clips("test")]
     quality: dict[str, object] = {}
     measures: dict[Role, Callable] = {"landmarks": landmark_quality, "identity": identity_quality}
+    seeds: dict[str, int] = {}
+    layout.networks.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
         section = config.evaluators[role]
         if section is None:
@@ -77,10 +85,28 @@ def train_evaluators(layout: Layout) -> None:
         module, settings = evaluator_module(role, section, evaluator_key(layout, role))
         evaluator = module.train(settings, training, evaluator_key(layout, role))
         evaluator.save(weights(layout, role))
+        seeds |= {role: settings.seed} if hasattr(settings, "seed") else {}
         used = {"pretrained": evaluator.record} if isinstance(evaluator, Pretrained) else {}
         quality[role] = {"kind": settings.kind} | used | measures[role](evaluator, test)
+    quality["provenance"] = record(
+        began,
+        parameters={"evaluators": sha256_of_text(as_yaml(config.evaluators))},
+        data=manifest,
+        evaluators={path.name: sha256_of(path) for path in sorted(layout.networks.glob("*.pt"))},
+        precision="fp32",
+        seed=seeds,
+    )
     with atomic(layout.evaluators / "quality.json") as draft:
         draft.write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _found(layout: Layout, role: Role) -> Path:
+    path = weights(layout, role)
+    if not path.is_file():
+        raise UserError(
+            f"There is no {layout.relative(path)}; run `python -m eval evaluators --dataset {layout.dataset}` first."
+        )
+    return path
 
 
 def load_evaluators(layout: Layout, config: EvalConfig) -> Evaluators:
@@ -91,11 +117,7 @@ def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
     section = config.evaluators[role]
     if section is None:
         return None
-    path = weights(layout, role)
-    if not path.is_file():
-        raise UserError(
-            f"There is no {layout.relative(path)}; run `python -m eval evaluators --dataset {layout.dataset}` first."
-        )
+    path = _found(layout, role)
     module, settings = evaluator_module(role, section, evaluator_key(layout, role))
     try:
         return module.load(settings, path)
@@ -106,28 +128,50 @@ def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
         ) from error
 
 
-def compute_features(layout: Layout) -> None:
+def compute_features(layout: Layout, workers: Workers = 1) -> None:
     """Writes `features/<data set>/<clip>.npz` for every test clip. Those of the same clip and evaluators are kept."""
     config = read_config(layout)
-    evaluators = load_evaluators(layout, config)
     entries = layout.manifest().clips("test")
-    kept = {_file(layout, entry.name) for entry in entries}
+    task = FeaturesOfClip(layout, evaluators_key(layout, config))
+    map_clips(task, entries, workers, "features of real clips")
+    kept = {features_file(layout, entry.name) for entry in entries}
     for path in layout.features.glob("*.npz"):
         if path not in kept:
             path.unlink()
-    for entry in tqdm(entries, desc="features of real clips", unit="clip"):
-        path, key = _file(layout, entry.name), features_key(layout, config, entry)
+
+
+@dataclass(frozen=True)
+class FeaturesOfClip:
+    """A test clip -> its file, unless it is there from the same clip and `evaluators`, which is their key."""
+
+    layout: Layout
+    evaluators: str
+
+    def __call__(self, entry: Entry) -> None:
+        path, key = features_file(self.layout, entry.name), features_key(self.evaluators, entry)
         if _stored_key(path) != key:
-            with ClipFile(layout.clips / entry.file) as clip:
-                write_features(path, evaluators(clip.frames()), key)
+            with ClipFile(self.layout.clips / entry.file) as clip:
+                write_features(path, _evaluators(self.layout, self.evaluators)(clip.frames()), key)
 
 
-def features_key(layout: Layout, config: EvalConfig, entry: Entry) -> str:
-    """A hash of what decides a clip's features: its frames, and each evaluator's section and file."""
-    parts: dict[str, object] = {"clip": entry.sha256}
+@lru_cache(maxsize=1)
+def _evaluators(layout: Layout, key: str) -> Evaluators:
+    """Once a process, as long as they have the same `key`."""
+    return load_evaluators(layout, read_config(layout))
+
+
+def evaluators_key(layout: Layout, config: EvalConfig) -> str:
+    """What decides features beside the frames: each evaluator's section and file, as JSON."""
+    parts: dict[str, object] = {}
     for role in ROLES:
         if (section := config.evaluators[role]) is not None:
-            parts[role] = [section, sha256_of(weights(layout, role))]
+            parts[role] = [section, sha256_of(_found(layout, role))]
+    return json.dumps(parts, sort_keys=True)
+
+
+def features_key(evaluators: str, entry: Entry) -> str:
+    """A hash of what decides a clip's features: its frames, and the evaluators by their key."""
+    parts = {"clip": entry.sha256, **json.loads(evaluators)}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -154,7 +198,7 @@ def real_sequence(layout: Layout, name: str) -> Sequence:
     Raises:
         UserError: its features are missing.
     """
-    path = _file(layout, name)
+    path = features_file(layout, name)
     if not path.is_file():
         command = f"python -m eval features --dataset {layout.dataset}"
         raise UserError(f"There is no {layout.relative(path)}; run `{command}` first.")
@@ -164,5 +208,5 @@ def real_sequence(layout: Layout, name: str) -> Sequence:
         return Sequence(clip.frames(), landmarks, embedding, clip.truth())
 
 
-def _file(layout: Layout, name: str) -> Path:
+def features_file(layout: Layout, name: str) -> Path:
     return layout.features / array_file(name)

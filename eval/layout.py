@@ -46,12 +46,21 @@ class Layout:
         return self.root / "evaluators" / self.dataset
 
     @property
+    def networks(self) -> Path:
+        """The evaluators' weights alone: what scores depend on, and no measure or record of them."""
+        return self.evaluators / "networks"
+
+    @property
     def features(self) -> Path:
         return self.root / "features" / self.dataset
 
     @property
     def report(self) -> Path:
         return self.root / "reports" / self.dataset
+
+    @property
+    def coverage(self) -> Path:
+        return self.report / "coverage.json"
 
     def manifest(self) -> Manifest:
         return read_manifest(self.clips)
@@ -75,6 +84,15 @@ class Layout:
     def rounded_up(self, run: str, name: str) -> Path:
         """Where rounding went up in the test clip `name` that `run` rebuilt."""
         return self.outputs(run) / "reconstruction" / "rounded_up" / array_file(name)
+
+    def insides(self, run: str, name: str) -> Path:
+        """What `run` computed on the way to some frames of the test clip `name`; there for a few clips."""
+        return self.outputs(run) / "reconstruction" / "insides" / array_file(name)
+
+    @property
+    def page(self) -> Path:
+        """What the data set's part of reports/index.html is made from."""
+        return self.root / "pages" / self.dataset
 
     def relative(self, path: Path) -> str:
         """A path as messages name it."""

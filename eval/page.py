@@ -19,7 +19,7 @@ def page(
     layout: Layout, results: Results, tables: Sequence[Table], pictures: Mapping[str, Path], quality: Qualities
 ) -> str:
     """README.md. `pictures` are captions and files; `quality` is quality.json."""
-    parts = [f"# {layout.dataset}: unsupervised image animation", *_what_was_run(layout, results, quality), "## Tables"]
+    parts = [f"# {layout.dataset}: unsupervised image animation", *what_was_run(layout, results, quality), "## Tables"]
     parts += _tables(tables, "strict")
     if legacy := _tables(tables, "legacy"):
         parts += ["## The same by the papers' program", LEGACY, *legacy]
@@ -28,7 +28,7 @@ def page(
         parts.append("## Figures")
         parts += [f"{caption}\n\n![{path.stem}](figures/{path.name})" for caption, path in pictures.items()]
     parts += ["## How fine each metric resolves", _resolution(layout, results, quality)]
-    parts += ["## How to read this", _list(*_reading(results))]
+    parts += ["## How to read this", _list(*reading(results))]
     parts += ["## Protocol", _list(*PROTOCOL), "## Formulas"]
     parts.append(_list(*(_formula(metric) for metric in results.metrics.values())))
     parts.append("Numbers: [metrics.json](metrics.json). What made them: [provenance.json](provenance.json).")
@@ -44,7 +44,7 @@ def _formula(metric: Metric) -> str:
     return f"**{metric.title}** ({metric.unit}; version {metric.version}): {metric.source}.{legacy}"
 
 
-def _what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
+def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
     manifest = layout.manifest()
     test = manifest.clips("test")
     frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
@@ -113,7 +113,7 @@ def _resolution(layout: Layout, results: Results, quality: Qualities) -> str:
     return "Not measured: run the stage evaluators." if configured else "This data set has no evaluators."
 
 
-def _reading(results: Results) -> tuple[str, ...]:
+def reading(results: Results) -> tuple[str, ...]:
     config, bootstrap = results.config, results.bootstrap
     published = (
         ()

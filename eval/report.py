@@ -1,22 +1,28 @@
-"""`reports/<data set>/`: tables, figures, metrics.json, provenance.json and the README.md that ties them together."""
+"""`reports/<data set>/`: tables, figures, metrics.json, provenance.json and the README.md that ties them together.
+
+What reports/index.html shows of the data set goes to `pages/<data set>/`.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eval import figures
 from eval.config import config_key, read_config
+from eval.evaluators import ROLES
 from eval.layout import Layout
 from eval.page import page
 from eval.paper_tables import build_tables
-from eval.provenance import provenance
+from eval.provenance import provenance, section
 from eval.published import read_published
 from eval.results import Results
-from eval.tables import to_csv, to_latex, to_markdown
+from eval.tables import Table, to_csv, to_latex, to_markdown
+from eval.web.content import write_content
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
@@ -25,6 +31,29 @@ log = logging.getLogger(__name__)
 
 def write_report(layout: Layout) -> Path:
     """Reports on whatever has been scored; what is missing says so in its cell.
+
+    Raises:
+        UserError: nothing has been scored, or an input is unreadable.
+    """
+    began = time.monotonic()
+    results, tables = estimates(layout)
+    for stale in (layout.report / "tables").glob("*.*"):
+        stale.unlink()
+    for name, content in numbers(results, tables).items():
+        _write(layout.report / name, content)
+    pictures = _figures(layout, results)
+    quality = _quality(layout)
+    made = provenance(layout, results, quality, began)
+    _write(layout.report / "provenance.json", _json(made))
+    readme = layout.report / "README.md"
+    measured: dict[str, dict[str, Any]] = {role: quality[role] for role in ROLES if role in quality}
+    _write(readme, page(layout, results, tables, pictures, measured) + section(made))
+    write_content(layout, results, tables, pictures, measured, made)
+    return readme
+
+
+def estimates(layout: Layout) -> tuple[Results, list[Table]]:
+    """What the scores say, and the tables of it.
 
     Raises:
         UserError: nothing has been scored, or an input is unreadable.
@@ -39,24 +68,23 @@ def write_report(layout: Layout) -> Path:
             f"Nothing is scored for '{layout.dataset}'; run `python -m eval score --dataset {layout.dataset} --run "
             f"...` for the runs of {config_key(layout)}.tables first."
         )
-    tables = build_tables(results, published)
-    for table in tables:
-        for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
-            _write(layout.report / "tables" / f"{table.name}.{suffix}", write(table))
-    pictures = _figures(layout, results)
-    quality = _quality(layout)
-    _write(layout.report / "metrics.json", _json(results.as_dict()))
-    _write(layout.report / "provenance.json", _json(provenance(layout, results)))
-    readme = layout.report / "README.md"
-    _write(readme, page(layout, results, tables, pictures, quality))
-    return readme
+    return results, build_tables(results, published)
+
+
+def numbers(results: Results, tables: Sequence[Table]) -> dict[str, str]:
+    """File -> content, of all that scores and configuration alone decide."""
+    formats = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+    written = {f"tables/{table.name}.{suffix}": write(table) for table in tables for suffix, write in formats.items()}
+    return written | {"metrics.json": _json(results.as_dict())}
 
 
 def _figures(layout: Layout, results: Results) -> dict[str, Path]:
     """Caption -> file, of the figures there is something to show in. Stale ones are removed."""
     for old in (layout.report / "figures").glob("*.png"):
         old.unlink()
+    runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
+    measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
     wanted = {
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
         "motion of all.": figures.reconstruction(layout, results),
@@ -64,6 +92,24 @@ def _figures(layout: Layout, results: Results) -> dict[str, Path]:
             f"Animation across identities, {mode} mode (the paper's Figure 6). Each block: the source, the driving "
             "frames, and each run's result.": figures.animation(layout, results, mode)
             for mode in modes
+        },
+        **{
+            f"The worst frames by {metric.title}: of each run the worst clips, real beside generated, with the "
+            "value.": figures.failures(layout, results, metric)
+            for metric in measured
+        },
+        **{
+            f"{results.label(run)} against {results.label(runs[-1])}: a dot a test clip, the worst numbered and named. "
+            f"Below the dotted line {results.label(runs[-1])} has the lower value.": figures.scatter(
+                layout, results, run, runs[-1]
+            )
+            for run in runs[:-1]
+        },
+        **{
+            f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
+            "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped "
+            "source, coarsest mask first.": figures.insides(layout, results, run)
+            for run in runs
         },
         "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": figures.k_ablation(
             layout, results

@@ -17,6 +17,7 @@ from eval.comparisons import Comparison, compare
 from eval.config import EvalConfig
 from eval.layout import CONTROLS, Layout
 from eval.metrics import Metric, Protocol
+from eval.provenance import about_scores
 from eval.score import DRIVING_CLIP, SOURCE_COPY
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
 from eval.weights import absent
@@ -138,6 +139,15 @@ class Results:
         rows = self._series.get((series, metric))
         return 0 if rows is None else len(rows)
 
+    def values(self, series: Series, metric: str) -> pd.DataFrame:
+        """Rows with `clip`, `frame` and `value` of the frames that count; none where it was not scored."""
+        rows = self._series.get((series, metric), pd.DataFrame(columns=["clip", "frame", "value"]))
+        return rows.loc[rows["value"].notna(), ["clip", "frame", "value"]]
+
+    def by_clip(self, series: Series, metric: str) -> pd.Series:
+        """Mean over a clip's frames that count, by clip."""
+        return self.values(series, metric).groupby("clip", observed=True)["value"].mean()
+
     def reason(self, series: Series, metric: str) -> str:
         """Why there is no estimate."""
         if series.run not in self._scores:
@@ -162,11 +172,15 @@ class Results:
     def has_truth(self) -> bool:
         return any(entry.has_truth for entry in self.layout.manifest().clips("test"))
 
+    def about(self, run: str) -> dict[str, Any]:
+        """What the scores of `run` say of themselves."""
+        return about_scores(self.layout.scores(run)) if run in self._scores else {}
+
     def summary(self, run: str) -> dict[str, Any]:
-        """What training wrote down of the run; empty where it was not trained."""
+        """What training wrote down of the run, or its scores say where no model is; empty where it was not trained."""
         path = self.layout.model(run) / "summary.json"
         if not path.is_file():
-            return {}
+            return dict(self.about(run).get("run", {}))
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
@@ -186,6 +200,10 @@ class Results:
 
     def label(self, run: str) -> str:
         return CONTROLS.get(run) or str(self.labels.get(run, run))
+
+    def method_title(self, method: str) -> str:
+        """What a method is called: as the run that bears its name is."""
+        return str(self.labels.get(method, method.upper()))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, dict[str, float | int | None]]]]:
         """Run -> protocol -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Float64
-from tqdm import tqdm
 
 from eval import metrics
-from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, read_config, with_weights
+from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, with_weights
 from eval.evaluators import ROLES
 from eval.features import Evaluators, load_evaluators, real_sequence
 from eval.layout import CONTROLS, Layout
@@ -20,7 +20,6 @@ from eval.metrics import Landmarks, Metric, Need, Protocol, Score, Sequence
 from eval.truncation import truncated_frames, with_frames
 from tpsm.data.clipfile import ClipFile, Entry, file_name
 from tpsm.errors import UserError
-from tpsm.files import atomic
 
 COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
 ORDER = ["task", "mode", "metric", "protocol", "clip", "frame"]
@@ -28,23 +27,18 @@ SOURCE_COPY, DRIVING_CLIP = "copy-source", "driving"
 """Modes of animation rows that no model makes, on a run's own pairs: the source repeated, the driving clip itself."""
 
 
-def score_run(layout: Layout, run: str) -> Path:
-    """Writes `scores/<data set>/<run>.parquet`, sorted. Rows that strict reconstruction has lack frame 0, which repeats
-    the source; animation is not part of the legacy protocol.
+@dataclass(frozen=True)
+class Due:
+    """What is scored as one: a test clip's reconstruction (no `mode`), or a pair's animation in one mode.
 
-    `run` may be a control, which needs no outputs. A control's animation is scored with every run that animates, on
-    that run's pairs.
-
-    Raises:
-        UserError: outputs or features are missing or do not fit the data set.
+    `controls`: the two that no model makes are scored on the same pair.
     """
-    config = read_config(layout)
-    scorer = Scorer(layout, config, run)
-    rows = pd.concat([*scorer.reconstruction(), *scorer.animation()], ignore_index=True)
-    rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
-    with atomic(layout.scores(run)) as draft:
-        rows.to_parquet(draft, index=False)
-    return layout.scores(run)
+
+    name: str
+    mode: str = ""
+    source: str = ""
+    driving: str = ""
+    controls: bool = False
 
 
 class Scorer:
@@ -52,38 +46,46 @@ class Scorer:
         self.layout, self.config, self.run = layout, config, run
         self.metrics = [metrics.load(name) for name in with_weights(config)]
         self.entries = {entry.name: entry for entry in layout.manifest().clips("test")}
-        nothing_generated = run in CONTROLS
-        self.evaluators = Evaluators(None, None) if nothing_generated else load_evaluators(layout, config)
-        self._l1 = None if nothing_generated else self._read_l1()
+        self._l1 = None if run in CONTROLS else self._read_l1()
 
-    def reconstruction(self) -> Iterator[pd.DataFrame]:
-        for name, entry in tqdm(self.entries.items(), desc=f"{self.run}: score reconstruction", unit="clip"):
-            real = self._real(name)
-            generated = self._control(real) if self.run in CONTROLS else self._reconstructed(entry, real)
-            about = ("reconstruction", "", name, entry.identity)
-            for protocol, made in generated.items():
-                for metric, scores in self.metrics:
-                    if metric.reconstruction and protocol in scores and computable(metric, made, real):
-                        yield self._rows(*about, metric, protocol, scores[protocol](made, real))
+    @cached_property
+    def evaluators(self) -> Evaluators:
+        return Evaluators(None, None) if self.run in CONTROLS else load_evaluators(self.layout, self.config)
 
-    def animation(self) -> Iterator[pd.DataFrame]:
-        """Rows of every mode that the pipeline makes of the run, and of the two controls on the first mode's pairs.
+    def due(self) -> list[Due]:
+        """Every test clip, and the pairs of every mode that the pipeline makes of the run.
 
         What lies in `outputs` besides, of a run or a mode that has left the pipeline, is not looked at.
         """
-        folder = self.layout.outputs(self.run) / "animation"
-        due = self.run not in CONTROLS and "strict" in self.config.protocols
-        modes = due_modes(read_animate(self.layout), self.run) if due else ()
-        chosen = [entry for entry in self.metrics if entry[0].animation is not None]
+        due = [Due(name) for name in self.entries]
+        animated = self.run not in CONTROLS and "strict" in self.config.protocols
+        modes = due_modes(read_animate(self.layout), self.run) if animated else ()
         for mode in modes:
-            pairs = self._pairs(folder / mode / "pairs.csv", mode)
-            for pair, source, driving in tqdm(pairs, desc=f"{self.run}: score animation, {mode}", unit="clip"):
-                still, moving = self._real(source), self._real(driving)
-                generated = {mode: self._generated(folder / mode / file_name(pair), len(moving.frames))}
-                if mode == modes[0]:
-                    generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
-                for shown, sequence in generated.items():
-                    yield from self._animation_rows(chosen, shown, pair, source, sequence, still, moving)
+            pairs = self._pairs(self.layout.outputs(self.run) / "animation" / mode / "pairs.csv", mode)
+            due += [Due(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
+        return due
+
+    def rows(self, due: Due) -> Iterator[pd.DataFrame]:
+        yield from self.animation(due) if due.mode else self.reconstruction(self.entries[due.name])
+
+    def reconstruction(self, entry: Entry) -> Iterator[pd.DataFrame]:
+        real = self._real(entry.name)
+        generated = self._control(real) if self.run in CONTROLS else self._reconstructed(entry, real)
+        about = ("reconstruction", "", entry.name, entry.identity)
+        for protocol, made in generated.items():
+            for metric, scores in self.metrics:
+                if metric.reconstruction and protocol in scores and computable(metric, made, real):
+                    yield self._rows(*about, metric, protocol, scores[protocol](made, real))
+
+    def animation(self, due: Due) -> Iterator[pd.DataFrame]:
+        folder = self.layout.outputs(self.run) / "animation"
+        chosen = [entry for entry in self.metrics if entry[0].animation is not None]
+        still, moving = self._real(due.source), self._real(due.driving)
+        generated = {due.mode: self._generated(folder / due.mode / file_name(due.name), len(moving.frames))}
+        if due.controls:
+            generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
+        for shown, sequence in generated.items():
+            yield from self._animation_rows(chosen, shown, due.name, due.source, sequence, still, moving)
 
     def _animation_rows(
         self,
@@ -113,11 +115,8 @@ class Scorer:
         protocol: Protocol,
         values: Float64[np.ndarray, " t"],
     ) -> pd.DataFrame:
-        first = 1 if task == "reconstruction" and protocol == "strict" else 0
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
-        about |= {"identity": identity, "metric": metric.name, "protocol": protocol}
-        frame = np.arange(first, len(values), dtype=np.int32)
-        return pd.DataFrame(about | {"frame": frame, "version": metric.version, "value": values[first:]})
+        return frame_rows(about | {"identity": identity}, metric, protocol, values)
 
     def _real(self, name: str) -> Sequence:
         if name not in self.entries:
@@ -208,6 +207,16 @@ def control(run: str, real: Sequence) -> Sequence:
         return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=motion)
     true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
     return Sequence(real.frames, real.landmarks, real.embedding, motion=true)
+
+
+def frame_rows(
+    about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
+) -> pd.DataFrame:
+    """A row a frame that is scored. `about` has the other columns, but for the metric's own."""
+    first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
+    of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
+    frame = np.arange(first, len(values), dtype=np.int32)
+    return pd.DataFrame({**about, **of, "frame": frame, "value": values[first:]})
 
 
 def repeated(real: Sequence, count: int) -> Sequence:

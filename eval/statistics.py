@@ -83,8 +83,8 @@ class ClipSums:
         first = np.unique(of_clip, return_index=True)[1]
         of_unit, units = pd.factorize(counted[unit].iloc[first], sort=True)
         frames = np.bincount(of_clip, minlength=len(clips)).astype(np.float64)
-        sums = np.bincount(of_clip, counted["value"].to_numpy(np.float64), len(clips))
-        sums, counts = (sums / frames, np.ones(len(clips))) if weigh == "clip" else (sums, frames)
+        values = np.bincount(of_clip, counted["value"].to_numpy(np.float64), len(clips)).astype(np.float64)
+        sums, counts = (values / frames, np.ones(len(clips))) if weigh == "clip" else (values, frames)
         return cls(
             units=tuple(str(name) for name in units),
             sums=np.bincount(of_unit, sums, len(units)).astype(np.float64),  # of nothing, it would count in integers

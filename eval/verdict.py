@@ -61,8 +61,8 @@ def _judged(
     if obstacle := _obstacle(results, published, entry, metric):
         return value, Missing("not comparable"), f"not comparable: {obstacle}"
     target = float(printed)
-    bounds = {"mean": estimate.mean - target, "low": estimate.low - target, "high": estimate.high - target}
-    return value, Value(replace(estimate, **bounds), metric.decimals, signed=True), verdict(estimate, printed, metric)
+    moved = replace(estimate, mean=estimate.mean - target, low=estimate.low - target, high=estimate.high - target)
+    return value, Value(moved, metric.decimals, signed=True), verdict(estimate, printed, metric)
 
 
 def verdict(estimate: Estimate, printed: str, metric: Metric) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
-from test_coverage import HARD, clips_of, simulate
+from test_intervals import HARD, clips_of, simulate
 
 from eval.statistics import BootstrapConfig, interval, standard_error
 

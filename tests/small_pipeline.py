@@ -17,6 +17,7 @@ from tpsm.types import Clip, GroundTruth
 SIZE, FRAMES = 32, 4
 COLOURS = np.array([[255, 40, 40], [40, 255, 40], [60, 60, 255]], np.uint8)
 TESTS = ("d#0", "d#1", "e#0", "e#1")
+WEIGHTS = {run: {f"models/dots/{run}/last.pt": digit * 64} for run, digit in (("still", "1"), ("exact", "2"))}
 EVALUATION = {
     "evaluators": {
         "landmarks": {"kind": "heatmap", "size": SIZE, "width": 8, "steps": 150, "batch": 8, "threshold": 0.3},
@@ -110,7 +111,9 @@ def make_outputs(layout: Layout) -> None:
         model = layout.model(run)
         model.mkdir(parents=True)
         about = {"run": run, "method": "tps", "keypoints": keypoints, "parameters": 1234, "size": SIZE}
-        (model / "summary.json").write_text(json.dumps(about | {"steps": 3, "batch": 8, "perceptual": "pixels"}))
+        about |= {"steps": 3, "batch": 8, "seed": 0, "precision": "fp32", "perceptual": "pixels"}
+        (model / "summary.json").write_text(json.dumps(about))
+        (folder / "model.json").write_text(json.dumps(about | {"weights": WEIGHTS[run]}))
         (model / "metrics.csv").write_text("step,epoch,perceptual,total\n0,0,2,3\n1,0,1,2\n")
     for mode in ("standard", "relative"):
         folder = layout.outputs("still") / "animation" / mode

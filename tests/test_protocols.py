@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from papers_program import PAPERS, as_file
 from small_pipeline import EVALUATION, configure, make_data
 
 from eval import metrics
@@ -21,55 +21,7 @@ from eval.metrics import Landmarks, Sequence
 from eval.results import Results, Series
 from eval.statistics import BootstrapConfig, ClipSums, mean
 
-Joint = tuple[float, float]
-MISSING = -1.0
 HEIGHT, WIDTH = 48, 64
-
-
-@dataclass
-class File:
-    """What the papers' program reads of one file: a list a frame, joints in pixels with x = -1 where one is missing."""
-
-    joints: list[list[Joint]]
-    identity: list[list[float]]
-
-
-def papers_akd(real: list[File], generated: list[File]) -> list[float]:
-    scores = []
-    for true, made in zip(real, generated, strict=True):
-        for there, here in zip(true.joints, made.joints, strict=True):
-            differences = []
-            for (x, y), (u, v) in zip(there, here, strict=True):
-                if x != MISSING and u != MISSING:
-                    differences += [abs(x - u), abs(y - v)]
-            if differences:
-                scores.append(sum(differences) / len(differences))
-    return scores
-
-
-def papers_mkr(real: list[File], generated: list[File]) -> list[float]:
-    scores = []
-    for true, made in zip(real, generated, strict=True):
-        for there, here in zip(true.joints, made.joints, strict=True):
-            present = missed = 0
-            for (x, _), (u, _) in zip(there, here, strict=True):
-                if x != MISSING:
-                    present += 1
-                    missed += u == MISSING
-            if present:
-                scores.append(missed / present)
-    return scores
-
-
-def papers_aed(real: list[File], generated: list[File]) -> list[float]:
-    return [
-        sum((a - b) ** 2 for a, b in zip(there, here, strict=True))
-        for true, made in zip(real, generated, strict=True)
-        for there, here in zip(true.identity, made.identity, strict=True)
-    ]
-
-
-PAPERS = {"akd": papers_akd, "mkr": papers_mkr, "aed": papers_aed}
 
 
 @st.composite
@@ -88,19 +40,6 @@ def clips(draw: st.DrawFn) -> list[tuple[Sequence, Sequence]]:
     face, joints = draw(st.booleans()), draw(st.integers(1, 4))
     lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=6))
     return [(draw(features(n, joints, face)), draw(features(n, joints, face))) for n in lengths]
-
-
-def as_file(seen: Sequence) -> File:
-    assert seen.landmarks is not None and seen.embedding is not None
-    frames = []
-    for points, found in zip(seen.landmarks.xy.tolist(), seen.landmarks.found.tolist(), strict=True):
-        frames.append(
-            [
-                ((x + 1) / 2 * (WIDTH - 1), (y + 1) / 2 * (HEIGHT - 1)) if there else (MISSING, MISSING)
-                for (x, y), there in zip(points, found, strict=True)
-            ]
-        )
-    return File(frames, seen.embedding.tolist())
 
 
 def rows(made: list[tuple[Sequence, Sequence]], metric: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from small_pipeline import EVALUATION, FRAMES, TESTS, animate, configure, dots, 
 
 from eval import metrics
 from eval.__main__ import main
+from eval.bench import bench
 from eval.config import read_config
 from eval.features import Features, load_evaluators
 from eval.layout import Layout
@@ -299,6 +300,20 @@ def test_what_does_not_fit_is_named(spoil, says: str, layout: Layout, capsys: py
 def test_a_pair_of_unknown_clips_is_named(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     (layout.outputs("still") / "animation/standard/pairs.csv").write_text("pair,source,driving\nx--d#0,x,d#0\n")
     assert "the clip 'x'" in refused(layout, "still", capsys)
+
+
+def test_the_bench_counts_what_goes_through_the_evaluators(made: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "--dataset", "dots", "--root", str(made.root)]
+    frames = len(TESTS) * FRAMES
+    cost = bench(made, "exact", 20)
+    # Five clips of four frames, the first one twice; truncation changes every other frame.
+    assert cost.frames == 20 and cost.seen == {"landmarks": 30, "identity": 30} and 0 < cost.forward < cost.total
+    assert bench(made, "still", frames).seen == {"landmarks": frames, "identity": frames}
+    assert main([*arguments, "--run", "still", "--frames", "4"]) == 0
+    text = capsys.readouterr().out
+    assert "4 frames through landmarks" in text and "the bound of 1.2" in text
+    assert main([*arguments, "--run", "real"]) == 2
+    assert "'real' is a control" in capsys.readouterr().err
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from tpsm.data.clipfile import read_clip, read_manifest
 from tpsm.data.puppets import synthesize
 from tpsm.data.readers import read_video, write_video
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
 from tpsm.stages import animate_file, cross_identity_pairs
 
 TINY = {"width": 4, "max_features": 8, "num_blocks": 2}
@@ -94,6 +95,24 @@ def test_training_leaves_a_summary_a_curve_and_previews(project: Path, run: str,
     assert not list((project / ".work").iterdir())
 
 
+def test_a_summary_says_what_made_the_run(project: Path) -> None:
+    made = json.loads((project / "models/drawn/tps/summary.json").read_text())["provenance"]
+    assert made["parameters"] == {name: sha256_of(project / "configs/drawn" / name) for name in made["parameters"]}
+    assert set(made["parameters"]) == {"runs/tps.yaml", "data.yaml"}
+    assert made["weights"] == {"last.pt": sha256_of(project / "models/drawn/tps/last.pt")}
+    assert made["data"]["sha256"] == read_manifest(project / "data/clips/drawn").sha256
+    assert (made["precision"], made["seed"], made["resumed"]) == ("fp32", 0, False) and made["seconds"] > 0
+
+
+def test_frames_say_what_made_them(project: Path) -> None:
+    for name, networks in {"reconstruction": ["models"], "animation/avd": ["models", "avd"]}.items():
+        about = json.loads((project / "outputs/drawn/tps" / name / "model.json").read_text())
+        files = [f"{network}/drawn/tps/last.pt" for network in networks]
+        assert about.pop("weights") == {file: sha256_of(project / file) for file in files}
+        summary = json.loads((project / "models/drawn/tps/summary.json").read_text())
+        assert summary.pop("provenance") and about == summary
+
+
 @pytest.mark.parametrize("run", ["tps", "fomm", "mraa"])
 def test_reconstruction_covers_every_test_frame(project: Path, run: str) -> None:
     manifest = read_manifest(project / "data/clips/drawn")
@@ -110,6 +129,27 @@ def test_reconstruction_covers_every_test_frame(project: Path, run: str) -> None
         assert 0.1 < up.mean() < 0.9 and (rebuilt.frames.ravel() >= up).all()
         grid = np.load(out / "motion" / f"{entry.file.stem}.npz")["grid"]
         assert grid.shape[0] == len(real.frames) and grid.shape[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("run", "points", "motions", "masks"), [("tps", 15, 4, 3), ("fomm", 4, 5, 1), ("mraa", 4, 5, 1)]
+)
+def test_insides_are_those_that_made_the_frames(project: Path, run: str, points: int, motions: int, masks: int) -> None:
+    out = project / "outputs/drawn" / run / "reconstruction"
+    files = sorted((out / "insides").glob("*.npz"))
+    assert len(files) == 3
+    for file in files:
+        with np.load(file) as arrays, np.load(out / "motion" / file.name) as whole:
+            assert arrays["frames"].tolist() == [1, 2, 3]
+            assert arrays["source_xy"].shape == (points, 2) and arrays["driving_xy"].shape == (3, points, 2)
+            np.testing.assert_allclose(arrays["motion"], whole["grid"][1:], atol=2e-3)
+            assert arrays["weights"].shape[:2] == (3, motions)
+            np.testing.assert_allclose(arrays["weights"].astype(float).sum(axis=1), 1, atol=0.01)
+            names = [name for name in arrays.files if name.startswith("occlusion")]
+            assert names == [f"occlusion_{i}" for i in range(masks)]
+            widths = [arrays[name].shape[-1] for name in names]
+            assert widths == sorted(widths)
+            assert all(0 <= arrays[name].min() <= arrays[name].max() <= 1 for name in names)
 
 
 def test_animation_pairs_are_the_same_for_all_runs_and_modes(project: Path) -> None:

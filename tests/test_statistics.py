@@ -1,4 +1,4 @@
-"""Estimates, intervals and tests against closed forms. What intervals cover is simulated in test_coverage.py."""
+"""Estimates, intervals and tests against closed forms. What intervals cover is simulated in test_intervals.py."""
 
 from __future__ import annotations
 

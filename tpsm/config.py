@@ -17,13 +17,17 @@ import yaml
 from tpsm.avd import AvdConfig
 from tpsm.backbones import weights_file
 from tpsm.data.prepare import DataConfig, check_folder
+from tpsm.data.splits import SplitConfig, read_split
 from tpsm.errors import UserError
 from tpsm.files import atomic
+from tpsm.mapping import Workers, as_workers
 from tpsm.method import METHODS, method_module
 from tpsm.released import Released, read_released
 from tpsm.repeats import check_names, check_repeat, seeds
 from tpsm.strict import build
 from tpsm.train import TrainConfig
+
+WORKERS = "workers.yaml"
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,11 @@ class RunSection:
 
 @dataclass(frozen=True)
 class DataSection:
-    """A data set: the scale its runs have, and (all other keys) a `DataConfig`."""
+    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`."""
 
     scale: str
     raw: DataConfig
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Params:
     scales: dict[str, dict[str, MethodSection]]
     run: dict[str, RunSection]
     evaluation: dict[str, dict[str, Any]]
+    workers: Any = 1  # of `tpsm.mapping.Workers`
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ def read_params(path: Path) -> Params:
     if isinstance(scales := values.get("scales"), Mapping):
         values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
     params = build(Params, values, path.name)
+    as_workers(params.workers, f"{path.name}.workers")
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
@@ -189,11 +196,14 @@ def data_section(params: Params, dataset: str) -> DataSection:
             f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
             f"link {values['path']} there, and remove the key."
         )
-    raw = {key: value for key, value in values.items() if key != "scale"}
+    raw = {key: value for key, value in values.items() if key not in ("scale", "split")}
     scale = values.get("scale", "small")
     if scale not in params.scales:
         raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
-    return DataSection(scale, build(DataConfig, raw, where))
+    split = values.get("split")
+    if split is not None and not isinstance(split, str):
+        raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
+    return DataSection(scale, build(DataConfig, raw, where), split)
 
 
 def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdSection]:
@@ -281,13 +291,16 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             else:
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
-    files: dict[Path, Any] = {}
+    files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
+        name = data[dataset].split
+        split = SplitConfig() if name is None else SplitConfig(name, read_split(dataset, name).sha256)
         evaluation = params.evaluation.get(dataset, {})
         sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
-        sections |= {part: evaluation.get(part) for part in ("evaluators", "metrics", "protocols")}
+        parts = ("evaluators", "metrics", "protocols")
+        sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
         sections["labels"] = {run: params.run[run].label for run in params.runs}
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
         for run, (config, avd) in runs.items():
@@ -324,6 +337,15 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
     where = f"{dataset}/runs/{run}.yaml"
     model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
     return replace(build(RunConfig, values, where), model=model)
+
+
+def chosen_workers(option: str | None, configs: Path = Path("configs")) -> Workers:
+    """Where a stage maps over clips: `option`, of a command line, or else what `tpsm configure` resolved; or else in
+    this process."""
+    if option is not None:
+        return as_workers(option, "--workers")
+    path = configs / WORKERS
+    return as_workers(read_yaml(path).get("workers"), f"{path}: workers") if path.is_file() else 1
 
 
 def as_yaml(section: Any) -> str:

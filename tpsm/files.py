@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +21,33 @@ def sha256_of(path: Path) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, that becomes `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    draft = _beside(path)
     try:
         yield draft
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` that becomes `path` when the block ends without an error.
+
+    Where another process was first, its folder stays: both were made from the same.
+    """
+    draft = _beside(path)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        try:
+            draft.rename(path)
+        except OSError:  # a folder with something in it cannot be replaced
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Of no other process on any machine: two may write the same file in one shared folder."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")

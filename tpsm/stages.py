@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,23 +15,28 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from tpsm.avd import AVD, AvdConfig, AvdTraining
-from tpsm.checkpoint import Checkpoint, load_checkpoint, load_method, load_weights
+from tpsm.checkpoint import Checkpoint, load_method
 from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, read_yaml
-from tpsm.cost import count_frame
-from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest, write_clip
+from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
 from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture, write_video
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
-from tpsm.infer import Mode, animate, reconstruct, to_tensor
+from tpsm.infer import Mode, animate, to_tensor
+from tpsm.insides import write_insides
+from tpsm.mapping import Workers, map_clips
 from tpsm.method import Method, method_module
 from tpsm.parallel import device, rank, use_all_gpus
+from tpsm.per_clip import L1, OUTPUT, AnimatePair, Pair, ReconstructClip
 from tpsm.preview import write_preview
 from tpsm.released import Released, ReleasedCheckpoint, read_released, skeleton
 from tpsm.strict import build
-from tpsm.train import Identity, TrainConfig, fingerprint, fit
-from tpsm.types import Clip, FramePair, Keypoints
+from tpsm.summary import write_model, write_summary
+from tpsm.train import Identity, TrainConfig, fingerprint, fit, work_folder
+from tpsm.trained import Trained, example_keypoints, load_avd
+from tpsm.types import FramePair
+from tpsm.units import Units, code_hash, gather
 
 log = logging.getLogger(__name__)
 CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
@@ -42,7 +47,7 @@ def train_run(dataset: str, run: str) -> None:
 
     A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
     """
-    config = read_run(dataset, run)
+    config, began = read_run(dataset, run), time.monotonic()
     if config.released is not None:
         if rank() == 0:
             write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
@@ -60,9 +65,11 @@ def train_run(dataset: str, run: str) -> None:
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
+    resumed = (work_folder(Path(".work"), config.train, identity, data_hash) / "state.pt").is_file()
     fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
     if rank() == 0:
-        write_summary(out, config, method, steps=config.train.epochs * len(batches))
+        steps = config.train.epochs * len(batches)
+        write_summary(out, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
 
 
 def train_avd(dataset: str, run: str) -> None:
@@ -128,9 +135,9 @@ def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint
 
 def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
     assert config.released is not None
-    out = MODELS / config.dataset / config.run
+    out, began = MODELS / config.dataset / config.run, time.monotonic()
     checkpoint.save(out / "last.pt")
-    write_summary(out, config, skeleton(config.method, config.model), steps=None)
+    write_summary(out, config, skeleton(config.method, config.model), None, began)
     log.info("%s -> %s", config.released.file, out)
 
 
@@ -160,52 +167,50 @@ def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
     return ClipFile(CLIPS / manifest.dataset / entry.file)
 
 
-def reconstruct_run(dataset: str, run: str) -> None:
+def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
-    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `rounded_up/<clip>.npz` (a bit a value: where
-    truncating instead of rounding gives one less) and, where there is a true motion to compare it with,
-    `motion/<clip>.npz` (half precision: good to 0.02 pixels in 64).
+    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them),
+    `rounded_up/<clip>.npz` (a bit a value: where truncating instead of rounding gives one less), `insides/<clip>.npz`
+    of a few clips and, where there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to
+    0.02 pixels in 64).
     """
-    method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
-    method.to(device())
     out = OUTPUTS / dataset / run / "reconstruction"
-    errors = []
     manifest = read_manifest(CLIPS / dataset)
-    for entry in tqdm(manifest.clips("test"), desc=f"{run}: reconstruct", unit="clip"):
-        with open_clip(manifest, entry) as clip:
-            result = reconstruct(method, clip)
-            write_clip(out, Clip(clip.name, clip.identity, result.frames, clip.fps))
-        arrays = entry.file.with_suffix(".npz").name
-        with atomic(out / "rounded_up" / arrays) as draft:
-            np.savez(draft, bits=np.packbits(result.rounded_up))
-        if entry.has_truth:
-            with atomic(out / "motion" / arrays) as draft:
-                np.savez_compressed(draft, grid=result.motion.astype(np.float16))
-        errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(result.l1)), "l1": result.l1}))
+    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    units = Units.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
+    entries = manifest.clips("test")
+    made = map_clips(ReconstructClip(CLIPS / dataset, model, units), entries, workers, f"{run}: reconstruct")
+    gather([unit / OUTPUT for unit in made], out)
+    errors = []
+    for entry, unit in zip(entries, made, strict=True):
+        l1 = np.load(unit / L1)
+        errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
+    write_insides(model.load(), CLIPS / dataset, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
+    write_model(out, read_run(dataset, run), [model])
+    units.remove()
 
 
-def animate_run(dataset: str, run: str, modes: tuple[Mode, ...]) -> None:
+def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
-    method, _ = load_method(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
-    method.to(device())
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
-    size = manifest.size
-    pairs = cross_identity_pairs(manifest, settings.pairs, settings.seed)
+    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
-        avd = load_avd(AVDS / dataset / run / "last.pt", method, size) if mode == "avd" else None
+        avd = Trained.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
         out = OUTPUTS / dataset / run / "animation" / mode
-        for source, driving in tqdm(pairs, desc=f"{run}: animate, {mode}", unit="clip"):
-            with open_clip(manifest, source) as still, open_clip(manifest, driving) as moving:
-                poses = (moving.frame(i) for i in range(len(moving)))
-                frames = np.stack(list(animate(method, still.frame(0), poses, mode, avd)))
-                write_clip(out, Clip(pair_name(source, driving), still.identity, frames, moving.fps))
+        decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
+        units = Units.of(f"animate-{mode}", dataset, run, *decides)
+        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, units)
+        gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
         with atomic(out / "pairs.csv") as draft:
-            rows = [(pair_name(source, driving), source.name, driving.name) for source, driving in pairs]
+            rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
+        write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
+        units.remove()
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
@@ -226,31 +231,6 @@ def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tupl
         chosen.append(pair)
         used.update(entry.name for entry in pair)
     return chosen
-
-
-def pair_name(source: Entry, driving: Entry) -> str:
-    return f"{source.name}--{driving.name}"
-
-
-def load_avd(path: Path, method: Method, size: int) -> AVD:
-    if not path.is_file():
-        raise UserError(
-            f"The run '{path.parent.name}' has no AVD network; `animate.avd` in params.yaml names those that get one."
-        )
-    checkpoint = load_checkpoint(path)
-    if checkpoint.method != "avd":
-        raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
-    config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
-    avd = AVD.like(example_keypoints(method, size), config)
-    task = AvdTraining(method, avd, config)
-    load_weights(task, checkpoint, path)
-    return avd.to(device()).eval().requires_grad_(False)
-
-
-@torch.inference_mode()
-def example_keypoints(method: Method, size: int) -> Keypoints:
-    """What the method's keypoints look like: how many, and with which parts."""
-    return method.keypoints(torch.zeros(1, 3, size, size, device=next(method.parameters()).device))
 
 
 def animate_file(source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None) -> int:
@@ -292,23 +272,3 @@ def trained_folder(run: str, dataset: str | None) -> Path:
         names = ", ".join(path.parent.name for path in found)
         raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
     return found[0]
-
-
-def write_summary(out: Path, config: RunConfig, method: Method, steps: int | None) -> None:
-    """What the report says of the run. Of released weights nobody knows how many steps made them."""
-    points = example_keypoints(method, config.size).xy.shape[1]
-    summary = {
-        "run": config.run,
-        "method": config.method,
-        "keypoints": points,
-        "parameters": sum(parameter.numel() for parameter in method.parameters()),
-        "flops_per_frame": count_frame(method.eval(), config.size),
-        "size": config.size,
-        "steps": steps,
-        "batch": None if config.released else config.train.batch,
-        "perceptual": config.model.perceptual.backbone,
-    }
-    if config.released is not None:
-        summary["released"] = config.released.sha256
-    with atomic(out / "summary.json") as draft:
-        draft.write_text(json.dumps(summary, indent=2) + "\n")

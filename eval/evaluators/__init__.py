@@ -2,7 +2,7 @@
 
 A kind of evaluator is one file with `Config` (frozen, with a `kind`), `train(config, clips, key)` and
 `load(config, path)`; the latter two give an `Evaluator`. A pretrained one's file also names in `NEEDS` its weights of
-eval/weights.yaml.
+eval/weights.yaml; `check(config)`, where a file has it, says beforehand what else is missing.
 """
 
 from __future__ import annotations

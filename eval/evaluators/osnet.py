@@ -1,13 +1,11 @@
-"""Identity encoder: torchreid's OSNet x0.25 (Zhou et al., ICCV 2019), trained to tell the training identities apart."""
+"""Identity encoder: torchreid's OSNet (Zhou et al., ICCV 2019). Its x0.25 is trained to tell the training identities
+apart; with `file`, any width has weights of torchreid's model zoo."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -19,6 +17,9 @@ from tqdm import trange
 
 from eval.evaluators import device, resized, spread, to_images
 from eval.evaluators.augment import crop, crops, jitter
+from eval.evaluators.osnet_file import OsnetFile
+from eval.evaluators.pretrained import as_recorded
+from eval.evaluators.torchreid_osnet import osnet_module
 from tpsm.data.clipfile import ClipFile
 from tpsm.errors import UserError
 from tpsm.files import atomic
@@ -26,9 +27,11 @@ from tpsm.files import atomic
 
 @dataclass(frozen=True)
 class Config:
-    """`size` px is the input's side; frames are resized to it."""
+    """`size` px is the input's side; frames are resized to it. With `file`, released weights, nothing is trained, and
+    no other setting counts."""
 
     kind: Literal["osnet"] = "osnet"
+    file: str | None = None
     size: int = 64
     steps: int = 600
     batch: int = 32
@@ -45,20 +48,6 @@ class Config:
                 raise ValueError(f"{name}: must be positive")
         if not 0 <= self.jitter < 1:
             raise ValueError("jitter: must lie in [0, 1)")
-
-
-@cache
-def _osnet() -> ModuleType:
-    """torchreid's osnet.py alone: importing the package would take ten seconds, OpenCV, TensorBoard and gdown."""
-    package = importlib.util.find_spec("torchreid")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        path = Path(folder, "reid", "models", "osnet.py")
-        spec = importlib.util.spec_from_file_location("_torchreid_osnet", path) if path.is_file() else None
-        if spec and spec.loader:
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-    raise UserError("An osnet identity evaluator needs torchreid 0.2.5; install the packages of constraints.txt.")
 
 
 class OsnetEncoder:
@@ -86,17 +75,25 @@ class OsnetEncoder:
             torch.save(self.network.state_dict(), draft)
 
 
-def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder:
+def check(config: Config) -> None:
+    """Raises UserError where the file is no released OSNet."""
+    if config.file is not None:
+        OsnetFile(config.file)
+
+
+def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder | OsnetFile:
     """Trains by classification with label smoothing, on crops of another size, place and colour.
 
     Raises:
-        UserError: the clips show fewer than two identities; the message names `key`.
+        UserError: the clips show fewer than two identities, and the message names `key`; or the file is no OSNet.
     """
+    if config.file is not None:
+        return OsnetFile(config.file)
     images, labels = _read(config, clips, key)
     rng = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        network = _osnet().osnet_x0_25(num_classes=int(labels.max()) + 1, pretrained=False)
+        network = osnet_module().osnet_x0_25(num_classes=int(labels.max()) + 1, pretrained=False)
     # Channels last: narrow layers train faster on a CPU.
     network = network.to(device(), memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=5e-4)
@@ -116,9 +113,11 @@ def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder:
     return OsnetEncoder(config, network)
 
 
-def load(config: Config, path: Path) -> OsnetEncoder:
+def load(config: Config, path: Path) -> OsnetEncoder | OsnetFile:
+    if config.file is not None:
+        return as_recorded(OsnetFile(config.file), path)
     state = torch.load(path, map_location="cpu", weights_only=True)
-    network = _osnet().osnet_x0_25(num_classes=len(state["classifier.bias"]), pretrained=False)
+    network = osnet_module().osnet_x0_25(num_classes=len(state["classifier.bias"]), pretrained=False)
     network.load_state_dict(state)
     return OsnetEncoder(config, network)
 

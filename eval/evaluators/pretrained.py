@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from eval.weights import locate
+from eval.weights import Located, locate
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
@@ -45,10 +46,14 @@ class Pretrained:
     def __init__(self, config: PretrainedConfig) -> None:
         files = {name: locate(name, Path(config.weights)) for name in self.needs}
         settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("kind", "weights")}
+        self.describe(config.kind, settings, files)
+
+    def describe(self, kind: str, settings: Mapping[str, Any], files: Mapping[str, Located]) -> None:
+        """Makes the record of all that decides results."""
         self.files = {name: file.path for name, file in files.items()}
         self.record: dict[str, Any] = {
-            "kind": config.kind,
-            "settings": settings,
+            "kind": kind,
+            "settings": dict(settings),
             "weights": {name: file.sha256 for name, file in files.items()},
             "packages": {package: version(package) for package in self.packages},
         }

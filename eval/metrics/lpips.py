@@ -55,11 +55,12 @@ def load_network() -> nn.Module:
     """
     library: Any = package("lpips", "lpips", "LPIPS")
     kernels = read_alexnet(locate("alexnet").path)
-    network: nn.Module = library.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    network: Any = library.LPIPS(net="alex", pnet_rand=True, verbose=False)
     convolutions = [module for module in network.net.modules() if isinstance(module, nn.Conv2d)]
     for convolution, (kernel, bias) in zip(convolutions, kernels, strict=True):
         convolution.load_state_dict({"weight": kernel, "bias": bias})
-    return network.eval().requires_grad_(False).to(device())
+    ready: nn.Module = network.eval().requires_grad_(False).to(device())
+    return ready
 
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:

@@ -87,8 +87,10 @@ def test_transfer(reference: Reference) -> None:
 def test_training(reference: Reference) -> None:
     if not reference.losses():
         pytest.skip("the fixture has no losses")
-    model = reference.method().train()
-    pair = FramePair(reference.image("source"), reference.image("driving"))
+    # In double precision, which says the same on every machine. In single precision each processor's own rounding moves
+    # what passes PCA and samples of batch statistics: MRAA's gradients by as much as 8e-3 on some.
+    model = reference.method().double().train()
+    pair = FramePair(reference.image("source").double(), reference.image("driving").double())
     schedule = (100, Draws(0)) if reference.config["method"] == "tps" else ()  # the others have none
     prediction, losses = model.training_step(pair, *schedule, reference.transform())
     l1 = (prediction.image - pair.driving).abs().mean()

@@ -20,13 +20,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from tpsm.data.augment import AugmentConfig
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
 from tpsm.data.readers import is_clip, iter_video, natural
+from tpsm.data.splits import Split
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
+from tpsm.mapping import Workers, map_clips
 from tpsm.types import Clip, GroundTruth
 
 log = logging.getLogger(__name__)
@@ -67,31 +68,51 @@ class DataConfig:
             raise ValueError(f"fps: must be positive, not {self.fps}")
 
 
-def prepare(name: str, folder: Path, config: DataConfig, out: Path) -> Manifest:
+def prepare(
+    name: str, folder: Path, config: DataConfig, out: Path, split: Split | None = None, workers: Workers = 1
+) -> Manifest:
     """The raw clips of `folder` -> `out/{train,test}/*.zip` and `out/manifest.json`.
 
-    Clips already written from the same source are kept.
+    With a named split just its clips are taken, as it says, wherever they lie in `folder`; those that are not there are
+    told. Clips already written from the same source are kept.
 
     Raises:
         UserError: no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
     """
-    sources = find_clips(folder)
-    train, test = ({identity_of(_name(path)) for path in sources[split]} for split in SPLITS)
+    sources = find_clips(folder) if split is None else split_clips(folder, split)
+    train, test = ({identity_of(_name(path)) for path in sources[part]} for part in SPLITS)
     if overlap := sorted(train & test):
         log.warning(
             "%s: %d of the identities are in both train and test (%s ...)", name, len(overlap), ", ".join(overlap[:5])
         )
-    entries = []
-    with tqdm(total=sum(map(len, sources.values())), desc=f"prepare {name}", unit="clip", disable=None) as bar:
-        for split in SPLITS:
-            _refuse_equal_names(sources[split])
-            for source in sources[split]:
-                entries.append(_prepare_one(source, config, out, split))
-                bar.update()
-            _remove_strangers(out / split, {file_name(entry.name) for entry in entries if entry.split == split})
+    raw = [RawClip(source, part) for part in SPLITS for source in _by_name(sources[part]).values()]
+    entries = map_clips(PrepareClip(config, out), raw, workers, f"prepare {name}")
+    for part in SPLITS:
+        _remove_strangers(out / part, {file_name(entry.name) for entry in entries if entry.split == part})
     manifest = Manifest(name, config.size, tuple(entries))
     manifest.write(out)
     return manifest
+
+
+@dataclass(frozen=True)
+class RawClip:
+    source: Path
+    split: str
+
+    @property
+    def name(self) -> str:
+        return _name(self.source)
+
+
+@dataclass(frozen=True)
+class PrepareClip:
+    """A raw clip -> its file below `out`, unless it is there from the same source, and what the manifest says of it."""
+
+    config: DataConfig
+    out: Path
+
+    def __call__(self, raw: RawClip) -> Entry:
+        return _prepare_one(raw.source, self.config, self.out, raw.split)
 
 
 def find_clips(folder: Path) -> dict[str, list[Path]]:
@@ -115,6 +136,37 @@ def find_clips(folder: Path) -> dict[str, list[Path]]:
     return clips
 
 
+def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
+    """The raw clips that the split names. One of a name that is in both train/ and test/ is taken from its own folder.
+
+    Raises:
+        UserError: none of the clips of train, or of test, is there.
+    """
+    check_folder(folder)
+    flat = _by_name(_clips_in(folder))
+    there = {part: flat | _by_name(_clips_in(folder / part)) for part in SPLITS}
+    found: dict[str, list[Path]] = {part: [] for part in SPLITS}
+    missing = []
+    for row in split.rows:
+        others = [part for part in SPLITS if part != row.split]
+        path = next((there[part][row.clip] for part in (row.split, *others) if row.clip in there[part]), None)
+        if path is None:
+            missing.append(row.clip)
+        else:
+            found[row.split].append(path)
+    if missing:
+        log.warning(
+            "%d of the %d clips of the split %s are not in %s (%s%s)",
+            *(len(missing), len(split.rows), split.name, folder, ", ".join(missing[:5]), ", ..." * (len(missing) > 5)),
+        )
+    for part, clips in found.items():
+        if not clips:
+            raise UserError(
+                f"None of the {part} clips of the split {split.name} is in {folder}; fetch or link the set."
+            )
+    return {part: sorted(clips, key=natural) for part, clips in found.items()}
+
+
 def check_folder(folder: Path) -> None:
     """Raises UserError where a data set's raw folder is not there."""
     if folder.is_symlink() and not folder.exists():
@@ -122,7 +174,8 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}; put the data set there, "
-            f"or link it: mkdir -p {folder.parent}; ln -s /where/it/is {folder}."
+            f"or link it: mkdir -p {folder.parent}; ln -s /where/it/is {folder} (`tpsm fetch --help` lists sets that "
+            "come by themselves)."
         )
 
 
@@ -134,12 +187,14 @@ def _name(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _refuse_equal_names(paths: list[Path]) -> None:
-    seen: dict[str, Path] = {}
+def _by_name(paths: list[Path]) -> dict[str, Path]:
+    """Raises UserError where two have one name."""
+    named: dict[str, Path] = {}
     for path in paths:
-        other = seen.setdefault(_name(path), path)
+        other = named.setdefault(_name(path), path)
         if other != path:
             raise UserError(f"{other} and {path} have the same name; rename one of them.")
+    return named
 
 
 def _remove_strangers(folder: Path, wanted: set[str]) -> None:

@@ -40,6 +40,15 @@ class Key:
     copy: int = 1
 
 
+@dataclass(frozen=True)
+class Line:
+    """What became of a row, and the video that its clip is from, where that is known."""
+
+    key: Key
+    video: str
+    outcome: Outcome
+
+
 _COLUMNS = ("split", "clip", "copy", "video", "outcome", "detail")
 
 
@@ -54,13 +63,8 @@ class Ledger:
         file.seek(0)
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)  # a line that was being written when the machine stopped
-        lines = content[: content.rfind(b"\n") + 1].decode().splitlines()
-        try:
-            for line in csv.DictReader(lines):
-                self._outcomes[Key(line["split"], line["clip"], int(line["copy"]))] = Outcome(line["outcome"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise UserError(f"{path} is no ledger of outcomes ({error}); move it away to begin anew.") from error
-        if not lines:
+        self._outcomes |= {line.key: line.outcome for line in _parse(path, content)}
+        if b"\n" not in content:
             self._append(_COLUMNS)
 
     def __contains__(self, key: Key) -> bool:
@@ -95,6 +99,28 @@ class Ledger:
                 table.append([outcome.value if outcome else "no outcome yet", *(f"{n:,}" for n in numbers)])
         table.append(["rows", *(f"{sum(key.split == split for key in keys):,}" for split in splits)])
         return "\n".join(f"{head:<15}" + "".join(f"{cell:>9}" for cell in cells) for head, *cells in table)
+
+
+def read_ledger(path: Path) -> list[Line]:
+    """The last line of each row, while another process may be writing; empty where there is no ledger.
+
+    Raises:
+        UserError: it is no ledger.
+    """
+    lines = _parse(path, path.read_bytes()) if path.is_file() else []
+    return list({line.key: line for line in lines}.values())
+
+
+def _parse(path: Path, content: bytes) -> list[Line]:
+    """Every whole line; the last may have been cut short when the machine stopped."""
+    whole = content[: content.rfind(b"\n") + 1].decode().splitlines()
+    try:
+        return [
+            Line(Key(line["split"], line["clip"], int(line["copy"])), line["video"], Outcome(line["outcome"]))
+            for line in csv.DictReader(whole)
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no ledger of outcomes ({error}); move it away to begin anew.") from error
 
 
 @contextmanager

@@ -1,0 +1,218 @@
+"""The committed baseline of the gate: every cell's mean over honest re-runs, and how much it moves between them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.metrics_file import Cell, Key, read_cells
+from eval.noise import moderated, quantile
+from tpsm.errors import UserError
+from tpsm.files import atomic, sha256_of
+from tpsm.strict import build
+
+log = logging.getLogger(__name__)
+
+ROUNDING = 1e-6
+"""metrics.json has six decimals: two roundings may make this difference."""
+FLOAT_NOISE = 2e-4
+"""Relative. What sums in another order may make of the same weights, whatever the re-runs at hand show."""
+FALSE_ALARMS = 1e-3
+"""The probability that an honest re-run fails, all cells together."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an honest re-run gives: `mean` over `runs` of them, the standard deviation `sd` of one, known to `freedom`
+    degrees (None: known outright)."""
+
+    mean: float
+    sd: float
+    freedom: float | None
+    runs: int
+    clips: int
+    frames: int
+
+    @property
+    def spread(self) -> float:
+        """Of one more re-run about this mean, which is itself not known better."""
+        return self.sd * math.sqrt(1 + 1 / self.runs)
+
+    def tolerance(self, false_alarms: float) -> float:
+        """How far an honest re-run may lie to one side."""
+        return quantile(false_alarms, self.freedom) * self.spread + ROUNDING
+
+
+@dataclass(frozen=True)
+class Together:
+    """The mean relative change of all trained runs in one metric: `sd` of one re-run."""
+
+    sd: float
+    freedom: float | None
+    cells: int
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """`together` is by `protocol/metric`, `seeds` the relative standard deviation among other training seeds: for
+    information. `made_of` are the SHA-256 of the metrics.json files."""
+
+    cells: dict[Key, Expected]
+    together: dict[str, Together]
+    seeds: dict[str, float]
+    made_of: dict[str, list[str]]
+
+    @property
+    def false_alarms(self) -> float:
+        """Of one test: Bonferroni's share."""
+        return FALSE_ALARMS / (len(self.cells) + len(self.together))
+
+
+def measure(report: Path, repeats: Sequence[Path], seeds: Sequence[Path] = ()) -> Baseline:
+    """A baseline from a report's metrics.json, those of honest re-runs, and those of other training seeds.
+
+    Raises:
+        UserError: fewer than two repeats, a file twice, or one that lacks a cell or has one without a value.
+    """
+    if len(repeats) < 2:
+        raise UserError("A baseline needs the metrics.json of two re-runs at least (--repeats), better of four.")
+    refuse_equal([report, *repeats])
+    files = {path: _complete(path) for path in (report, *repeats, *seeds)}
+    for path, cells in files.items():
+        if strange := cells.keys() ^ files[report].keys():
+            raise UserError(f"{path} and {report} do not hold the same cells: {min(strange)} is in one alone.")
+    runs = [files[path] for path in (report, *repeats)]
+    expected = _expected(runs)
+    return Baseline(
+        cells=dict(sorted(expected.items())),
+        together=_together(expected),
+        seeds=_between_seeds([files[report], *(files[path] for path in seeds)]) if seeds else {},
+        made_of={
+            name: [sha256_of(path) for path in paths]
+            for name, paths in (("report", [report]), ("repeats", repeats), ("seeds", seeds))
+        },
+    )
+
+
+def refuse_equal(paths: Sequence[Path]) -> None:
+    """The same machine gives the same bits, which tells nothing of another's."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if path.is_file() and (twin := seen.setdefault(sha256_of(path), path)) != path:
+            raise UserError(
+                f"{path} and {twin} are equal to the last bit, so they say nothing of noise: take re-runs of other "
+                "machines, numbers of threads or instruction sets."
+            )
+
+
+def _complete(path: Path) -> dict[Key, Cell]:
+    cells = read_cells(path)
+    for key, cell in cells.items():
+        if not math.isfinite(cell.mean):
+            raise UserError(f"{path}: {key} has no value, and cannot be part of a baseline.")
+    return cells
+
+
+def _kinds(cells: Mapping[Key, Cell], control: bool) -> list[list[Key]]:
+    kinds: dict[tuple[str, str, str], list[Key]] = {}
+    for key in cells:
+        if key.is_control == control:
+            kinds.setdefault(key.kind, []).append(key)
+    return list(kinds.values())
+
+
+def _expected(runs: Sequence[Mapping[Key, Cell]]) -> dict[Key, Expected]:
+    """Trained cells and controls apart: the latter move with the evaluators alone."""
+    values = {key: np.array([cells[key].mean for cells in runs]) for key in runs[0]}
+    noise: dict[tuple[float, ...], tuple[float, float]] = {}
+    for control in (False, True):
+        # Equal in every re-run (controls of equal pairs), they are one number.
+        kinds = [{tuple(values[key]) for key in kind if values[key].mean()} for kind in _kinds(runs[0], control)]
+        distinct = [sorted(kind) for kind in kinds if kind]
+        samples = [np.array([_relative_variance(np.array(numbers)) for numbers in kind]) for kind in distinct]
+        for kind, (variances, freedom) in zip(distinct, moderated(samples, len(runs) - 1), strict=True):
+            noise |= {numbers: (math.sqrt(v), freedom) for numbers, v in zip(kind, variances, strict=True)}
+    expected = {}
+    for key, numbers in values.items():
+        mean = float(numbers.mean())
+        relative, freedom = noise.get(tuple(numbers), (FLOAT_NOISE, 0.0))
+        known = relative <= FLOAT_NOISE * (1 + 1e-9)
+        frames = min(cells[key].frames for cells in runs)
+        sd = max(relative, FLOAT_NOISE) * abs(mean)
+        expected[key] = Expected(mean, sd, None if known else freedom, len(runs), runs[0][key].clips, frames)
+    return expected
+
+
+def _relative_variance(values: np.ndarray) -> float:
+    """No less than that of float noise, so that it has a logarithm."""
+    return max(float((values / values.mean()).var(ddof=1)), FLOAT_NOISE**2)
+
+
+def _together(expected: Mapping[Key, Expected]) -> dict[str, Together]:
+    """Metrics that no evaluator takes part in, over trained runs: there what one run's training adds is independent of
+    the others', and their mean is known the better, the more they are. With an evaluator all would move as one."""
+    groups: dict[str, list[Expected]] = {}
+    for key, cell in expected.items():
+        if joins(key) and cell.mean:
+            groups.setdefault(f"{key.protocol}/{key.name}", []).append(cell)
+    return {
+        name: Together(
+            math.sqrt(sum((cell.spread / cell.mean) ** 2 for cell in cells)) / len(cells),
+            None if all(cell.freedom is None for cell in cells) else float(sum(cell.runs - 1 for cell in cells)),
+            len(cells),
+        )
+        for name, cells in sorted(groups.items())
+        if len(cells) > 1
+    }
+
+
+def joins(key: Key) -> bool:
+    """Whether the cell counts in the test of all runs together."""
+    return not key.is_control and "/" not in key.name and not {"landmarks", "identity"} & set(key.metric.needs)
+
+
+def _between_seeds(runs: Sequence[Mapping[Key, Cell]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for key in runs[0]:
+        values = np.array([cells[key].mean for cells in runs])
+        if not key.is_control and values.mean():
+            name = f"{key.protocol}/{key.name}"
+            found.setdefault(name, []).append(float((values / values.mean()).var(ddof=1)))
+    return {name: round(math.sqrt(np.mean(variances)), 5) for name, variances in sorted(found.items())}
+
+
+def write_baseline(path: Path, baseline: Baseline) -> None:
+    cells: dict[str, Any] = {}
+    for key, cell in baseline.cells.items():
+        rounded = asdict(cell) | {"mean": round(cell.mean, 8), "sd": float(f"{cell.sd:.4g}")}
+        rounded["freedom"] = None if cell.freedom is None else round(cell.freedom, 2)
+        cells.setdefault(key.run, {}).setdefault(key.protocol, {})[key.name] = rounded
+    together = {name: asdict(group) | {"sd": float(f"{group.sd:.4g}")} for name, group in baseline.together.items()}
+    content = {"made_of": baseline.made_of, "cells": cells, "together": together, "seeds": baseline.seeds}
+    with atomic(path) as draft:
+        draft.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Raises UserError where it is missing or not what `write_baseline` wrote."""
+    if not path.is_file():
+        raise UserError(f"There is no {path.name} at {path.parent.as_posix()}; write one with `gate baseline`.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cells = {
+            Key(run, protocol, name): build(Expected, values, f"{path.name}: {run}.{protocol}.{name}")
+            for run, protocols in content["cells"].items()
+            for protocol, named in protocols.items()
+            for name, values in named.items()
+        }
+        together = {name: build(Together, values, name) for name, values in content["together"].items()}
+        return Baseline(cells, together, dict(content["seeds"]), dict(content["made_of"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is no baseline ({type(error).__name__}: {error}); write it anew.") from error

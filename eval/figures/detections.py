@@ -1,0 +1,51 @@
+"""What the landmark evaluator sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
+
+from eval.config import EvalConfig
+from eval.features import real_sequence
+from eval.figures.drawing import DPI, save, spread
+from eval.layout import Layout
+from eval.metrics import to_pixels
+
+
+def detections(layout: Layout, config: EvalConfig) -> Path | None:
+    """Joints that the landmark evaluator finds in real test frames (dots), true joints that it misses (crosses)."""
+    if config.evaluators.landmarks is None:
+        return None
+    entries = spread(layout.manifest().clips("test"), 2 * config.figures.frames)
+    columns = config.figures.frames
+    rows = -(-len(entries) // columns)
+    size = config.figures.enlarge_to * 1.5 / DPI
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * size, rows * size), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, entry in zip(axes.flat, entries, strict=False):
+        _draw_joints(axis, layout, entry.name, entry.frames // 2)
+    return save(figure, layout, "detections")
+
+
+def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
+    real = real_sequence(layout, name)
+    if real.landmarks is None:
+        return
+    axis.imshow(real.frames[frame], interpolation="nearest")
+    found, points = real.landmarks.found[frame], real.landmarks.pixels(*real.size)[frame]
+    colours = plt.get_cmap("hsv")(np.linspace(0, 0.9, len(found)))
+    for joint in np.flatnonzero(found):
+        axis.add_patch(Circle(tuple(points[joint]), 1.1, facecolor=colours[joint], edgecolor="black", linewidth=0.6))
+    if real.truth is not None and real.truth.joints.shape == real.landmarks.xy.shape:
+        true = to_pixels(real.truth.joints, *real.size)[frame]
+        for joint in np.flatnonzero(real.truth.visible[frame] & ~found):
+            axis.plot(*true[joint], marker="x", color="white", markersize=7, markeredgewidth=3)
+            axis.plot(*true[joint], marker="x", color=colours[joint], markersize=6, markeredgewidth=1.5)
+    axis.set_title(name, fontsize=7)

@@ -1,0 +1,94 @@
+"""What figures share: sheets of frames whose pixels stay whole, and how a picture is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+
+from eval.layout import Layout
+from tpsm.data.clipfile import ClipFile
+from tpsm.files import atomic
+
+plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0"}
+# One dot of the figure is one pixel of the file, so that nearest-neighbour enlargement stays exact.
+DPI = 100
+MARGIN, CAPTION = 4, 16
+T = TypeVar("T")
+
+
+def sheet(
+    rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]],
+    labels: Sequence[str],
+    headings: Sequence[str],
+    enlarge_to: int,
+    every: int,
+    captions: Sequence[Sequence[str]] = (),
+) -> Figure:
+    """Frames side by side, whole multiples of their size, a little apart; a wider gap after each `every` rows.
+
+    `captions` are words below every frame.
+    """
+    factor = max(round(enlarge_to / rows[0][0].shape[0]), 1)
+    tiles = [[frame.repeat(factor, axis=0).repeat(factor, axis=1) for frame in row] for row in rows]
+    height, width = tiles[0][0].shape[:2]
+    below = CAPTION if captions else 0
+    tops = [i * (height + below + MARGIN) + i // every * 4 * MARGIN for i in range(len(rows))]
+    canvas = np.full((tops[-1] + height + below, len(headings) * (width + MARGIN) - MARGIN, 3), 255, np.uint8)
+    for top, row in zip(tops, tiles, strict=True):
+        for column, tile in enumerate(row):
+            left = column * (width + MARGIN)
+            canvas[top : top + height, left : left + width] = tile
+    # Margins in pixels, for the words; the picture itself is drawn dot for dot.
+    left_margin, top_margin = max(110, 16 + 8 * max(map(len, labels))), 22
+    total = (canvas.shape[1] + left_margin, canvas.shape[0] + top_margin)
+    figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI))
+    figure.figimage(canvas, xo=left_margin, yo=0)
+    for top, label in zip(tops, labels, strict=True):
+        y = 1 - (top_margin + top + height / 2) / total[1]
+        figure.text((left_margin - 6) / total[0], y, label, ha="right", va="center", fontsize=9)
+    for top, texts in zip(tops, captions, strict=False):
+        for column, text in enumerate(texts):
+            x = (left_margin + column * (width + MARGIN) + width / 2) / total[0]
+            y = 1 - (top_margin + top + height + below / 2) / total[1]
+            figure.text(x, y, text, ha="center", va="center", fontsize=7)
+    for column, heading in enumerate(headings):
+        x = (left_margin + column * (width + MARGIN) + width / 2) / total[0]
+        figure.text(x, 1 - 11 / total[1], heading, ha="center", va="center", fontsize=9)
+    return figure
+
+
+def frames_of(path: Path, when: Sequence[int]) -> list[UInt8[np.ndarray, "h w 3"]]:
+    with ClipFile(path) as clip:
+        return [clip.frame(index) for index in when]
+
+
+def times(frames: int, count: int) -> list[int]:
+    return [int(i) for i in np.linspace(0, frames - 1, count).round()]
+
+
+def spread_index(size: int, count: int) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, size - 1, min(count, size)).round()}) if size else []
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread."""
+    return [items[i] for i in spread_index(len(items), count)]
+
+
+def save(figure: Figure, layout: Layout, name: str) -> Path:
+    path = layout.report / "figures" / f"{name}.png"
+    with atomic(path) as draft:
+        # No software version inside: the same picture is the same file.
+        figure.savefig(draft, dpi=DPI, metadata={"Software": None})
+    plt.close(figure)
+    return path

@@ -1,0 +1,43 @@
+"""The frames that every run does worst."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eval.figures.drawing import frames_of, save, sheet
+from eval.layout import Layout
+from eval.metrics import Metric
+from eval.results import Results, Series
+from eval.tables import number
+from eval.worst import worst_frames
+from tpsm.data.clipfile import file_name
+
+COUNT = 4
+SMALLEST = 128
+"""Pixels of a frame: two side by side leave room for the words below."""
+
+
+def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
+    """A row a run: the worst frame of each of its worst clips by the metric, the real frame beside the generated."""
+    grid, labels, captions = [], [], []
+    for run in results.config.tables.reconstruction:
+        tiles, words = [], []
+        for failure in worst_frames(results, Series(run), metric, COUNT):
+            real = frames_of(layout.test_clip(failure.clip), [failure.frame])[0]
+            made = frames_of(layout.outputs(run) / "reconstruction" / file_name(failure.clip), [failure.frame])[0]
+            tiles.append(np.concatenate([real, made], axis=1))
+            words.append(f"{failure.clip}, frame {failure.frame}: {number(failure.value, metric.decimals)}")
+        if tiles:
+            blank = np.full_like(tiles[0], 255)
+            grid.append([*tiles, *[blank] * (COUNT - len(tiles))])
+            labels.append(results.label(run))
+            captions.append(words)
+    if not grid:
+        return None
+    columns = max(map(len, captions))
+    grid = [row[:columns] for row in grid]
+    size = max(results.config.figures.enlarge_to, SMALLEST)
+    figure = sheet(grid, labels, ["real | generated"] * columns, size, 1, captions)
+    return save(figure, layout, f"failures_{metric.name}")

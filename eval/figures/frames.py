@@ -1,0 +1,66 @@
+"""Frames of real clips, and what every run makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eval.figures.drawing import frames_of, save, sheet, spread, spread_index, times
+from eval.layout import Layout
+from eval.results import Results
+from eval.score import read_pairs
+from tpsm.data.clipfile import ClipFile, file_name
+
+
+def reconstruction(layout: Layout, results: Results) -> Path | None:
+    """Real frames of a few test clips, and every run's reconstruction of them from the first."""
+    config = results.config.figures
+    runs = [run for run in results.config.tables.reconstruction if run in results.scored]
+    entries = spread(layout.manifest().clips("test"), config.clips)
+    if not runs:
+        return None
+    grid, labels = [], []
+    for entry in entries:
+        when = times(entry.frames, config.frames)
+        grid.append(frames_of(layout.clips / entry.file, when))
+        labels.append("real")
+        for run in runs:
+            grid.append(frames_of(layout.outputs(run) / "reconstruction" / file_name(entry.name), when))
+            labels.append(results.label(run))
+    headings = [f"{share:.0%}" for share in np.linspace(0, 1, config.frames)]
+    return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), layout, "reconstruction")
+
+
+def animation(layout: Layout, results: Results, mode: str) -> Path | None:
+    """Source and driving frames on top, and every run's animation below, as in the paper's Figure 6."""
+    config = results.config.figures
+    runs = [run for run in results.config.tables.animation if mode in results.modes(run)]
+    if not runs:
+        return None
+    pairs = common_pairs(layout, runs, mode)
+    grid, labels = [], []
+    for _, pair in pairs.iloc[spread_index(len(pairs), config.clips)].iterrows():
+        with ClipFile(layout.test_clip(pair["driving"])) as clip:
+            when = times(len(clip), config.frames)
+        driving = frames_of(layout.test_clip(pair["driving"]), when)
+        source = frames_of(layout.test_clip(pair["source"]), [0])
+        grid.append([*source, *driving])
+        labels.append("driving")
+        for run in runs:
+            made = frames_of(layout.outputs(run) / "animation" / mode / file_name(pair["pair"]), when)
+            grid.append([np.full_like(source[0], 255), *made])
+            labels.append(results.label(run))
+    if not grid:
+        return None
+    headings = ["source", *(f"{share:.0%}" for share in np.linspace(0, 1, config.frames))]
+    return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), layout, f"animation_{mode}")
+
+
+def common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> pd.DataFrame:
+    """The pairs that every run has animated."""
+    tables = [read_pairs(layout.outputs(run) / "animation" / mode / "pairs.csv") for run in runs]
+    common = set.intersection(*(set(table["pair"]) for table in tables))
+    return tables[0][tables[0]["pair"].isin(common)].reset_index(drop=True)

@@ -1,0 +1,101 @@
+"""key.json: what un-blinds the page. The experimenter keeps it, and raters never see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+from tpsm.errors import UserError
+from tpsm.files import atomic
+from tpsm.strict import build
+
+QUESTIONS = ("continuity", "authenticity")
+REAL, BROKEN = "real", "broken"
+
+
+@dataclass(frozen=True)
+class Item:
+    """Two videos that are compared on a clip. `videos`: token -> run, or REAL and BROKEN where it checks attention."""
+
+    id: str
+    clip: str
+    videos: dict[str, str]
+
+    def __post_init__(self) -> None:
+        if len(self.videos) != 2:
+            raise ValueError("videos: must be two")
+
+    @cached_property
+    def right_answer(self) -> str | None:
+        """The token that an attentive rater chooses; None where there is no right answer."""
+        return next((token for token, run in self.videos.items() if run == REAL), None)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An item as a sheet places it: the token of the video on the left."""
+
+    item: str
+    left: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """`study` is the token that page, key and votes share; `runs`: run -> what tables call it."""
+
+    study: str
+    dataset: str
+    mode: str
+    runs: dict[str, str]
+    items: tuple[Item, ...]
+    sheets: tuple[tuple[Shown, ...], ...]
+    format: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        known = {*self.runs, REAL, BROKEN}
+        for item in self.items:
+            if unknown := set(item.videos.values()) - known:
+                raise ValueError(f"items: '{item.id}' shows '{min(unknown)}', which is not among the runs")
+        for sheet in self.sheets:
+            for shown in sheet:
+                if shown.item not in self.by_id or shown.left not in self.by_id[shown.item].videos:
+                    raise ValueError(f"sheets: '{shown.item}' is no item with the video '{shown.left}'")
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Item]:
+        return {item.id: item for item in self.items}
+
+    @cached_property
+    def clips(self) -> tuple[str, ...]:
+        """The clips on which runs are compared, sorted."""
+        return tuple(sorted({item.clip for item in self.items if item.right_answer is None}))
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every two runs, once."""
+        return combinations(self.runs, 2)
+
+    def write(self, path: Path) -> None:
+        with atomic(path) as draft:
+            draft.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def read_key(path: Path) -> Key:
+    """
+    Raises:
+        UserError: it is missing, or is no key.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no key {path}; `python -m eval study make` writes it beside the page.")
+    return build(Key, read_json(path, "a key that `python -m eval study make` wrote"), str(path))
+
+
+def read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not {what}: it cannot be read as JSON ({error}).") from error

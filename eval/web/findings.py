@@ -1,0 +1,142 @@
+"""Which run is best at what, and how sure that is, in words made from the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from eval.metrics import Metric
+from eval.results import Results, Series
+from eval.score import SOURCE_COPY
+from eval.statistics import Estimate
+from eval.tables import number
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one metric says of a question's runs, best first. `best` has one name where the first is told apart from
+    every other by the paired interval, more where it is not, and `sentence` says it all."""
+
+    metric: str
+    unit: str
+    best: tuple[str, ...]
+    sentence: str
+    against_copy: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """`mode` and `protocol` are what the page filters by; `main` sets the methods' questions apart from ablations'.
+    `headline` sums the findings up."""
+
+    title: str
+    headline: str
+    mode: str
+    protocol: str
+    main: bool
+    findings: tuple[Finding, ...]
+
+
+def answer(results: Results) -> list[Question]:
+    """Every question that the tables ask: the methods', those of each animation mode, then the ablations'."""
+    tables = results.config.tables
+    questions = []
+    for title, runs, main in (
+        ("Reconstruction", tables.reconstruction, True),
+        ("Number of keypoints", tables.k_ablation, False),
+        ("Components", tables.components, False),
+    ):
+        for protocol in results.config.protocols:
+            series = [Series(run, protocol=protocol) for run in runs]
+            questions.append(_question(results, title, series, Series("copy-source", protocol=protocol), main))
+    first = next((run for run in tables.animation if results.modes(run)), "")
+    for mode in dict.fromkeys(mode for run in tables.animation for mode in results.modes(run)):
+        series = [Series(run, "animation", mode) for run in tables.animation if mode in results.modes(run)]
+        title = f"Animation across identities, {mode} mode"
+        questions.append(_question(results, title, series, Series(first, "animation", SOURCE_COPY), True))
+    questions.sort(key=lambda question: not question.main)
+    return [question for question in questions if question.findings]
+
+
+def _question(results: Results, title: str, series: Sequence[Series], copy: Series, main: bool) -> Question:
+    measured = [metric for metric in results.metrics.values() if not metric.detection]
+    found = tuple(f for metric in measured if (f := _finding(results, metric, series, copy)) is not None)
+    mode = series[0].mode or "reconstruction" if series else ""
+    protocol = series[0].protocol if series else ""
+    return Question(title, headline(found), mode, protocol, main, found)
+
+
+def headline(findings: Sequence[Finding]) -> str:
+    """Who is best in which metrics, and in which ones nobody is."""
+    wins: dict[str, list[str]] = {}
+    for finding in findings:
+        wins.setdefault(finding.best[0] if len(finding.best) == 1 else "", []).append(finding.metric)
+    open_ = wins.pop("", [])
+    parts = [f"{run} is best in {_and(metrics)}." for run, metrics in wins.items()]
+    if open_:
+        parts.append(f"In {_and(open_)} the first cannot be told apart from another.")
+    return " ".join(parts)
+
+
+def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> Finding | None:
+    """None where fewer than two runs were scored: then there is nothing to compare."""
+    ranked = [(s, e) for s in series if (e := results.estimate(s, metric.name)) is not None]
+    ranked.sort(key=lambda pair: pair[1].mean if metric.lower_is_better else -pair[1].mean)
+    if len(ranked) < 2:
+        return None
+    (first, estimate), *others = ranked
+    name = results.label(first.run)
+    value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
+    tied: list[tuple[str, Estimate | None]] = []
+    told_apart: list[tuple[str, Estimate | None]] = []
+    for other, _ in others:
+        difference = results.difference(other, first, metric.name)
+        sure = difference is not None and difference.excludes_zero
+        (told_apart if sure else tied).append((results.label(other.run), difference))
+    if tied:
+        names = _and([name, *(label for label, _ in tied)])
+        sentence = f"{names} cannot be told apart: {name} reads {value}, {_gap(metric, *tied[0])}."
+    else:
+        sentence = f"{name} is best: {value}, {_gap(metric, *told_apart[0])}."
+    best = (name, *(label for label, _ in tied))
+    return Finding(metric.title, metric.unit, best, sentence, _against(results, metric, [s for s, _ in ranked], copy))
+
+
+def _against(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> str:
+    """Which runs beat repeating the source, the least that one can do."""
+    read = results.estimate(copy, metric.name)
+    if read is None:
+        return ""
+    better = []
+    for mine in series:
+        # Animation's copy is scored on the first run's pairs, which are all runs'.
+        difference = results.difference(mine, copy, metric.name)
+        if difference and difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better:
+            better.append(results.label(mine.run))
+    value = number(read.mean, metric.decimals)
+    if len(better) == len(series):
+        return f"All beat the repeated source ({value})."
+    if not better:
+        return f"None beats the repeated source ({value})."
+    return f"Only {_and(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
+
+
+def _gap(metric: Metric, label: str, difference: Estimate | None) -> str:
+    """How far the best run lies before another, with the paired interval; `difference` is the other less the best."""
+    if difference is None:
+        return f"with no frame in common with {label}"
+    sign = 1 if metric.lower_is_better else -1
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    gap = replace(difference, mean=sign * difference.mean, low=low, high=high)
+    word = "lower" if metric.lower_is_better else "higher"
+    return f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}"
+
+
+def _interval(estimate: Estimate, decimals: int) -> str:
+    if estimate.low != estimate.low:  # NaN: a single clip or identity
+        return ""
+    return f" [{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,0 +1,169 @@
+"""The videos of the page: some test clips and animated pairs, the same for every run and mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from eval.config import VideosConfig
+from eval.figures.drawing import spread
+from eval.figures.frames import common_pairs
+from eval.layout import Layout
+from eval.results import Results, Series
+from eval.tables import number
+from eval.web.strips import chosen_frames, read_frames, write_strip
+from tpsm.data.clipfile import ClipFile, file_name
+
+
+@dataclass(frozen=True)
+class Video:
+    """One of a group's: `strip` is the file of its frames; `method` and `mode` are what the page filters by; `main`
+    sets the methods apart from ablations; `values` are the run's on this clip, with the metric's title."""
+
+    label: str
+    strip: str
+    method: str = ""
+    mode: str = ""
+    main: bool = True
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Videos that belong side by side, of equally many frames. The first `given` of them are real."""
+
+    title: str
+    note: str
+    task: str
+    frames: int
+    fps: float
+    width: int
+    height: int
+    given: int
+    videos: tuple[Video, ...]
+
+
+def write_videos(layout: Layout, results: Results) -> list[Group]:
+    """Strips into `pages/<data set>/`, and what the page must know of them."""
+    return [*_reconstruction(layout, results), *_animation(layout, results)]
+
+
+def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
+    config, main = results.config.videos, results.config.tables.reconstruction
+    runs = [run for run in results.config.tables.runs() if (layout.outputs(run) / "reconstruction").is_dir()]
+    runs = [run for run in runs if run in results.scored]
+    order = hardest(results, [Series(run) for run in main])
+    for clip in spread(order, config.clips) if runs else ():
+        real = layout.test_clip(clip)
+        made = [(run, layout.outputs(run) / "reconstruction" / file_name(clip)) for run in runs]
+        group = f"reconstruction-{order.index(clip):03d}"
+        writer = StripWriter(layout.page, group, real, config)
+        videos = [Video("real", writer.write("real", real))]
+        videos += [
+            Video(
+                results.label(run),
+                writer.write(run, path),
+                method=method_of(results, run),
+                mode="reconstruction",
+                main=run in main,
+                values=_values(results, Series(run), clip),
+            )
+            for run, path in made
+        ]
+        yield writer.group(clip, _rank(order, clip, "test clips"), "reconstruction", 1, videos)
+
+
+def _animation(layout: Layout, results: Results) -> Iterator[Group]:
+    config = results.config.videos
+    series = [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
+    if not series:
+        return
+    pairs = [common_pairs(layout, [one.run], one.mode) for one in series]
+    common = set.intersection(*(set(table["pair"]) for table in pairs))
+    order = [pair for pair in hardest(results, series) if pair in common]
+    about = pairs[0].set_index("pair")
+    for pair in spread(order, config.pairs):
+        names = [str(about.loc[pair, end]) for end in ("source", "driving")]
+        source, driving = map(layout.test_clip, names)
+        writer = StripWriter(layout.page, f"animation-{order.index(pair):03d}", driving, config)
+        videos = [Video("source", writer.still(source)), Video("driving", writer.write("driving", driving))]
+        videos += [
+            Video(
+                f"{results.label(one.run)}, {one.mode}",
+                writer.write(
+                    f"{one.run}-{one.mode}", layout.outputs(one.run) / "animation" / one.mode / file_name(pair)
+                ),
+                method=method_of(results, one.run),
+                mode=one.mode,
+                values=_values(results, one, pair),
+            )
+            for one in series
+        ]
+        title = " moved by ".join(names)
+        yield writer.group(title, _rank(order, pair, "pairs"), "animation", 2, videos)
+
+
+class StripWriter:
+    """Strips of one group: the same frames of every clip."""
+
+    def __init__(self, folder: Path, group: str, reference: Path, config: VideosConfig) -> None:
+        self.folder, self.name, self.config = folder, group, config
+        with ClipFile(reference) as clip:
+            self.length, self.fps = len(clip), clip.fps
+        self.which = chosen_frames(self.length, config)
+        self.size = (0, 0)
+
+    def write(self, name: str, path: Path) -> str:
+        strip = f"{self.name}-{name}.webp"
+        self.size = write_strip(self.folder / strip, read_frames(path, self.which), self.config)
+        return strip
+
+    def still(self, path: Path) -> str:
+        """The first frame of another clip, all the time."""
+        strip = f"{self.name}-source.webp"
+        write_strip(self.folder / strip, read_frames(path, [0]), self.config)
+        return strip
+
+    def group(self, title: str, note: str, task: str, given: int, videos: Sequence[Video]) -> Group:
+        step = self.which[1] - self.which[0] if len(self.which) > 1 else 1
+        if step > 1:
+            note += f"; every {step}. frame of {self.length}"
+        width, height = self.size
+        return Group(title, note, task, len(self.which), self.fps / step, width, height, given, tuple(videos))
+
+
+def hardest(results: Results, series: Sequence[Series]) -> list[str]:
+    """Clips or pairs that all of the series have, from the hardest on: by the mean of their ranks over every series and
+    metric."""
+    ranks = []
+    for one in series:
+        for metric in results.metrics.values():
+            values = results.by_clip(one, metric.name)
+            if len(values) and not metric.detection:
+                ranks.append(values.rank(ascending=metric.lower_is_better, pct=True))
+    if not ranks:
+        return []
+    mean = pd.concat(ranks, axis=1).mean(axis=1)
+    return [str(name) for name in mean.sort_index().sort_values(ascending=False, kind="stable").index]
+
+
+def method_of(results: Results, run: str) -> str:
+    """The title of the run's method; '' where nothing is known of the run."""
+    method = results.summary(run).get("method")
+    return results.method_title(str(method)) if method else ""
+
+
+def _values(results: Results, series: Series, clip: str) -> tuple[tuple[str, str], ...]:
+    shown = []
+    for metric in results.metrics.values():
+        values = results.by_clip(series, metric.name)
+        if clip in values.index and not metric.detection:
+            shown.append((metric.title, number(float(values[clip]), metric.decimals)))
+    return tuple(shown)
+
+
+def _rank(order: Sequence[str], name: str, what: str) -> str:
+    return f"hardness {order.index(name) + 1} of {len(order)} {what}"

@@ -1,0 +1,35 @@
+"""Which frames a run does worst, by a metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.metrics import Metric
+from eval.results import Results, Series
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A frame of a clip (of a pair, in animation), and the metric's value there."""
+
+    clip: str
+    frame: int
+    value: float
+
+
+def worst_frames(results: Results, series: Series, metric: Metric, count: int) -> list[Failure]:
+    """The worst frame of each of the `count` clips that have the worst ones, worst first; none without a fault."""
+    rows = results.values(series, metric.name)
+    if metric.lower_is_better:
+        rows = rows[rows["value"] > 0]
+    elif metric.detection:
+        rows = rows[rows["value"] < 1]
+    rows = rows.sort_values(["value", "clip", "frame"], ascending=[not metric.lower_is_better, True, True])
+    rows = rows.drop_duplicates("clip").head(count)
+    frames, values = rows["frame"].to_numpy(np.int64), rows["value"].to_numpy(np.float64)
+    return [
+        Failure(str(clip), int(frame), float(value))
+        for clip, frame, value in zip(rows["clip"], frames, values, strict=True)
+    ]
