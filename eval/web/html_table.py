@@ -14,12 +14,13 @@ LONG = 40
 
 def to_html(table: Table, methods: Mapping[str, str]) -> str:
     """A `<table>` whose columns a script can sort (`data-value`: the mean at full precision) and whose rows it can
-    filter (`data-method`, by what `methods` says of the first cell's label, and `data-mode`)."""
+    filter (`data-method`: what `methods` says of the labels among its cells, and `data-mode`)."""
     mode = table.columns.index("Mode") if "Mode" in table.columns else None
     head = "".join(f'<th scope="col"><button type="button">{escape(column)}</button></th>' for column in table.columns)
     body = []
     for row in table.rows:
-        about = {"method": methods.get(text(row[0]), ""), "mode": "" if mode is None else text(row[mode])}
+        named = dict.fromkeys(method for cell in row if isinstance(cell, str) and (method := methods.get(cell)))
+        about = {"method": "|".join(named), "mode": "" if mode is None else text(row[mode])}
         attributes = "".join(f' data-{key}="{escape(value)}"' for key, value in about.items() if value)
         first = f'<th scope="row">{escape(text(row[0]))}</th>'
         body.append(f"<tr{attributes}>{first}{''.join(map(_cell, row[1:]))}</tr>")

@@ -56,7 +56,7 @@ const groups = data.groups.map((group) => {
   const box = make("div", { className: "videos" }, ...tiles.map((tile) => tile.node));
   const node = make("article", {}, make("h4", { textContent: group.title + " " }, make("small", { textContent: group.note })), box);
   node.dataset.set = group.dataset;
-  node.dataset.mode = [...new Set(group.videos.map((video) => video.mode).filter(Boolean))].join(" ");
+  node.dataset.mode = [...new Set(group.videos.map((video) => video.mode).filter(Boolean))].join("|");
   $("groups").append(node);
   return { group, tiles, node, seen: false, drawn: "" };
 });
@@ -152,7 +152,7 @@ function filter() {
   for (const node of document.querySelectorAll("[data-set], [data-method], [data-mode], [data-protocol]")) {
     const off = chosen.some((menu) => {
       const has = node.dataset[menu.dataset.filter];
-      return has !== undefined && has !== menu.value && !has.split(" ").includes(menu.value);
+      return has !== undefined && has !== menu.value && !has.split("|").includes(menu.value);
     });
     node.hidden = off || ("ablation" in node.dataset && !$("ablations").checked);
   }

@@ -89,7 +89,7 @@ def tables(content: Content) -> str:
 def _table(table: Mapping[str, Any]) -> str:
     notes = "".join(f"<p class=note>{escape(note)}</p>" for note in table["notes"])
     return (
-        f'<section data-mode="{escape(" ".join(table["modes"]))}" data-protocol="{escape(table["protocol"])}">'
+        f'<section data-mode="{escape("|".join(table["modes"]))}" data-protocol="{escape(table["protocol"])}">'
         f'<h4>{escape(table["title"])}</h4><div class="wide">{table["html"]}</div>{notes}</section>'
     )
 
