@@ -1,4 +1,4 @@
-"""The reviewer's path, for real: results pushed to a remote, a fresh clone, another parameter of scoring, no training."""
+"""The reviewer's path, for real: results pushed to a remote, a fresh clone, another parameter of scoring."""
 
 from __future__ import annotations
 
