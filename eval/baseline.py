@@ -24,7 +24,7 @@ ROUNDING = 1e-6
 """metrics.json has six decimals: two roundings may make this difference."""
 FLOAT_NOISE = 2e-4
 """Relative. What sums in another order may make of the same weights, whatever the re-runs at hand show."""
-FALSE_ALARMS = 1e-3
+FALSE_ALARMS = 2.5e-3
 """The probability that an honest re-run fails, all cells together."""
 
 
@@ -156,26 +156,34 @@ def _relative_variance(values: np.ndarray) -> float:
 
 
 def _together(expected: Mapping[Key, Expected]) -> dict[str, Together]:
-    """Metrics that no evaluator takes part in, over trained runs: there what one run's training adds is independent of
-    the others', and their mean is known the better, the more they are. With an evaluator all would move as one."""
-    groups: dict[str, list[Expected]] = {}
+    """By metric, over trained runs. What training adds to one run is independent of the others', so their mean is known
+    the better, the more they are; what a retrained evaluator adds is not, and the copied source shows how much that is.
+    """
+    groups: dict[tuple[str, str], list[Expected]] = {}
     for key, cell in expected.items():
         if joins(key) and cell.mean:
-            groups.setdefault(f"{key.protocol}/{key.name}", []).append(cell)
-    return {
-        name: Together(
-            math.sqrt(sum((cell.spread / cell.mean) ** 2 for cell in cells)) / len(cells),
-            None if all(cell.freedom is None for cell in cells) else float(sum(cell.runs - 1 for cell in cells)),
-            len(cells),
-        )
-        for name, cells in sorted(groups.items())
-        if len(cells) > 1
-    }
+            groups.setdefault((key.protocol, key.name), []).append(cell)
+    found = {}
+    for (protocol, name), cells in sorted(groups.items()):
+        control = expected.get(Key("copy-source", protocol, name))
+        if len(cells) > 1 and control is not None and control.mean:
+            own = sum((cell.spread / cell.mean) ** 2 for cell in cells) / len(cells) ** 2
+            shared = (control.spread / control.mean) ** 2
+            known = all(cell.freedom is None for cell in cells)
+            parts = [(own, None if known else float(sum(cell.runs - 1 for cell in cells))), (shared, control.freedom)]
+            found[f"{protocol}/{name}"] = Together(math.sqrt(own + shared), _joint_freedom(parts), len(cells))
+    return found
+
+
+def _joint_freedom(parts: Sequence[tuple[float, float | None]]) -> float | None:
+    """Of a sum of variances (Welch and Satterthwaite); None is a variance that is known."""
+    doubt = sum(variance**2 / freedom for variance, freedom in parts if freedom is not None)
+    return sum(variance for variance, _ in parts) ** 2 / doubt if doubt else None
 
 
 def joins(key: Key) -> bool:
     """Whether the cell counts in the test of all runs together."""
-    return not key.is_control and "/" not in key.name and not {"landmarks", "identity"} & set(key.metric.needs)
+    return not key.is_control and "/" not in key.name
 
 
 def _between_seeds(runs: Sequence[Mapping[Key, Cell]]) -> dict[str, float]:

@@ -67,7 +67,7 @@ def _compare_together(cells: Mapping[Key, Cell], baseline: Baseline) -> list[Fin
     for name, group in baseline.together.items():
         protocol, _, metric = name.partition("/")
         keys = [key for key in baseline.cells if (key.protocol, key.name) == (protocol, metric) and joins(key)]
-        if not all(key in cells and math.isfinite(cells[key].mean) for key in keys):
+        if not keys or not all(key in cells and math.isfinite(cells[key].mean) for key in keys):
             continue  # which is a finding of its own
         changes = [cells[key].mean / baseline.cells[key].mean - 1 for key in keys if baseline.cells[key].mean]
         change = sum(changes) / len(changes)

@@ -57,8 +57,9 @@ def stages(output: str) -> set[str]:
 def test_a_fresh_clone_scores_stored_predictions_anew_and_trains_nothing(tmp_path: Path) -> None:
     author, reviewer = tmp_path / "author", tmp_path / "reviewer"
     for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).rstrip("\0").split("\0"):
-        (author / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, author / name)
+        if not name.startswith("samples/") or re.search(r"puppet0(0[0-5]|4[4-6])#", name):  # a few people are enough
+            (author / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, author / name)
     (author / "dvc.lock").unlink()
     shutil.rmtree(author / "reports/puppets", ignore_errors=True)
     change(author, small)
