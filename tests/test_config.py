@@ -54,7 +54,10 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
     ("change", "message"),
     [
         ({"dataset": ["puppets"]}, r"Unknown key params\.yaml\.dataset"),
-        ({"datasets": ["faces"]}, r"datasets lists 'faces', but there is no section params\.yaml\.data\.faces"),
+        (
+            {"datasets": ["portraits"]},
+            r"datasets lists 'portraits', but there is no section params\.yaml\.data\.portraits",
+        ),
         ({"runs": ["tps-k3"]}, r"runs lists 'tps-k3', but there is no section params\.yaml\.run\.tps-k3"),
         ({"animate": {"runs": ["tps-k2"], "avd": ["tps"]}}, r"animate\.avd: 'tps' is not among animate\.runs"),
         ({"animate": {"pairs": 0}}, r"animate\.pairs: must be at least 1"),
@@ -107,18 +110,18 @@ def test_only_the_sets_that_are_asked_for_are_configured(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    raw = Path("data/raw/faces")
+    raw = Path("data/raw/portraits")
     raw.parent.mkdir(parents=True)
     raw.symlink_to("elsewhere")
-    faces = {"datasets": ["faces"], "runs": ["mraa"], "animate": {"runs": [], "avd": []}}
-    file = written(tmp_path, merge(params, faces | {"data": {"faces": {"size": 64}}}))
-    with pytest.raises(UserError, match="data/raw/faces links to elsewhere, where nothing is"):
+    portraits = {"datasets": ["portraits"], "runs": ["mraa"], "animate": {"runs": [], "avd": []}}
+    file = written(tmp_path, merge(params, portraits | {"data": {"portraits": {"size": 64}}}))
+    with pytest.raises(UserError, match="data/raw/portraits links to elsewhere, where nothing is"):
         configure(file, Path("configs"))
     raw.unlink()
     raw.symlink_to(tmp_path / "elsewhere")
     configure(file, Path("configs"))
-    assert [path.name for path in Path("configs").iterdir()] == ["faces"]
-    assert [path.name for path in Path("configs/faces/runs").iterdir()] == ["mraa.yaml"]
+    assert sorted(path.name for path in Path("configs").iterdir()) == ["portraits", "workers.yaml"]
+    assert [path.name for path in Path("configs/portraits/runs").iterdir()] == ["mraa.yaml"]
 
 
 def test_what_dvc_brings_need_not_be_there_yet(

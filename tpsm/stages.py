@@ -175,9 +175,10 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     of a few clips and, where there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to
     0.02 pixels in 64).
     """
+    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model.load()  # a checkpoint that does not fit is named before any clip is begun
     out = OUTPUTS / dataset / run / "reconstruction"
     manifest = read_manifest(CLIPS / dataset)
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     units = Units.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
     entries = manifest.clips("test")
     made = map_clips(ReconstructClip(CLIPS / dataset, model, units), entries, workers, f"{run}: reconstruct")
@@ -195,9 +196,10 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
+    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model.load()
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
         avd = Trained.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
