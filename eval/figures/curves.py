@@ -54,7 +54,7 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
             axis.axhline(copy.mean, color="gray", linestyle=":", linewidth=1, label="copy")
         axis.set(title=f"{metric.title} {'↓' if metric.lower_is_better else '↑'}", xlabel="keypoints")
         axis.set_xticks(sorted(set(points.keypoints)))
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.03 * axis.get_ylim()[1])
         axis.grid(alpha=0.3)
     figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return save(figure, layout, "k_ablation")

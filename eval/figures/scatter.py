@@ -30,6 +30,7 @@ def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | No
     rows = -(-len(panels) // COLUMNS)
     size = (3.1 * min(len(panels), COLUMNS), 3.5 * rows)
     figure, axes = plt.subplots(rows, min(len(panels), COLUMNS), figsize=size, squeeze=False, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12)  # type: ignore[union-attr, call-arg]
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     for axis, (metric, points) in zip(axes.flat, panels, strict=False):

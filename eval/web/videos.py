@@ -166,4 +166,4 @@ def _values(results: Results, series: Series, clip: str) -> tuple[tuple[str, str
 
 
 def _rank(order: Sequence[str], name: str, what: str) -> str:
-    return f"hardness {order.index(name) + 1} of {len(order)} {what}"
+    return f"{order.index(name) + 1} of {len(order)} {what}, the hardest first"
