@@ -21,7 +21,7 @@ def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | No
     both together are numbered, and named below."""
     panels = []
     for metric in results.metrics.values():
-        mine, theirs = (results.by_clip(Series(name), metric.name) for name in (run, other))
+        mine, theirs = (results.by_clip(Series(name, protocol=results.protocol), metric.name) for name in (run, other))
         points = pd.concat({"x": mine, "y": theirs}, axis=1).dropna()
         if metric.reconstruction and not metric.detection and len(points):
             panels.append((metric, points))
