@@ -26,7 +26,5 @@ def worst_frames(results: Results, series: Series, metric: Metric, count: int) -
         rows = rows[rows["value"] < 1]
     rows = rows.sort_values(["value", "clip", "frame"], ascending=[not metric.lower_is_better, True, True])
     rows = rows.drop_duplicates("clip").head(count)
-    return [
-        Failure(str(row.clip), int(row.frame), float(row.value))
-        for row in rows.itertuples(index=False)  # type: ignore[arg-type]
-    ]
+    found = zip(rows["clip"].astype(str), rows["frame"].astype(int), rows["value"].astype(float), strict=True)
+    return [Failure(clip, int(frame), float(value)) for clip, frame, value in found]
