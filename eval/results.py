@@ -99,6 +99,11 @@ class Results:
         return self.config.bootstrap
 
     @property
+    def protocol(self) -> Protocol:
+        """That of figures and videos: strict, unless only the other is configured."""
+        return "strict" if "strict" in self.config.protocols else self.config.protocols[0]
+
+    @property
     def scored(self) -> tuple[str, ...]:
         return tuple(run for run in self.runs if run in self._scores)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from eval.metrics import Metric
 from eval.results import Results, Series
 
@@ -28,8 +26,5 @@ def worst_frames(results: Results, series: Series, metric: Metric, count: int) -
         rows = rows[rows["value"] < 1]
     rows = rows.sort_values(["value", "clip", "frame"], ascending=[not metric.lower_is_better, True, True])
     rows = rows.drop_duplicates("clip").head(count)
-    frames, values = rows["frame"].to_numpy(np.int64), rows["value"].to_numpy(np.float64)
-    return [
-        Failure(str(clip), int(frame), float(value))
-        for clip, frame, value in zip(rows["clip"], frames, values, strict=True)
-    ]
+    found = zip(rows["clip"].astype(str), rows["frame"].astype(int), rows["value"].astype(float), strict=True)
+    return [Failure(clip, int(frame), float(value)) for clip, frame, value in found]

@@ -27,13 +27,14 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
             "keypoints": [int(results.summary(run)["keypoints"]) for run in runs],
         }
     ).sort_values("keypoints", kind="stable")
-    shown = [m for m in results.metrics.values() if any(results.estimate(Series(run), m.name) for run in runs)]
+    series = {run: Series(run, protocol=results.protocol) for run in runs}
+    shown = [m for m in results.metrics.values() if any(results.estimate(series[run], m.name) for run in runs)]
     shown = [m for m in shown if m.reconstruction and not m.detection]
     figure, axes = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.4), squeeze=False, layout="constrained")
     for axis, metric in zip(axes[0], shown, strict=True):
         for shift, (method, group) in enumerate(points.groupby("method")):
             found = [
-                (k, results.estimate(Series(run), metric.name))
+                (k, results.estimate(series[run], metric.name))
                 for run, k in zip(group.run, group.keypoints, strict=True)
             ]
             known = [(k, e) for k, e in found if e is not None]
@@ -49,12 +50,12 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
                 capsize=3,
                 label=results.method_title(str(method)),
             )
-        copy = results.estimate(Series("copy-source"), metric.name)
+        copy = results.estimate(Series("copy-source", protocol=results.protocol), metric.name)
         if copy is not None:
             axis.axhline(copy.mean, color="gray", linestyle=":", linewidth=1, label="copy")
         axis.set(title=f"{metric.title} {'↓' if metric.lower_is_better else '↑'}", xlabel="keypoints")
         axis.set_xticks(sorted(set(points.keypoints)))
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.03 * axis.get_ylim()[1])
         axis.grid(alpha=0.3)
     figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return save(figure, layout, "k_ablation")

@@ -24,7 +24,7 @@ def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
     grid, labels, captions = [], [], []
     for run in results.config.tables.reconstruction:
         tiles, words = [], []
-        for failure in worst_frames(results, Series(run), metric, COUNT):
+        for failure in worst_frames(results, Series(run, protocol=results.protocol), metric, COUNT):
             real = frames_of(layout.test_clip(failure.clip), [failure.frame])[0]
             made = frames_of(layout.outputs(run) / "reconstruction" / file_name(failure.clip), [failure.frame])[0]
             tiles.append(np.concatenate([real, made], axis=1))

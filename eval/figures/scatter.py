@@ -21,7 +21,7 @@ def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | No
     both together are numbered, and named below."""
     panels = []
     for metric in results.metrics.values():
-        mine, theirs = (results.by_clip(Series(name), metric.name) for name in (run, other))
+        mine, theirs = (results.by_clip(Series(name, protocol=results.protocol), metric.name) for name in (run, other))
         points = pd.concat({"x": mine, "y": theirs}, axis=1).dropna()
         if metric.reconstruction and not metric.detection and len(points):
             panels.append((metric, points))
@@ -30,6 +30,7 @@ def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | No
     rows = -(-len(panels) // COLUMNS)
     size = (3.1 * min(len(panels), COLUMNS), 3.5 * rows)
     figure, axes = plt.subplots(rows, min(len(panels), COLUMNS), figsize=size, squeeze=False, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12)  # type: ignore[union-attr, call-arg]
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     for axis, (metric, points) in zip(axes.flat, panels, strict=False):

@@ -39,7 +39,7 @@ class Card:
 
 def write_failures(layout: Layout, results: Results) -> list[Card]:
     """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
-    series = [Series(run) for run in results.config.tables.reconstruction]
+    series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
     series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
     return [card for one in series for card in _cards(layout, results, one)]
 

@@ -122,9 +122,12 @@ def missing(content: Content) -> str:
 
 def provenance(content: Content) -> str:
     """What made the numbers: each section as a table, and the file as it is."""
-    parts = [_section(name, value) for name, value in content["provenance"].items()]
+    made_by = content["provenance"]
+    first = ("runs", "data")
+    parts = [_section(name, made_by[name]) for name in first if name in made_by]
+    parts += [_section(name, value) for name, value in made_by.items() if name not in first]
     parts.append(_section("evaluators, measured on real test frames", content["quality"]))
-    raw = escape(json.dumps(content["provenance"], indent=1))
+    raw = escape(json.dumps(made_by, indent=1))
     parts.append(f"<details><summary>provenance.json</summary><pre>{raw}</pre></details>")
     return _part(content, "".join(parts))
 

@@ -55,7 +55,7 @@ def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
     config, main = results.config.videos, results.config.tables.reconstruction
     runs = [run for run in results.config.tables.runs() if (layout.outputs(run) / "reconstruction").is_dir()]
     runs = [run for run in runs if run in results.scored]
-    order = hardest(results, [Series(run) for run in main])
+    order = hardest(results, [Series(run, protocol=results.protocol) for run in main])
     for clip in spread(order, config.clips) if runs else ():
         real = layout.test_clip(clip)
         made = [(run, layout.outputs(run) / "reconstruction" / file_name(clip)) for run in runs]
@@ -69,7 +69,7 @@ def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
                 method=method_of(results, run),
                 mode="reconstruction",
                 main=run in main,
-                values=_values(results, Series(run), clip),
+                values=_values(results, Series(run, protocol=results.protocol), clip),
             )
             for run, path in made
         ]
@@ -166,4 +166,4 @@ def _values(results: Results, series: Series, clip: str) -> tuple[tuple[str, str
 
 
 def _rank(order: Sequence[str], name: str, what: str) -> str:
-    return f"hardness {order.index(name) + 1} of {len(order)} {what}"
+    return f"{order.index(name) + 1} of {len(order)} {what}, the hardest first"
