@@ -1,7 +1,17 @@
 """Shapes and types of every public function are checked while the tests run (and only then)."""
 
+from multiprocessing import forkserver
+
+import pytest
 import torch
 from jaxtyping import install_import_hook
 
 install_import_hook(["tpsm", "baselines", "eval"], "beartype.beartype")
 torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def warm_workers() -> None:
+    """Worker processes fork from one that has imported all they need, once for all tests."""
+    forkserver.set_forkserver_preload(["tpsm.stages", "eval.score_stage", "eval.evaluators.heatmap"])
+    forkserver.ensure_running()

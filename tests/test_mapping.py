@@ -16,6 +16,7 @@ from tpsm.errors import UserError
 from tpsm.mapping import as_workers, map_clips
 from tpsm.units import Units, gather
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
 NAMES = tuple(f"clip{number}" for number in range(7))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import shutil
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,10 +29,12 @@ from tpsm.data.puppets import synthesize
 from tpsm.errors import UserError
 from tpsm.method import Method, method_module
 from tpsm.per_clip import ReconstructClip
+from tpsm.processes import Worker
 from tpsm.stages import animate_run, reconstruct_run
 from tpsm.trained import example_keypoints
 
 RUN = Path("outputs/drawn/mraa")
+pytestmark = pytest.mark.usefixtures("warm_workers")
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +78,7 @@ def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Outputs, evaluators and features, ready to be scored."""
     layout = make_data(tmp_path_factory.mktemp("pipeline"))
-    quick = {"steps": 1, "batch": 4}
-    evaluators = {role: section | quick for role, section in EVALUATION["evaluators"].items()}
+    evaluators = {"landmarks": EVALUATION["evaluators"]["landmarks"] | {"steps": 1, "batch": 4}}
     layout.config.write_text(yaml.safe_dump(EVALUATION | {"evaluators": evaluators}))
     make_outputs(layout)
     train_evaluators(layout)
@@ -91,33 +91,27 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def killing(folder: Path, stage: Callable[[], object]) -> list[int]:
-    """Runs `stage`, and kills a worker when the first unit appears in `folder`."""
-    killed: list[int] = []
-    ended = threading.Event()
+def killing(stage: Callable[[], object]) -> bool:
+    """Runs `stage`, and kills the worker that gets the third clip while it has it; whether one was killed."""
+    given: list[int] = []
+    give = Worker.give
 
-    def kill() -> None:
-        while not killed and not ended.wait(0.002):
-            if any(folder.glob("[!.]*")) and (workers := multiprocessing.active_children()):
-                killed.append(workers[0].pid or 0)
-                os.kill(killed[0], signal.SIGKILL)
+    def give_and_kill(worker: Worker, index: int, task: Callable[[Any], Any], item: Any) -> None:
+        give(worker, index, task, item)
+        given.append(index)
+        if len(given) == 3:
+            os.kill(worker.pid, signal.SIGKILL)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "give", give_and_kill)
         stage()
-    finally:
-        ended.set()
-        thread.join()
-    return killed
+    return len(given) > 3 and given.count(given[2]) == 2 and len(given) == len(set(given)) + 1
 
 
 def test_prepare(project: Path) -> None:
     one = prepare("drawn", Path("data/raw/drawn"), DataConfig(size=32), Path("one"))
-    killed = killing(
-        Path("two/train"), lambda: prepare("drawn", Path("data/raw/drawn"), DataConfig(size=32), Path("two"), workers=2)
-    )
-    assert killed and len(one.entries) == 8
+    assert killing(lambda: prepare("drawn", Path("data/raw/drawn"), DataConfig(size=32), Path("two"), workers=2))
+    assert len(one.entries) == 8
     assert contents(Path("one")) == contents(Path("two"))
 
 
@@ -126,10 +120,11 @@ def test_reconstruct_and_animate(project: Path) -> None:
     reconstruct_run("drawn", "mraa")
     animate_run("drawn", "mraa", modes)
     one = contents(RUN)
-    assert len(one) == 3 * 6 + 1 + 3 * (12 + 1)
+    assert len(one) == 3 * 6 + 3 + 2 + 3 * (12 + 2), sorted(one)  # insides of three clips, l1.parquet, model.json
     RUN.rename("once")
-    assert killing(Path(".work/reconstruct@drawn@mraa"), lambda: reconstruct_run("drawn", "mraa", 2))
-    assert killing(Path(".work/animate-standard@drawn@mraa"), lambda: animate_run("drawn", "mraa", modes, 2))
+    assert killing(lambda: reconstruct_run("drawn", "mraa", 2))
+    assert killing(lambda: animate_run("drawn", "mraa", modes[:1], 2))
+    animate_run("drawn", "mraa", modes[1:], 2)
     assert contents(RUN) == one
     assert not list(Path(".work").iterdir())
 
@@ -181,7 +176,7 @@ def test_a_sentence_comes_through_from_a_worker(project: Path) -> None:
 def test_features(scored: Layout) -> None:
     one = contents(scored.features)
     shutil.rmtree(scored.features)
-    assert killing(scored.features, lambda: compute_features(scored, 2))
+    assert killing(lambda: compute_features(scored, 2))
     assert contents(scored.features) == one
     before = {path: path.stat().st_mtime_ns for path in scored.features.iterdir()}
     compute_features(scored, 2)
@@ -193,8 +188,8 @@ def test_score(scored: Layout, run: str) -> None:
     one = score_run(scored, run).read_bytes()
     scored.scores(run).unlink()
     units = scored.root / ".work" / f"score@dots@{run}"
-    killed = killing(units, lambda: score_run(scored, run, 2))
-    assert killed and scored.scores(run).read_bytes() == one
+    assert killing(lambda: score_run(scored, run, 2))
+    assert scored.scores(run).read_bytes() == one
     assert not units.exists()
 
 

@@ -37,6 +37,10 @@ class Worker:
         self._process.start()
         theirs.close()  # The worker's end is then the only one, and its death shows as the pipe's end.
 
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
     def give(self, index: int, task: Callable[[Any], Any], item: Any) -> None:
         self.index = index
         with suppress(BrokenPipeError):  # It died idle: `take` will say so.
