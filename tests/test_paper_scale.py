@@ -14,6 +14,7 @@ import torch
 from baselines import fomm, mraa
 from baselines.discriminator import DiscriminatorConfig
 from baselines.layers import GeneratorConfig
+from eval import config as evaluation
 from eval.config import check
 from tpsm import config as configuration
 from tpsm.avd import AVD, AvdConfig, AvdTraining
@@ -227,7 +228,12 @@ def test_the_sets_can_be_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.M
     Path(PERCEPTUAL.file or "").parent.mkdir(parents=True)
     Path(PERCEPTUAL.file or "").touch()
     configure(Path("params.yaml"), Path("configs"))
+    with pytest.raises(UserError, match="python -m eval weights fetch"):
+        check(tmp_path)
+    wanted: set[str] = set()
+    monkeypatch.setattr(evaluation, "locate", lambda name, folder: wanted.add(name))
     assert check(tmp_path) == sorted(SETS)
+    assert wanted == {"fan", "s3fd", "dlib-landmarks", "dlib-identity", "rtmpose-s"}
 
 
 # Below: the real modules, at full size. A step takes half a minute on a slow core.

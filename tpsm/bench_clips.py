@@ -34,11 +34,11 @@ def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Ite
     yield f"{dataset}, {run}, at most {clips} clips, {os.cpu_count()} cores; clips/s (once all workers are up)"
     columns = [f"{count} workers" if count != 1 else "1 worker" for count in workers]
     yield f"{'':12}" + "".join(f"{column:>22}" for column in columns) + f"{'ratio':>18}"
-    for stage in ("prepare", "reconstruct", "score"):
+    for stage, job in JOBS.items():
         speeds = []
         for count in workers:
             with tempfile.TemporaryDirectory(prefix="bench-clips-", dir=WORK) as scratch:
-                speeds.append(clips_per_second(*JOBS[stage](dataset, run, clips, Path(scratch)), count))
+                speeds.append(clips_per_second(*job(dataset, run, clips, Path(scratch)), count))
         cells = "".join(f"{whole:11.2f} ({steady:8.2f})" for whole, steady in speeds)
         ratio = "".join(
             f"{last / first:10.2f}" if first else "" for first, last in zip(speeds[0], speeds[-1], strict=True)

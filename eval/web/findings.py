@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from eval.comparisons import Comparison
 from eval.metrics import Metric
 from eval.results import Results, Series
 from eval.score import SOURCE_COPY
@@ -15,7 +16,8 @@ from eval.tables import number
 @dataclass(frozen=True)
 class Finding:
     """What one metric says of a question's runs, best first. `best` has one name where the first is told apart from
-    every other by the paired interval, more where it is not, and `sentence` says it all."""
+    every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
+    all."""
 
     metric: str
     unit: str
@@ -87,12 +89,13 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     (first, estimate), *others = ranked
     name = results.label(first.run)
     value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
-    tied: list[tuple[str, Estimate | None]] = []
-    told_apart: list[tuple[str, Estimate | None]] = []
+    tied: list[tuple[str, Comparison | None]] = []
+    told_apart: list[tuple[str, Comparison | None]] = []
+    compared = results.comparisons(tuple(series), metric.name)
     for other, _ in others:
-        difference = results.difference(other, first, metric.name)
-        sure = difference is not None and difference.excludes_zero
-        (told_apart if sure else tied).append((results.label(other.run), difference))
+        comparison = compared.get((other, first))
+        sure = comparison is not None and comparison.decided
+        (told_apart if sure else tied).append((results.label(other.run), comparison))
     if tied:
         names = _and([name, *(label for label, _ in tied)])
         sentence = f"{names} cannot be told apart: {name} reads {value}, {_gap(metric, *tied[0])}."
@@ -121,15 +124,17 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
     return f"Only {_and(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
 
 
-def _gap(metric: Metric, label: str, difference: Estimate | None) -> str:
-    """How far the best run lies before another, with the paired interval; `difference` is the other less the best."""
-    if difference is None:
+def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
+    """How far the best run lies before another, with the paired interval and the corrected p; the comparison is of the
+    other with the best."""
+    if comparison is None:
         return f"with no frame in common with {label}"
-    sign = 1 if metric.lower_is_better else -1
+    difference, sign = comparison.difference, 1 if metric.lower_is_better else -1
     low, high = sorted((sign * difference.low, sign * difference.high))
     gap = replace(difference, mean=sign * difference.mean, low=low, high=high)
     word = "lower" if metric.lower_is_better else "higher"
-    return f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}"
+    p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
+    return f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}, p {p}"
 
 
 def _interval(estimate: Estimate, decimals: int) -> str:
