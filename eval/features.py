@@ -133,6 +133,7 @@ def compute_features(layout: Layout, workers: Workers = 1) -> None:
     config = read_config(layout)
     entries = layout.manifest().clips("test")
     task = FeaturesOfClip(layout, evaluators_key(layout, config))
+    _evaluators.cache_clear()
     _evaluators(layout, task.evaluators)  # changed weights are refused, also where all features are kept
     map_clips(task, entries, workers, "features of real clips")
     kept = {features_file(layout, entry.name) for entry in entries}
