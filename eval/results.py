@@ -182,12 +182,13 @@ class Results:
         return about_scores(self.layout.scores(run)) if run in self._scores else {}
 
     def summary(self, run: str) -> dict[str, Any]:
-        """What training wrote down of the run, or its scores say where no model is; empty where it was not trained."""
+        """What its scores say of the run, and training wrote down where the model is; empty where it was not trained."""
         path = self.layout.model(run) / "summary.json"
+        scored = dict(self.about(run).get("run", {}))
         if not path.is_file():
-            return dict(self.about(run).get("run", {}))
+            return scored
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return scored | json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(
                 f"{self.layout.relative(path)} is not valid JSON ({error}); train the run again."
