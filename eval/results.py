@@ -182,7 +182,7 @@ class Results:
         return about_scores(self.layout.scores(run)) if run in self._scores else {}
 
     def summary(self, run: str) -> dict[str, Any]:
-        """What its scores say of the run, and training wrote down where the model is; empty where it was not trained."""
+        """What its scores say of the run, and what training wrote down where the model is; empty where neither is."""
         path = self.layout.model(run) / "summary.json"
         scored = dict(self.about(run).get("run", {}))
         if not path.is_file():
