@@ -52,7 +52,7 @@ def visit(file: Path, *, width: int = 1280, height: int = 900, **context: Any) -
             page = browser.new_context(
                 viewport={"width": width, "height": height}, offline=True, accept_downloads=True, **context
             ).new_page()
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(180_000)  # a busy machine takes its time
             seen = Visit(page)
             page.on("console", lambda message: _heard(seen, message.type, message.text))
             page.on("pageerror", lambda error: seen.complaints.append(str(error)))
