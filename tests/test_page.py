@@ -300,7 +300,7 @@ def test_a_browser_sorts_plays_and_filters(two_sets: Path) -> None:
         page.get_by_role("button", name="AKD ↓").first.click()
         assert order()[-1] == "absent" and order().index("Exact") > order().index(HOSTILE)
 
-        page.locator("#videos").scroll_into_view_if_needed()
+        page.locator("#groups article").first.scroll_into_view_if_needed()
         page.locator(f"{FIRST}[data-frame]").nth(2).wait_for()
         page.get_by_role("button", name="Pause").click()
         page.locator("#time").evaluate("bar => { bar.value = 2; bar.dispatchEvent(new Event('input')); }")
