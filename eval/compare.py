@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from eval import metrics
-from eval.statistics import BootstrapConfig, ClipSums, Estimate, difference, mean
+from eval.statistics import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
 from tpsm.errors import UserError
 
 SERIES = ["task", "mode", "metric", "protocol"]
@@ -93,8 +93,9 @@ def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapCon
                 f"{key[2]} has version {said[0]} in {mine.path} and {said[1]} in {other.path}, which mean different "
                 "things; score both with the same code."
             )
-        estimates = [mean(ClipSums.of(side, bootstrap.unit), bootstrap) for side in (one, another)]
-        apart = difference(one, another, bootstrap)
+        weigh: Weigh = "frame" if key[3] == "legacy" else "clip"
+        estimates = [mean(ClipSums.of(side, bootstrap.unit, weigh), bootstrap) for side in (one, another)]
+        apart = difference(one, another, bootstrap, weigh)
         if estimates[0] is not None and estimates[1] is not None and apart is not None:
             task, mode, metric, protocol = map(str, key)
             found.append(Row(task, mode, metric, protocol, estimates[0], estimates[1], apart))

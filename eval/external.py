@@ -23,6 +23,7 @@ from eval.evaluators import KINDS, ROLES, Role, evaluator_module
 from eval.features import Evaluators
 from eval.metrics import PROTOCOLS, Need, Sequence
 from eval.provenance import write_scores
+from eval.results import WEIGHS
 from eval.score import COLUMNS, ORDER, computable, frame_rows
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, mean
 from eval.tables import Value
@@ -230,7 +231,10 @@ def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
     lines = [("", *PROTOCOLS, "frames")]
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
-        found = {p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit), bootstrap) for p in PROTOCOLS}
+        found = {
+            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, WEIGHS[p]), bootstrap)
+            for p in PROTOCOLS
+        }
         arrow, unit = "↓" if metric.lower_is_better else "↑", metric.unit.partition(",")[0]
         cells = (_shown(found[protocol], metric.decimals, protocol in metric.protocols) for protocol in PROTOCOLS)
         counted = found["strict"].frames if found["strict"] is not None else 0

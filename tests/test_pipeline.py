@@ -23,6 +23,7 @@ PLUMBING = {
 }
 PLUMBING |= {"tpsm/data/clipfile.py", "tpsm/data/prepare.py", "tpsm/data/readers.py", "tpsm/data/splits.py"}
 PLUMBING |= {"tpsm/strict.py", "tpsm/types.py"}
+PLUMBING |= {"tpsm/cluster.py", "tpsm/processes.py", "tpsm/units.py"}
 
 
 def reached(*modules: str) -> set[str]:

@@ -58,7 +58,7 @@ def test_legacy_means_are_those_of_the_papers_program(made: list[tuple[Sequence,
     real, generated = ([as_file(pair[side]) for pair in made] for side in (0, 1))
     for metric, program in PAPERS.items():
         expected = program(real, generated)
-        estimate = mean(ClipSums.of(rows(made, metric), unit), BootstrapConfig(samples=100))
+        estimate = mean(ClipSums.of(rows(made, metric), unit, "frame"), BootstrapConfig(samples=100))
         if not expected:
             assert estimate is None, metric
             continue
@@ -70,7 +70,7 @@ def test_the_order_of_many_frames_does_not_reach_the_twelfth_digit() -> None:
     """Sums a clip, then over clips, where the program takes one mean over all frames."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"clip": rng.integers(0, 500, 200_000).astype(str), "value": rng.lognormal(0, 3, 200_000)})
-    estimate = mean(ClipSums.of(table), BootstrapConfig(samples=100))
+    estimate = mean(ClipSums.of(table, "clip", "frame"), BootstrapConfig(samples=100))
     assert estimate is not None
     assert estimate.mean == pytest.approx(math.fsum(table["value"]) / len(table), rel=1e-12)
     assert estimate.mean == pytest.approx(np.mean(list(table["value"])), rel=1e-12)

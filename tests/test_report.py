@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from PIL import Image
 from small_pipeline import EVALUATION, TESTS, WEIGHTS, configure, make_data, make_outputs
 
 from eval.__main__ import main
+from eval.comparisons import Comparison
 from eval.config import read_config
 from eval.features import load_evaluators
 from eval.layout import Layout
 from eval.metrics import Sequence
 from eval.paper_tables import build_tables
 from eval.results import Results, Series
+from eval.statistics import BootstrapConfig
 from eval.tables import Missing, Value
 from eval.truncation import truncated_frames
 from tpsm.data.clipfile import file_name, read_clip
@@ -81,11 +84,13 @@ def test_every_table_names_its_protocol(scored: Layout) -> None:
     tables = {path.stem: path.read_text().splitlines()[0] for path in (scored.report / "tables").glob("*.md")}
     assert {"detection", "animation", "difference_to_copy", "reconstruction", "reconstruction_legacy"} <= set(tables)
     for name, title in tables.items():
-        assert title.endswith(f"({'legacy' if name.endswith('_legacy') else 'strict'} protocol)**"), name
+        legacy = name.endswith("_legacy") or name == "verdict"  # published numbers are of the papers' protocol
+        assert title.endswith(f"({'legacy' if legacy else 'strict'} protocol)**"), name
     page = (scored.report / "README.md").read_text()
     strict, legacy = page[: page.index("## The same by")], page[page.index("## The same by") : page.index("## Figures")]
     assert "(legacy protocol)" not in strict and "(strict protocol)" not in legacy
-    assert strict.count("(strict protocol)") == 5 and legacy.count("(legacy protocol)") == 2
+    counted = [title.count("(strict protocol)") for title in tables.values()]
+    assert strict.count("(strict protocol)") == sum(counted) and legacy.count("(legacy protocol)") == counted.count(0)
 
 
 def test_detection_tells_what_other_tables_leave_out(scored: Layout) -> None:
@@ -97,7 +102,7 @@ def test_detection_tells_what_other_tables_leave_out(scored: Layout) -> None:
             values = scores[scores.metric == metric]["value"]
             assert rows[label][f"{title}: frames"] == f"{values.notna().sum()} of {len(values)}"
         joints = scores[scores.metric == "joints_found"]["value"].mean()
-        assert float(rows[label]["Joints found ↑"]) == pytest.approx(joints, rel=1e-4) and 0.3 < joints < 1
+        assert float(rows[label]["Joints found ↑"]) == pytest.approx(joints, rel=1e-4) and 0.3 < joints <= 1
     assert rows["absent"]["AKD: frames"] == rows["absent"]["Joints found ↑"] == "n/a (not run)"
     assert rows["Exact"]["Joints found ↑"] == rows["Real frames"]["Joints found ↑"]
 
@@ -131,15 +136,18 @@ def test_differences_are_paired_with_the_copy(scored: Layout) -> None:
     assert float(rows["Exact"]["AKD ↓"]) == pytest.approx(float(exact) - float(copy), abs=0.2)
 
 
-def test_bold_needs_a_difference(scored: Layout) -> None:
+def test_bold_needs_a_difference(scored: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = (scored.report / "tables" / "reconstruction.md").read_text().splitlines()
-    exact = next(line for line in lines if line.startswith("| Exact"))
-    still = next(line for line in lines if line.startswith("| Still"))
-    # AKD and AKD to truth are told apart, and L1. Motion is the same.
-    assert exact.split("|")[3].strip().startswith("**.00 ") and exact.split("|")[6].strip().startswith("**")
-    assert exact.split("|")[2].strip().startswith("**") and not exact.split("|")[7].strip().startswith("**")
-    assert "**" not in still
-    assert all("**" not in line for line in lines if line.startswith(("| Copy", "| Real")))
+    assert all("**" not in line for line in lines if line.startswith("|")), "two identities tell nothing apart"
+    # By the interval over clips alone: four clips are too few for the corrected test.
+    monkeypatch.setattr(Comparison, "decided", property(lambda self: self.difference.excludes_zero))
+    config = replace(read_config(scored), bootstrap=BootstrapConfig(samples=200, unit="clip"))
+    table = next(table for table in build_tables(Results(scored, config), None) if table.name == "reconstruction")
+    bold = {
+        row[0]: {c for c, v in zip(table.columns, row, strict=True) if getattr(v, "best", False)} for row in table.rows
+    }
+    assert {"L1 ↓", "AKD ↓"} <= bold["Exact"] and "EPE ↓" not in bold["Exact"], "the motion is the same"
+    assert not any(bold[run] for run in bold if run != "Exact")
 
 
 def test_k_ablation_shows_keypoints_and_parameters(scored: Layout) -> None:
@@ -183,7 +191,7 @@ def test_the_page_links_to_files_that_exist_and_names_no_place(scored: Layout) -
         if file.suffix in {".md", ".csv", ".tex", ".json"}:
             assert str(scored.root) not in file.read_text(), file
     assert "Not scored, so n/a below: absent." in page
-    assert "No test identity occurs in training." in page and "resamples by clip" in page
+    assert "No test identity occurs in training." in page
 
 
 def test_the_page_counts_the_identities_that_training_has_seen(tmp_path: Path) -> None:
@@ -193,7 +201,7 @@ def test_the_page_counts_the_identities_that_training_has_seen(tmp_path: Path) -
         assert main([*verb, "--dataset", "dots", "--root", str(layout.root)]) == 0
     page = (layout.report / "README.md").read_text()
     assert "1 of 2 test identities also occur in training." in page
-    assert "resamples by identity" in page and "They speak of new test identities" in page
+    assert "of new test identities" in page.replace("\n", " ")
     for name in ("reconstruction", "difference_to_copy"):
         assert "resampled by identity]" in (layout.report / "tables" / f"{name}.md").read_text()
 
@@ -243,7 +251,8 @@ def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
     assert found["files"]["metrics.json"] == sha256_of(scored.report / "metrics.json")
     assert found["scores"]["still"]["evaluators"] == found["evaluators"] == found["quality"]["evaluators"]
     assert found["evaluators"]["landmarks.pt"] == sha256_of(scored.networks / "landmarks.pt")
-    assert found["scores"]["still"]["weights"] == found["weights"] == WEIGHTS["still"] | WEIGHTS["exact"]
+    assert found["scores"]["still"]["weights"] == WEIGHTS["still"]
+    assert found["weights"] == WEIGHTS["still"] | WEIGHTS["exact"]
     for made in (found, found["quality"], *found["scores"].values()):
         assert Provenance.__dataclass_fields__.keys() <= made.keys() and made["seconds"] >= 0
     assert set(found["evaluators"]) == {"identity.pt", "landmarks.pt"}
