@@ -137,7 +137,7 @@ def _expected(runs: Sequence[Mapping[Key, Cell]]) -> dict[Key, Expected]:
         kinds = [{tuple(values[key]) for key in kind if values[key].mean()} for kind in _kinds(runs[0], control)]
         distinct = [sorted(kind) for kind in kinds if kind]
         samples = [np.array([_relative_variance(np.array(numbers)) for numbers in kind]) for kind in distinct]
-        for kind, (variances, freedom) in zip(distinct, moderated(samples, len(runs) - 1), strict=True):
+        for kind, (variances, freedom) in zip(distinct, moderated(samples, float(len(runs) - 1)), strict=True):
             noise |= {numbers: (math.sqrt(v), freedom) for numbers, v in zip(kind, variances, strict=True)}
     expected = {}
     for key, numbers in values.items():
