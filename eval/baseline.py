@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ROUNDING = 1e-6
 """metrics.json has six decimals: two roundings may make this difference."""
 FLOAT_NOISE = 2e-4
-"""Relative. What sums in another order may make of the same weights, whatever the re-runs at hand show."""
+"""Relative: a margin for sums in another order over the same weights, whatever the re-runs at hand show (chosen)."""
 FALSE_ALARMS = 2.5e-3
 """The probability that an honest re-run fails, all cells together."""
 
