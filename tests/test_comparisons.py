@@ -160,6 +160,16 @@ def test_a_verdict_needs_the_papers_evaluator(layout: Layout) -> None:
         assert text(tables_of(layout, published)["verdict"].rows[0][-1]) == says
 
 
+def test_bold_is_a_run_that_beats_every_other_on_enough_identities(layout: Layout) -> None:
+    rng = np.random.default_rng(0)
+    for identities, marked in (("abcdefgh", True), ("abcde", False)):  # of five, p is 2 / 2^5 at least
+        for run, add in (("still", 0.2), ("exact", 0.3)):
+            score(layout, run, {f"{identity}#0": add + rng.uniform(0, 0.02) for identity in identities})
+        for name in ("reconstruction", "reconstruction_legacy"):
+            cells = [row[1] for row in tables_of(layout)[name].rows[:2]]
+            assert [isinstance(cell, Value) and cell.best for cell in cells] == [marked, False]
+
+
 def test_every_pair_has_its_rows_and_numbers(layout: Layout) -> None:
     score(layout, "still", dict.fromkeys(TESTS, 0.25))
     table = tables_of(layout)["comparisons"]
