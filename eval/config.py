@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from eval.layout import Layout
 from eval.metrics import PROTOCOLS, Protocol
 from eval.published import read_published
 from eval.statistics import BootstrapConfig
-from eval.weights import absent, locate
+from eval.weights import locate
 from tpsm.config import AnimateConfig, read_yaml
 from tpsm.errors import UserError
 from tpsm.strict import build
@@ -159,20 +159,19 @@ def check(root: Path) -> list[str]:
                 for name in getattr(module, "NEEDS", ()):
                     locate(name, Path(settings.weights))
                 getattr(module, "check", lambda _: None)(settings)
-        with_weights(config)
+        ready(config.metrics)
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)
         check_published(layout, config, trained)
     return datasets
 
 
-def with_weights(config: EvalConfig) -> list[str]:
-    """The metrics that need no file of weights, or whose files are there; of the others it is told what to type."""
+def ready(names: Iterable[str]) -> list[str]:
+    """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
     found = []
-    for name in config.metrics:
-        commands = absent(metrics.load(name)[0].weights)
-        if commands:
-            log.warning("The metric %s lacks weights, so its cells will say n/a; type `%s`.", name, commands[0])
+    for name in names:
+        if command := metrics.to_type(metrics.load(name)[0]):
+            log.warning("The metric %s is left out; type `%s` to have it.", name, command)
         else:
             found.append(name)
     return found

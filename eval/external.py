@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from eval import metrics
-from eval.config import EvaluatorsConfig
+from eval.config import EvaluatorsConfig, ready
 from eval.evaluators import KINDS, ROLES, Role, evaluator_module
 from eval.features import Evaluators
 from eval.metrics import PROTOCOLS, Need, Sequence
@@ -160,7 +160,7 @@ class Seen:
 
 
 def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, seen: Seen) -> Iterator[pd.DataFrame]:
-    chosen = [metrics.load(name) for name in metrics.names()]
+    chosen = [metrics.load(name) for name in ready(metrics.names())]
     chosen = [
         (metric, scores) for metric, scores in chosen if metric.reconstruction and usable(metric.needs, evaluators)
     ]

@@ -20,7 +20,6 @@ from eval.metrics import Metric, Protocol
 from eval.provenance import about_scores
 from eval.score import DRIVING_CLIP, SOURCE_COPY
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
-from eval.weights import absent
 from tpsm.config import read_yaml
 from tpsm.errors import UserError
 
@@ -165,8 +164,8 @@ class Results:
                 return NEEDED[need]
         if (series, metric) in self._series:
             return "no frame counts"
-        if commands := absent(self.metrics[metric].weights):
-            return f"no weights; `{commands[0]}`, then score again"
+        if command := metrics.to_type(self.metrics[metric]):
+            return f"not installed; `{command}`, then score again"
         modes = self.metrics[metric].modes
         if series.task == "animation" and modes is not None and series.mode not in modes:
             return f"{' and '.join(modes)} mode only"

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float32, Float64
 
 from eval import metrics
-from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, with_weights
+from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, ready
 from eval.evaluators import ROLES
 from eval.features import Evaluators, load_evaluators, real_sequence
 from eval.layout import CONTROLS, Layout
@@ -44,7 +44,7 @@ class Due:
 class Scorer:
     def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
         self.layout, self.config, self.run = layout, config, run
-        self.metrics = [metrics.load(name) for name in with_weights(config)]
+        self.metrics = [metrics.load(name) for name in ready(config.metrics)]
         self.entries = {entry.name: entry for entry in layout.manifest().clips("test")}
         self._l1 = None if run in CONTROLS else self._read_l1()
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from eval import metrics, weights
 from eval.alexnet import read_alexnet
-from eval.config import EvalConfig, with_weights
+from eval.config import ready
 from eval.metrics import Sequence
 from eval.metrics.csim import csim
 from eval.metrics.lpips import load_network, lpips
@@ -126,9 +126,13 @@ def test_kernels_are_turned_into_pytorchs_order(tmp_path: Path) -> None:
     assert kernel[1, 0, 2, 3].item() == pytest.approx(layers["Conv_4"]["kernel"][2, 3, 0, 1], rel=1e-6)
 
 
-def test_a_metric_without_its_weights_is_left_out_and_says_what_to_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("installed", "command"), [(True, "python -m eval weights fetch alexnet"), (False, "pip install lpips")]
+)
+def test_a_metric_without_its_package_or_weights_is_left_out_and_says_what_to_type(
+    installed: bool, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert with_weights(EvalConfig(metrics=("l1", "lpips", "psnr"))) == ["l1", "psnr"]
-    assert "python -m eval weights fetch alexnet" in caplog.text
+    monkeypatch.setattr(metrics, "find_spec", lambda _: object() if installed else None)
+    assert ready(("l1", "lpips", "psnr")) == ["l1", "psnr"]
+    assert command in caplog.text

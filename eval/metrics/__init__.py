@@ -11,11 +11,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, UInt8
 
+from eval.weights import absent
 from tpsm.errors import UserError
 from tpsm.types import GroundTruth
 
@@ -37,8 +39,8 @@ class Metric:
 
     `version` goes up with every change of a formula, in either protocol; scores of different versions are never mixed.
     `legacy` says what the file's function of that name computes; None where pose-evaluation lacks the metric, and there
-    is none. `detection` marks a rate at which evaluators find something: it has a table of its own. `weights` names
-    files of eval/weights.yaml, without which the metric is not computed.
+    is none. `detection` marks a rate at which evaluators find something: it has a table of its own. `packages` are
+    optional ones and `weights` files of eval/weights.yaml: without them the metric is not computed.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Metric:
     version: int = 1
     legacy: str | None = None
     detection: bool = False
+    packages: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
 
     @property
@@ -104,6 +107,12 @@ class Sequence:
     def has(self, need: Need) -> bool:
         held = {"landmarks": self.landmarks, "identity": self.embedding, "motion": self.motion, "truth": self.truth}
         return held[need] is not None
+
+
+def to_type(metric: Metric) -> str | None:
+    """The command that gets what `metric` still lacks on this machine, a package or weights; None where it is ready."""
+    commands = [f"pip install {package}" for package in metric.packages if find_spec(package) is None]
+    return next(iter(commands + absent(metric.weights)), None)
 
 
 Score = Callable[[Sequence, Sequence], Float64[np.ndarray, " t"]]

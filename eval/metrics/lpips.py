@@ -25,6 +25,7 @@ METRIC = Metric(
     decimals=3,
     source="weighted squared distance of AlexNet's normalised feature maps, version 0.1, at the frames' own size; mean "
     "over frames (Zhang et al. 2018; the package lpips)",
+    packages=("lpips",),
     weights=("alexnet",),
 )
 
