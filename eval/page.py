@@ -129,7 +129,8 @@ def reading(results: Results) -> tuple[str, ...]:
         "at all, and the real frames.",
         "L1, AKD and EPE show whether a run moves the figure. The copy is a real, sharp "
         "frame, which flatters it in MKR and AED.",
-        f"The clip is the unit of a mean, and {bootstrap.unit} of its interval: 95 %, the wider of Student's and the "
+        "Strict means are over clips of each clip's mean; legacy ones over all frames, as the papers' program has it.",
+        f"Intervals are of 95 %, over {UNITS[bootstrap.unit]}: the wider of Student's and the "
         f"bootstrap-t ({bootstrap.samples:,} resamples), which covers 93 to 97 % when simulated at this size. It "
         f"speaks of new test {UNITS[bootstrap.unit]}, not of another training seed. Two intervals may overlap and the "
         "runs still differ: paired differences decide, and set the bold.",
@@ -150,7 +151,7 @@ PROTOCOL = (
     "Frames in which evaluators find nothing are left out by both; the table of detection counts them.",
     "Animation: fixed pairs of test clips of different identities; the source is the first frame of one clip, the "
     "other clip drives. Its rows share clips, so its intervals are somewhat narrow.",
-    "Evaluators are trained on this data set's training clips with fixed seeds.",
+    "Evaluators without weights of their own are trained on this data set's training clips, with fixed seeds.",
 )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tpsm.config import check_model, configure, merge, read_params, read_run, read_yaml, resolve_run
+from tpsm.config import merge, read_params, read_run, read_yaml, resolve_run
+from tpsm.configure import check_model, configure
 from tpsm.errors import UserError
 
 ROOT = Path(__file__).parent.parent

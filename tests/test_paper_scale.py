@@ -16,12 +16,13 @@ from baselines.discriminator import DiscriminatorConfig
 from baselines.layers import GeneratorConfig
 from eval import config as evaluation
 from eval.config import check
-from tpsm import config as configuration
+from tpsm import configure as configuring
 from tpsm.avd import AVD, AvdConfig, AvdTraining
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import HourglassConfig
 from tpsm.checkpoint import load_checkpoint, load_method
-from tpsm.config import check_model, configure, data_section, merge, read_params, resolve_run
+from tpsm.config import as_yaml, data_section, merge, plain, read_params, read_yaml, resolve_run
+from tpsm.configure import check_model, configure
 from tpsm.data.augment import AugmentConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, prepare
@@ -216,11 +217,11 @@ def test_every_run_has_a_model_that_takes_the_sets_pictures(dataset: str) -> Non
 
 
 def test_the_sets_can_be_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configuration, "check_model", lambda config: None)  # above, all of them
+    monkeypatch.setattr(configuring, "check_model", lambda config: None)  # above, all of them
     monkeypatch.chdir(tmp_path)
     Path("scales").symlink_to(ROOT / "scales")
-    values = merge(configuration.read_yaml(ROOT / "params.yaml"), {"datasets": list(SETS)})
-    Path("params.yaml").write_text(configuration.as_yaml(values))
+    values = merge(read_yaml(ROOT / "params.yaml"), {"datasets": list(SETS)})
+    Path("params.yaml").write_text(as_yaml(values))
     for dataset in SETS:
         Path("data/raw", dataset).mkdir(parents=True)
     with pytest.raises(UserError, match=r"'tps' on vox cannot be trained yet.*`tpsm weights vgg19-torchvision`"):
@@ -281,7 +282,7 @@ def test_two_steps_at_full_size(clips: dict[str, Path], vgg19: Path, tmp_path: P
         """An epoch of two batches, as the drawn set has two identities, each with one clip."""
         schedule = replace(schedule, epochs=1, repeats=batch, batch=batch, workers=0)
         batches = PairBatches(clips[data.size], data, batch, repeats=batch)
-        identity = Identity(name, method, dataset, data.size, configuration.plain(asdict(model)))
+        identity = Identity(name, method, dataset, data.size, plain(asdict(model)))
         fit(task, batches, schedule, identity, tmp_path / name, data_hash="drawn", work=tmp_path / "work")
         curve = pd.read_csv(tmp_path / name / "metrics.csv")
         assert len(curve) == 2 and np.isfinite(curve.total).all()

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from test_config import params, written
 
-from tpsm.config import configure, merge, read_params, resolve_run
+from tpsm.config import merge, read_params, resolve_run
+from tpsm.configure import configure
 from tpsm.errors import UserError
 from tpsm.repeats import check_repeat
 

@@ -26,7 +26,8 @@ from eval.score_stage import score_run
 from tpsm import bench_clips
 from tpsm.avd import AVD, AvdTraining
 from tpsm.checkpoint import Checkpoint
-from tpsm.config import configure, plain, read_params, resolve_run
+from tpsm.config import plain, read_params, resolve_run
+from tpsm.configure import configure
 from tpsm.data.prepare import DataConfig, prepare
 from tpsm.data.puppets import synthesize
 from tpsm.errors import UserError

@@ -65,7 +65,7 @@ class Retry(StrEnum):
 @app.command()
 def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("configs")) -> None:
     """Check params.yaml as a whole, and write one resolved file for each stage."""
-    from tpsm.config import configure
+    from tpsm.configure import configure
 
     print(f"{len(configure(params, out))} resolved files -> {out}")
 
