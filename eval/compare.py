@@ -177,7 +177,10 @@ def _page(mine: Side, other: Side, bootstrap: BootstrapConfig) -> str:
         f"[{row.difference.low:+.4g}, {row.difference.high:+.4g}] | {row.difference.clips} | {_verdict(row)} |"
         for row in found
     ]
-    head = f"## {mine.dataset}: {mine.run} and {other.run}\n\nA is {mine.path}, B is {other.path}."
+    head = (
+        f"## {mine.dataset}: {mine.run} and {other.run}\n\nA is {mine.path}, B is {other.path}. The means are of "
+        "the frames that count on each side, A - B of those that count on both."
+    )
     return "\n\n".join([head, counts, "\n".join(table)])
 
 
