@@ -17,7 +17,7 @@ repro: $(READY)
 	@ls reports/index.html reports/*/README.md
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # The slow ones: every configuration of the papers at full size, twenty minutes and more on two cores.
 test-slow: $(READY)
@@ -50,4 +50,4 @@ check: lint test
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs pages scores $(filter-out .work/weights .work/fetch,$(wildcard .work/*))
+	rm -rf avd configs data/clips evaluators features models outputs pages scores $(filter-out .work/weights .work/fetch .work/real-clips,$(wildcard .work/*))

@@ -126,6 +126,7 @@ class Model(Method):
     synchronised: ClassVar[bool] = True
     # The released code names no convention; its models date from a PyTorch whose default was True.
     align_corners: ClassVar[bool] = True
+    resizes_aligned: ClassVar[bool] = False
     adapts_scale: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:

@@ -192,6 +192,7 @@ class RegionGenerator(Generator):
 
 class Model(Method):
     align_corners: ClassVar[bool] = False
+    resizes_aligned: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()

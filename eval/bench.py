@@ -80,6 +80,8 @@ def bench(layout: Layout, run: str, frames: int = 1000) -> Cost:
     if not timed:
         raise UserError(f"'{layout.dataset}' has no evaluators, so there is nothing to hold the time against.")
     scorer.evaluators = Evaluators(timed.get("landmarks"), timed.get("identity"))
+    if not any(entry.frames for entry in scorer.entries.values()):
+        raise UserError(f"'{layout.dataset}' has no test clips; there is nothing to score.")
     done, start = 0, time.perf_counter()
     with TemporaryDirectory() as folder:
         for entry in cycle(scorer.entries.values()):

@@ -113,6 +113,7 @@ def _score(verbs: Verbs) -> None:
             return
         if not (options.dataset and options.run_name):
             raise UserError("score: name --dataset and --run, or --real and --generated.")
+        _refuse(options, "score: {} goes with --real and --generated.", "landmarks", "identity", "resize", "out")
         from eval.score_stage import score_run
         from tpsm.config import chosen_workers
 
@@ -144,11 +145,18 @@ def _run_name(verb: ArgumentParser, text: str, *, required: bool = True) -> None
 def _score_folders(options: Namespace) -> str:
     if not (options.real and options.generated) or options.dataset or options.run_name:
         raise UserError("score: --real and --generated go together, and without --dataset and --run.")
+    _refuse(options, "score: {} goes with --dataset and --run.", "workers")
     from eval.config import EvaluatorsConfig
     from eval.external import Request, score_folders, section
 
     evaluators = EvaluatorsConfig(section(options.landmarks), section(options.identity))
     return score_folders(Request(options.real, options.generated, evaluators, options.resize), options.out)
+
+
+def _refuse(options: Namespace, sentence: str, *names: str) -> None:
+    """Options that would be silently ignored."""
+    if given := [f"--{name}" for name in names if getattr(options, name)]:
+        raise UserError(sentence.format(given[0]))
 
 
 def _coverage(verbs: Verbs) -> None:

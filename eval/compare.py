@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,8 +174,8 @@ def _page(mine: Side, other: Side, bootstrap: BootstrapConfig) -> str:
     )
     table = ["| | A | B | A - B | clips | |", "|---|--:|--:|--:|--:|---|"]
     table += [
-        f"| {_title(row)} | {row.mine.mean:.4g} | {row.other.mean:.4g} | {row.difference.mean:+.4g} "
-        f"[{row.difference.low:+.4g}, {row.difference.high:+.4g}] | {row.difference.clips} | {_verdict(row)} |"
+        f"| {_title(row)} | {row.mine.mean:.4g} | {row.other.mean:.4g} | {row.difference.mean:+.4g}"
+        f"{_interval(row.difference)} | {row.difference.clips} | {_verdict(row)} |"
         for row in found
     ]
     head = (
@@ -182,6 +183,11 @@ def _page(mine: Side, other: Side, bootstrap: BootstrapConfig) -> str:
         "the frames that count on each side, A - B of those that count on both."
     )
     return "\n\n".join([head, counts, "\n".join(table)])
+
+
+def _interval(estimate: Estimate) -> str:
+    """Nothing for a single unit, which has none."""
+    return "" if math.isnan(estimate.low) else f" [{estimate.low:+.4g}, {estimate.high:+.4g}]"
 
 
 def _title(row: Row) -> str:

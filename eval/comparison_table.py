@@ -11,8 +11,8 @@ from eval.tables import Cell, Missing, Table, Value, number
 
 NOTE = (
     "Run less the other, paired over common frames [95 % interval over {unit}]. p: how often swapping the two runs' "
-    "names at random, {unit} by {unit}, moves them as far apart; corrected by Holm over the {pairs} pairs of a metric. "
-    "Better: where the interval excludes zero and the corrected p is .05 at most."
+    "names at random, {unit} by {unit}, moves them as far apart; corrected by Holm over a metric's pairs that were "
+    "scored. Better: where the interval excludes zero and the corrected p is .05 at most."
 )
 
 
@@ -27,7 +27,7 @@ def comparisons(results: Results, columns: Sequence[Metric], protocol: Protocol)
         f"Video reconstruction, every two runs, {results.layout.dataset}",
         ("Metric", "Run", "Less", "Difference", "p", "Corrected p", "Better"),
         tuple(rows),
-        (NOTE.format(unit=results.bootstrap.unit, pairs=len(pairs)),),
+        (NOTE.format(unit=results.bootstrap.unit),),
         protocol,
     )
 

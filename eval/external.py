@@ -47,7 +47,7 @@ class Request:
     generated: Path
     evaluators: EvaluatorsConfig = field(default_factory=EvaluatorsConfig)
     resize: bool = False
-    bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)
+    bootstrap: BootstrapConfig = field(default_factory=lambda: BootstrapConfig(unit="clip"))
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,8 @@ def section(text: str | None) -> dict[str, Any] | None:
         value = None if text is None else yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{text!r} is neither a kind of evaluator nor a section in YAML.") from error
+    if value is not None and not isinstance(value, (str, dict)):
+        raise UserError(f"{text!r} is neither a kind of evaluator nor a section in YAML.")
     return {"kind": value} if isinstance(value, str) else value
 
 

@@ -28,6 +28,7 @@ from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
 from tpsm.mapping import Workers, map_clips
 from tpsm.provenance import record, sha256_of_text
+from tpsm.units import code_hash
 
 log = logging.getLogger(__name__)
 
@@ -163,11 +164,11 @@ def _evaluators(layout: Layout, key: str) -> Evaluators:
 
 
 def evaluators_key(layout: Layout, config: EvalConfig) -> str:
-    """What decides features beside the frames: each evaluator's section and file, as JSON."""
+    """What decides features beside the frames: each evaluator's section, file and code, as JSON."""
     parts: dict[str, object] = {}
     for role in ROLES:
         if (section := config.evaluators[role]) is not None:
-            parts[role] = [section, sha256_of(_found(layout, role))]
+            parts[role] = [section, sha256_of(_found(layout, role)), code_hash("eval.evaluators")]
     return json.dumps(parts, sort_keys=True)
 
 

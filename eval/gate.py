@@ -143,6 +143,8 @@ def run_gate(options: Namespace) -> int:
         print("\n".join([*sight(baseline), *left_out(report, options.repeats)]))
         print(f"{len(baseline.cells)} cells of {1 + len(options.repeats)} runs -> {layout.report / BASELINE}")
         return 0
+    if options.report is not None and options.dataset is None:
+        raise UserError("gate: name the data set that --report is of, with --dataset.")
     failed = 0
     for dataset in _datasets(options.root, options.dataset):
         layout = Layout(dataset, options.root)

@@ -77,6 +77,13 @@ class Layout:
     def test_clip(self, name: str) -> Path:
         return self.clips / "test" / file_name(name)
 
+    def has_frames(self, run: str, task: str = "reconstruction") -> bool:
+        """Whether the frames that `run` made are here, and the real ones: a reviewer may hold scores alone.
+
+        `task` is reconstruction, or animation/MODE.
+        """
+        return (self.outputs(run) / task).is_dir() and (self.clips / "test").is_dir()
+
     def motion(self, run: str, name: str) -> Path:
         """The motion that `run` predicted for the test clip `name`."""
         return self.outputs(run) / "reconstruction" / "motion" / array_file(name)

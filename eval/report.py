@@ -24,7 +24,7 @@ from eval.results import Results
 from eval.tables import Table, to_csv, to_latex, to_markdown
 from eval.web.content import write_content
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +37,20 @@ def write_report(layout: Layout) -> Path:
     """
     began = time.monotonic()
     results, tables = estimates(layout)
-    for stale in (layout.report / "tables").glob("*.*"):
-        stale.unlink()
-    for name, content in numbers(results, tables).items():
-        _write(layout.report / name, content)
-    pictures = _figures(layout, results)
+    drawn = numbers(results, tables)
+    pictures = _figures(layout, results)  # these may fail, so nothing is taken away before
+    kept = {layout.report / name for name in drawn} | set(pictures.values())
+    for stale in (*(layout.report / "tables").glob("*.*"), *(layout.report / "figures").glob("*.png")):
+        if stale not in kept:
+            stale.unlink()
+    for name, content in drawn.items():
+        write_text(layout.report / name, content)
     quality = _quality(layout)
     made = provenance(layout, results, quality, began)
-    _write(layout.report / "provenance.json", _json(made))
+    write_text(layout.report / "provenance.json", _json(made))
     readme = layout.report / "README.md"
     measured: dict[str, dict[str, Any]] = {role: quality[role] for role in ROLES if role in quality}
-    _write(readme, page(layout, results, tables, pictures, measured) + section(made))
+    write_text(readme, page(layout, results, tables, pictures, measured) + section(made))
     write_content(layout, results, tables, pictures, measured, made)
     return readme
 
@@ -79,9 +82,7 @@ def numbers(results: Results, tables: Sequence[Table]) -> dict[str, str]:
 
 
 def _figures(layout: Layout, results: Results) -> dict[str, Path]:
-    """Caption -> file, of the figures there is something to show in. Stale ones are removed."""
-    for old in (layout.report / "figures").glob("*.png"):
-        old.unlink()
+    """Caption -> file, of the figures there is something to show in."""
     runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
     measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
@@ -131,8 +132,3 @@ def _quality(layout: Layout) -> dict[str, dict[str, Any]]:
 
 def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _write(path: Path, content: str) -> None:
-    with atomic(path) as draft:
-        draft.write_text(content, encoding="utf-8")

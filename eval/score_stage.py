@@ -50,15 +50,17 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
 def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[Due]]:
     """What to do, and for which clips and pairs.
 
-    Units are named by all that decides any clip's scores: code, configuration, evaluators, and the run's tables.
+    Units are named by all that decides any clip's scores: code, configuration, metrics, evaluators, and the run's
+    tables.
     """
-    due = Scorer(layout, read_config(layout), run).due()
+    scorer = Scorer(layout, read_config(layout), run)
+    names = [metric.name for metric, _ in scorer.metrics]  # without those whose weights are not here
     outputs = () if run in CONTROLS else sorted(layout.outputs(run).rglob("*"))
     read = [layout.config, layout.animate, *(weights(layout, role) for role in ROLES)]
     read += [path for path in outputs if path.suffix in (".parquet", ".csv")]
     hashes = [[layout.relative(path), sha256_of(path)] for path in read if path.is_file()]
-    units = Units.of("score", layout.dataset, run, hashes, code_hash("tpsm", "eval"), work=layout.root / work)
-    return ScoreClip(layout, run, units, tuple(path for path in outputs if path.is_dir())), due
+    units = Units.of("score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / work)
+    return ScoreClip(layout, run, units, tuple(path for path in outputs if path.is_dir())), scorer.due()
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def _draws(counts: tuple[float, ...], config: BootstrapConfig) -> _Draws:
 
 @lru_cache(maxsize=4)
 def _signs(units: int, config: BootstrapConfig) -> Float64[np.ndarray, "ways units"]:
-    """Ways of flipping signs, the first unit's left as it is: all of them, or as many as there are samples."""
+    """Ways of flipping signs, the last unit's left as it is: all of them, or as many as there are samples."""
     if units <= EXACT:
         ways = np.arange(2 ** (units - 1))[:, None] >> np.arange(units) & 1  # the last unit's bit is never set
         return 1.0 - 2.0 * ways

@@ -86,7 +86,7 @@ def to_markdown(table: Table) -> str:
         return f"**{plain}**" if isinstance(cell, Value) and cell.best else plain
 
     lines = [f"**{table.heading}**", "", _pipes(table.columns)]
-    # The first column is words, the rest are numbers.
+    # The first column names the row.
     lines.append(_pipes([":--"] + ["--:"] * (len(table.columns) - 1)))
     lines += [_pipes([shown(cell) for cell in row]) for row in table.rows]
     lines += ["", *(f"{note}  " for note in table.notes)]
@@ -125,6 +125,8 @@ def _precise(value: float) -> str:
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {
+    "<": r"$<$",
+    ">": r"$>$",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "†": r"$^\dagger$",

@@ -40,7 +40,8 @@ def _row(
 ) -> tuple[Cell, ...]:
     about = (results.label(run), results.metrics[name].heading if name in results.metrics else name.upper())
     cells: list[Cell] = [f"{printed} [{entry.paper}]"]
-    for series in (Series(RELEASED.format(run=run), protocol="legacy"), Series(run, protocol="legacy")):
+    released = run if run.endswith(RELEASED.format(run="")) else RELEASED.format(run=run)
+    for series in (Series(released, protocol="legacy"), Series(run, protocol="legacy")):
         cells += _judged(results, published, entry, name, printed, series)
     del cells[2]  # the difference of the released checkpoint
     return (*about, *cells)

@@ -103,18 +103,22 @@ _CELLS = {
 
 
 def _in_page(layout: Layout, tables: list[Table]) -> str:
-    """A table that the page shows must be the one that the scores give."""
+    """Every table must stand in the page as the scores give it."""
     path = layout.report / "README.md"
     page = path.read_text(encoding="utf-8") if path.is_file() else ""
     if not page:
         return "the file is missing"
     for table in tables:
         title, due = f"**{table.heading}**\n", to_markdown(table).rstrip()
-        if title in page and due not in page:
-            shown = page[page.index(title) :][: len(due)]
-            for (_, reported), (place, scored) in zip(_ruled_cells(shown, "|"), _ruled_cells(due, "|"), strict=False):
-                if reported != scored:
-                    return f"{table.heading}: {place} is {reported}, and the scores give {scored}"
+        if due in page:
+            continue
+        if title not in page:
+            return f"{table.heading}: the page lacks it"
+        shown = page[page.index(title) :][: len(due)]
+        for (_, reported), (place, scored) in zip(_ruled_cells(shown, "|"), _ruled_cells(due, "|"), strict=False):
+            if reported != scored:
+                return f"{table.heading}: {place} is {reported}, and the scores give {scored}"
+        return f"{table.heading}: not as the scores give it"
     return ""
 
 

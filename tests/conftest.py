@@ -1,5 +1,6 @@
 """Shapes and types of every public function are checked while the tests run (and only then)."""
 
+import os
 from multiprocessing import forkserver
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from jaxtyping import install_import_hook
 
 install_import_hook(["tpsm", "baselines", "eval"], "beartype.beartype")
-torch.set_num_threads(2)
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)  # several workers share the cores
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,12 @@ def test_what_is_saved_comes_back(checkpoint: Checkpoint, tmp_path: Path) -> Non
         assert torch.equal(value, checkpoint.weights[name]) or "down.weight" in name
 
 
+def test_equal_weights_make_an_equal_file(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    for name in ("first.pt", "second.pt"):
+        checkpoint.save(tmp_path / name)
+    assert (tmp_path / "first.pt").read_bytes() == (tmp_path / "second.pt").read_bytes()
+
+
 def test_another_methods_checkpoint_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     checkpoint.save(path)

@@ -166,6 +166,9 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("a:\n  b: &b {c: 1}\n  d: {<<: *b, c: 2}\n")
     assert read_yaml(file) == {"a": {"b": {"c": 1}, "d": {"c": 2}}}
+    file.write_text("a: {b: 1, b: 2}\n")
+    with pytest.raises(UserError, match="the key 'b' stands twice in one section, in lines 1 and 1"):
+        read_yaml(file)
     file.write_text("a:\n  b: {c: 1}\n  d: 3\n  b: 2\n")
     with pytest.raises(UserError, match="the key 'b' stands twice in one section, in lines 2 and 4"):
         read_yaml(file)

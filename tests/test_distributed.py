@@ -75,7 +75,7 @@ def pairs(folder: Path, process: int = 0) -> list[str]:
 @pytest.mark.parametrize(
     ("scenario", "tolerance"),
     [
-        ("fomm", 2e-3),
+        pytest.param("fomm", 2e-3, marks=pytest.mark.slow),
         pytest.param("fomm-odd", 2e-3, marks=pytest.mark.slow),
         ("tps-double", 1e-5),
         pytest.param("mraa-double", 1e-5, marks=pytest.mark.slow),
@@ -128,7 +128,7 @@ def test_faster_ways_compute_the_same(scenario: str, clips: Path, tmp_path: Path
     assert (fast / plain - 1).abs().max() < 2e-3
 
 
-@pytest.mark.parametrize("scenario", ["killed", "stopped"])
+@pytest.mark.parametrize("scenario", ["killed", pytest.param("stopped", marks=pytest.mark.slow)])
 def test_a_lost_process_ends_the_job_which_then_goes_on_exactly(
     scenario: str, whole: Path, clips: Path, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_clips_of_any_form_are_paired_and_scored(
     assert "3 of 4 real clips are scored." in page
     assert "Not generated: c#0." in page and "Generated without a real clip: d#0." in page
     assert "L1 is of 8-bit frames in both protocols" in page
+    assert page.count("[") >= 2, "two clips of one identity have an interval, over clips"
     rows = pd.read_parquet(out) if suffix == ".parquet" else pd.read_csv(out, keep_default_na=False)
     assert list(rows.columns) == COLUMNS and set(rows.run) == {"method"}
     assert set(rows.metric) - {"lpips"} == {"l1", "psnr", "ssim"}  # LPIPS where its weights are
@@ -97,6 +98,9 @@ def test_what_does_not_fit_is_named(
     assert "name --dataset and --run, or --real and --generated" in refused("--dataset", "dots")
     assert "--real and --generated go together" in refused("--real", str(real))
     assert "without --dataset and --run" in refused(*both, "--dataset", "dots")
+    assert "--out goes with --real" in refused("--dataset", "dots", "--run", "still", "--out", "scores.csv")
+    assert "--workers goes with --dataset" in refused(*both, "--workers", "2")
+    assert "neither a kind of evaluator nor a section" in refused(*both, "--landmarks", "68")
     assert "is no folder of clips" in refused("--real", str(real / "none"), "--generated", str(made))
     assert "choose a name in .parquet or .csv" in refused(*both, "--out", str(tmp_path / "scores.txt"))
     assert "--landmarks heatmap is trained on a data set" in refused(*both, "--landmarks", "heatmap")

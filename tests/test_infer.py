@@ -7,6 +7,7 @@ import torch
 from baselines.layers import warp_and_mask
 from tpsm.geometry import coordinate_grid, resize_grid, warp
 from tpsm.infer import full_motion, to_frames, to_truncated_frames
+from tpsm.method import METHODS, method_module
 from tpsm.types import Motion
 
 
@@ -16,17 +17,18 @@ def gentle_motion(rows: int, columns: int) -> torch.Tensor:
     return (0.7 * grid + torch.tensor([0.1, -0.05]) + 0.05 * torch.sin(3 * grid.flip(-1)))[None]
 
 
-@pytest.mark.parametrize("align_corners", [True, False])
-def test_motion_is_where_the_sampling_takes_a_pixel_from(align_corners: bool) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_motion_is_where_the_sampling_takes_a_pixel_from(method: str) -> None:
     height, width = 32, 48
     ramp = coordinate_grid(height, width, torch.zeros(1)).permute(2, 0, 1)[None]  # a picture of its own coordinates
     grid = gentle_motion(8, 12)
-    if align_corners:
+    model = method_module(method).Model
+    if method == "tps":
         taken = warp(ramp, resize_grid(grid, (height, width), align_corners=True), align_corners=True)
-    else:  # MRAA's released convention, by its own function
+    else:  # the released conventions, by the baselines' own function
         motion = Motion(grid, (torch.ones(1, 1, 8, 12),), torch.ones(1, 1, 8, 12))
-        taken, _ = warp_and_mask(ramp, motion, align_corners=False)
-    reported = full_motion(grid, (height, width), align_corners)
+        taken, _ = warp_and_mask(ramp, motion, model.align_corners)
+    reported = full_motion(model, grid, (height, width))
     assert (taken[0].permute(1, 2, 0) - reported[0]).abs().max() < 1e-5
 
 

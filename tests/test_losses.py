@@ -81,7 +81,7 @@ def test_bad_weight_files_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no file"):
         load_backbone(PerceptualConfig(file=str(tmp_path / "none.pth")))
     (tmp_path / "text.pth").write_text("not weights")
-    with pytest.raises(UserError, match=r"text\.pth is not a PyTorch file"):
+    with pytest.raises(UserError, match=r"text\.pth cannot be read as a checkpoint"):
         load_backbone(PerceptualConfig(file=str(tmp_path / "text.pth")))
     torch.save({"features.0.weight": torch.zeros(64, 3, 5, 5)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"entry features\.0\.weight is of shape \(64, 3, 5, 5\)"):

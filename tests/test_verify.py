@@ -56,6 +56,15 @@ def test_a_report_follows_from_its_scores_alone(layout: Layout, capsys: pytest.C
         ("tables/k_ablation.tex", ("1,234", "1,235"), "Still / Parameters is 1,235, and the scores give 1,234"),
         ("metrics.json", ('"clips": 4', '"clips": 5'), "is 5, and the scores give 4"),
         ("README.md", ("| 1,234 |", "| 1,235 |"), "Number of keypoints, dots (strict protocol): Still / Parameters is"),
+        ("README.md", ("(strict protocol)**\n\n| Run | L1", "**\n\n| Run | L1"), "the page lacks it"),
+        (
+            "README.md",
+            (
+                "**Number of keypoints, dots (strict protocol)**\n\n",
+                "**Number of keypoints, dots (strict protocol)**\n",
+            ),
+            "is",
+        ),
         ("tables/old.md", None, "no table of this name is due"),
         ("tables/animation.tex", None, "the file is missing"),
     ],
@@ -91,6 +100,12 @@ def test_a_changed_score_is_found(layout: Layout, capsys: pytest.CaptureFixture[
     assert verify(layout) == 1
     assert "differs  metrics.json: still / legacy / l1 / high is" in capsys.readouterr().out
     assert json.loads((layout.report / "metrics.json").read_text())["still"]
+
+
+def test_scores_alone_give_a_report_without_pictures_of_frames(layout: Layout) -> None:
+    assert main(["report", "--dataset", "dots", "--root", str(layout.root)]) == 0
+    assert verify(layout) == 0
+    assert not list((layout.report / "figures").glob("reconstruction*"))
 
 
 def test_missing_scores_are_named(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:

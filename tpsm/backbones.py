@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.errors import UserError
+from tpsm.files import sha256_of
+from tpsm.torch_file import read_torch
 
 # Convolutions' widths, in the five stages that a maximum pool parts.
 _STAGES = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
@@ -25,12 +26,13 @@ _PADDED = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 class PerceptualConfig:
     """`weights` has a factor for each feature map, finest first; with fewer than 5 the rest of VGG-19 is never run.
 
-    `file` holds VGG-19's weights: torchvision's state dict, or the one that `tpsm.weights.fetch_vgg19` gets. No weights
-    at all means no perceptual loss.
+    `file` holds VGG-19's weights: torchvision's state dict, or the one that `tpsm.weights.fetch_vgg19` gets; `sha256`
+    is what `tpsm configure` found it to be. No weights at all means no perceptual loss.
     """
 
     backbone: Literal["vgg19", "pixels"] = "vgg19"
     file: str | None = None
+    sha256: str | None = None
     weights: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
     scales: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
 
@@ -105,15 +107,14 @@ def load_backbone(config: PerceptualConfig) -> nn.Module:
     """A frozen network from pictures to a tuple of feature maps, one for each weight.
 
     Raises:
-        UserError: VGG-19's weights are not named, not there, or not VGG-19's.
+        UserError: VGG-19's weights are not named, not there, not those that `tpsm configure` saw, or not VGG-19's.
     """
     if config.backbone == "pixels":
         return Pixels()
     file = weights_file(config)
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"perceptual.file: {file} is not a PyTorch file of weights ({error}).") from error
+    if config.sha256 is not None and sha256_of(file) != config.sha256:
+        raise UserError(f"perceptual.file: {file} has changed since `tpsm configure`; run that again.")
+    state = read_torch(file)
     if not isinstance(state, Mapping):
         raise UserError(f"perceptual.file: {file} holds no mapping of weights.")
     network = VGG19(len(config.weights))

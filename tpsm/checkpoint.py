@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tpsm.errors import UserError
-from tpsm.files import atomic
 from tpsm.method import Method, method_module
 from tpsm.strict import build
+from tpsm.torch_file import read_torch, write_torch
 
 
 @dataclass(frozen=True)
@@ -36,21 +33,7 @@ class Checkpoint:
     optimizer: dict[str, Any] | None = None
 
     def save(self, path: Path) -> None:
-        with atomic(path) as draft:
-            torch.save({"format": 1, **vars(self)}, draft)
-
-
-def read_torch(path: Path, *, mmap: bool = False) -> Any:
-    """What `torch.save` wrote, on the CPU; nothing in it is run. Raises UserError where it cannot be read."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0][:120]
-        size = path.stat().st_size / 1e6
-        raise UserError(
-            f"{path} cannot be read as a checkpoint ({reason}); it has {size:,.1f} MB: "
-            "if that is too few, fetch it again."
-        ) from error
+        write_torch(path, {"format": 1, **vars(self)})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -38,8 +38,8 @@ def on_cluster(task: Callable[[Any], Any], items: Sequence[Any], address: str) -
         from distributed.comm import CommClosedError
     except ImportError as error:
         raise UserError(
-            f"workers is the address {address}, but distributed is not installed; type `pip install '.[cluster]'`, or "
-            "give a number of processes."
+            f"workers is the address {address}, but distributed is not installed; type `pip install --editable "
+            "'.[cluster]'`, or give a number of processes."
         ) from error
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False)

@@ -128,10 +128,11 @@ def refuse_twice(node: yaml.Node | None) -> None:
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if seen.setdefault(key.value, line) != line:
+            if key.value in seen:
                 raise yaml.YAMLError(
                     f"the key '{key.value}' stands twice in one section, in lines {seen[key.value]} and {line}"
                 )
+            seen[key.value] = line
             refuse_twice(value)
 
 

@@ -6,6 +6,8 @@ and a mistake anywhere in it is found before the first step of training.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from tpsm.config import (
 from tpsm.data.prepare import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import atomic, sha256_of
 from tpsm.method import method_module
 from tpsm.released import read_released
 from tpsm.repeats import check_repeat, seeds
@@ -46,12 +48,11 @@ def configure(params_file: Path, out: Path) -> list[Path]:
                 check_repeat(config, runs[original][0])
         if raw_folder(dataset) not in brought_by_dvc():
             check_folder(raw_folder(dataset))
-        for config, _ in runs.values():
-            if config.released is None:
-                check_weights(config)
-            else:
+        for run, (config, avd) in runs.items():
+            if config.released is not None:
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
+            runs[run] = with_vgg19(config), avd
     files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
         name = data[dataset].split
@@ -87,20 +88,28 @@ def check_model(config: RunConfig) -> None:
         raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
 
 
-def check_weights(config: RunConfig) -> None:
-    """VGG-19's weights are a download: that training lacks them should be said before a set of videos is prepared."""
+def with_vgg19(config: RunConfig) -> RunConfig:
+    """The run with the SHA-256 of VGG-19's weights, where its loss takes them: another file is another run.
+
+    They are a download: that training lacks them should be said before a set of videos is prepared.
+    """
     perceptual = config.model.perceptual
-    if config.released is None and perceptual.backbone == "vgg19" and any(perceptual.weights):
-        try:
-            weights_file(perceptual)
-        except UserError as error:
-            raise UserError(f"The run '{config.run}' on {config.dataset} cannot be trained yet. {error}") from None
+    if config.released is not None or perceptual.backbone != "vgg19" or not any(perceptual.weights):
+        return config
+    try:
+        sha256 = sha256_of(weights_file(perceptual))
+    except UserError as error:
+        raise UserError(f"The run '{config.run}' on {config.dataset} cannot be trained yet. {error}") from None
+    return replace(config, model=replace(config.model, perceptual=replace(perceptual, sha256=sha256)))
 
 
 def check_table_names(params: Params, where: str) -> None:
     """A table may name runs that are not trained, for its cells say so; but not what no section of `run` defines."""
     for dataset, evaluation in params.evaluation.items():
-        named = {"published_as": evaluation.get("published_as") or {}, **(evaluation.get("tables") or {})}
+        tables = evaluation.get("tables") or {}
+        if not isinstance(tables, Mapping):
+            raise UserError(f"{where}.evaluation.{dataset}.tables must hold lists of runs by a table's name.")
+        named = {"published_as": evaluation.get("published_as") or {}, **tables}
         for key, runs in named.items():
             for run in runs if isinstance(runs, (list, dict)) else ():
                 if run not in params.run:

@@ -198,5 +198,7 @@ def training_items(dataset: str, identity_sampling: bool, given: int | None, cli
 
 def trial(config: RunConfig, steps: int, batch: int | None) -> Trial:
     """Some steps of the run on this machine, with pictures of noise."""
-    train = config.train if batch is None else replace(config.train, batch=batch)
+    train = config.train
+    if batch is not None:
+        train = replace(train, batch=batch, accumulate=min(train.accumulate, batch))
     return Trial(config.method, config.model, config.size, train, steps)

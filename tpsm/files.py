@@ -29,6 +29,12 @@ def atomic(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def write_text(path: Path, content: str) -> None:
+    """UTF-8, whole or not at all."""
+    with atomic(path) as draft:
+        draft.write_text(content, encoding="utf-8")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path` that becomes `path` when the block ends without an error.

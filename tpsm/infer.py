@@ -67,21 +67,23 @@ def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstructi
         frames.append(to_frames(prediction.image))
         up.append(frames[-1] > to_truncated_frames(prediction.image))
         errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
-        motion.append(full_motion(prediction.motion.grid, driving.shape[-2:], method.align_corners).float().cpu())
+        motion.append(full_motion(method, prediction.motion.grid, driving.shape[-2:]).float().cpu())
     return Reconstruction(
         np.concatenate(frames), np.concatenate(up), torch.cat(errors).numpy(), torch.cat(motion).numpy()
     )
 
 
-def full_motion(grid: Float[Tensor, "t a b 2"], size: Sequence[int], align_corners: bool) -> Float[Tensor, "t h w 2"]:
+def full_motion(
+    method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
+) -> Float[Tensor, "t h w 2"]:
     """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
 
     Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
     outermost pixels, where this package's coordinates have it.
     """
     height, width = size
-    large = resize_grid(grid, (height, width), align_corners=align_corners)
-    return large if align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])
+    large = resize_grid(grid, (height, width), align_corners=method.resizes_aligned)
+    return large if method.align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])
 
 
 @torch.inference_mode()

@@ -48,7 +48,7 @@ def insides(method: Method, clip: ClipFile, frames: list[int]) -> dict[str, np.n
     arrays = {
         "source_xy": code.keypoints.xy[0],
         "driving_xy": pose.xy,
-        "motion": full_motion(motion.grid, driving.shape[-2:], method.align_corners).half(),
+        "motion": full_motion(method, motion.grid, driving.shape[-2:]).half(),
         "weights": motion.weights.half(),
         **{f"occlusion_{i}": mask[:, 0].half() for i, mask in enumerate(motion.occlusion)},
     }

@@ -28,6 +28,9 @@ class Method(nn.Module, ABC):
     align_corners: ClassVar[bool]
     """How this method samples images: what its released code did (specified per method)."""
 
+    resizes_aligned: ClassVar[bool]
+    """How it brings flows and masks to another size: with corners aligned or not, which need not be as it samples."""
+
     clipped: ClassVar[tuple[str, ...]] = ()
     """Submodules whose gradient the trainer clips, each by itself."""
 

@@ -208,6 +208,7 @@ def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]
 
 class Model(Method):
     align_corners: ClassVar[bool] = True
+    resizes_aligned: ClassVar[bool] = True
     clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
 
     def __init__(self, config: Config) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from tpsm.files import atomic
-from tpsm.infer import to_frames
+from tpsm.geometry import coordinate_grid
+from tpsm.infer import full_motion, to_frames
 from tpsm.method import Method
 from tpsm.types import FramePair
 
@@ -29,7 +30,7 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
     method.train(training)
     size = (pair.source.shape[-2], pair.source.shape[-1])
     columns = [to_frames(image) for image in (pair.source, pair.driving, prediction.image)]
-    columns.append(colour_motion(prediction.motion.grid, size))
+    columns.append(colour_motion(full_motion(method, prediction.motion.grid, size)))
     for mask in prediction.motion.occlusion:
         columns.append(to_frames(interpolate(mask, size, mode="nearest").expand(-1, 3, -1, -1)))
     sheet = np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
@@ -37,11 +38,9 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
         Image.fromarray(sheet.repeat(enlarge, 0).repeat(enlarge, 1)).save(draft)
 
 
-def colour_motion(grid: Float[Tensor, "n rows columns 2"], size: tuple[int, int]) -> UInt8[np.ndarray, "n h w 3"]:
-    _, rows, columns, _ = grid.shape
-    y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
-    shift = (grid.cpu() - torch.stack([x, y], dim=-1)).permute(0, 3, 1, 2)
-    dx, dy = interpolate(shift, size, mode="bilinear", align_corners=True).numpy().swapaxes(0, 1)
+def colour_motion(grid: Float[Tensor, "n h w 2"]) -> UInt8[np.ndarray, "n h w 3"]:
+    shift = grid - coordinate_grid(grid.shape[1], grid.shape[2], grid)
+    dx, dy = shift.cpu().numpy().transpose(3, 0, 1, 2)
     hue = np.arctan2(dy, dx) / (2 * np.pi) + 0.5
     strength = np.clip(np.hypot(dx, dy), 0, 1)
     return (255 * hsv_to_rgb(np.stack([hue, strength, np.ones_like(hue)], axis=-1))).astype(np.uint8)

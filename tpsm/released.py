@@ -14,10 +14,10 @@ from torch import Tensor
 
 from tpsm import official
 from tpsm.avd import AVD, AvdConfig
-from tpsm.checkpoint import read_torch
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
 from tpsm.method import Method, method_module
+from tpsm.torch_file import read_torch
 from tpsm.types import Keypoints
 
 # What the released programs save beside the modules; training alone goes on from it.

@@ -24,14 +24,18 @@ from tpsm.checkpoint import Checkpoint, load_checkpoint, load_weights
 from tpsm.curve import Curve
 from tpsm.draws import Part
 from tpsm.errors import UserError
+from tpsm.files import atomic
 from tpsm.parallel import Agreement, Precision, launch, parts, rank, world_size
 from tpsm.step import Optimiser
 from tpsm.types import FramePair
+from tpsm.units import gather
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
+# A fingerprint, as file names are matched.
+HASH = "[0-9a-f]" * 16
 # Steps between looks at the losses: each look waits for the device.
 SETTLE_EVERY = 10
 # What decides a step, beside the baselines; dvc.yaml's training stages depend on the same files.
@@ -49,8 +53,8 @@ class TrainConfig:
     `batch` is that of a step, over all processes and all `accumulate` turns, in which a small machine takes it. The
     learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest gradient entry of each
     submodule that the method names (the released TPSMM code: 10); None clips nothing. `workers` load pairs on each
-    machine. `sync_batch_norm` computes batch
-    statistics over all processes; None does as the method's released code (FOMM: yes; TPSMM, MRAA: no).
+    machine. `sync_batch_norm` computes batch statistics over all processes; None does as the method's released code
+    (FOMM: yes; TPSMM, MRAA: no).
     """
 
     epochs: int = 100
@@ -139,7 +143,7 @@ def fit(
     if checkpoint is not None:
         load_weights(task, checkpoint, state)
         log.info("Going on from step %d of %s.", checkpoint.step, state)
-    elif older := [path.parent.name for path in work.glob(f"{scratch.name.rpartition('-')[0]}-*/state.pt")]:
+    elif older := [path.parent.name for path in work.glob(f"{scratch.name.rpartition('-')[0]}-{HASH}/state.pt")]:
         log.warning("Starting anew: parameters, data or code have changed since %s of %s was kept.", older[0], work)
     step = 0 if checkpoint is None else checkpoint.step
     curve = Curve(scratch / "metrics.csv", keep_below=step)
@@ -153,7 +157,7 @@ def fit(
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise UserError(
                     f"'{name}' is no longer finite after step {step} of {identity.run}; lower "
-                    f"train.learning_rate. The last good checkpoint is {state}."
+                    f"train.learning_rate. {kept(state)}."
                 )
         weights = {name: value.detach().contiguous().cpu() for name, value in task.state_dict().items()}
         optimizer = None if adam is None else adam.state_dict()
@@ -189,8 +193,7 @@ def fit(
                 if (keep or step % SETTLE_EVERY == 0 or step == total) and (
                     bad := curve.settle(lambda losses: mean_of_processes(fabric, losses))
                 ):
-                    kept = f"The last good checkpoint is {state}" if state.is_file() else "No checkpoint was kept yet"
-                    raise UserError(f"{bad} of {identity.run}; lower train.learning_rate. {kept}.")
+                    raise UserError(f"{bad} of {identity.run}; lower train.learning_rate. {kept(state)}.")
                 bar.set_postfix_str(curve.last(), refresh=False)
                 if leads and keep:
                     curve.flush()
@@ -206,14 +209,19 @@ def fit(
             curve.flush()
             out.mkdir(parents=True, exist_ok=True)
             snapshot(out / "last.pt")
-            shutil.copy(scratch / "metrics.csv", out / "metrics.csv")
+            with atomic(out / "metrics.csv") as draft:
+                shutil.copy(scratch / "metrics.csv", draft)
             if preview is not None:
                 preview(scratch / "previews" / f"step-{total:06d}.png")
-                shutil.copytree(scratch / "previews", out / "previews", dirs_exist_ok=True)
+                gather([scratch / "previews"], out / "previews")
             shutil.rmtree(scratch)
         fabric.barrier()
     speed = total / max(seconds, 1e-9)
     log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, speed, out)
+
+
+def kept(state: Path) -> str:
+    return f"The last good checkpoint is {state}" if state.is_file() else "No checkpoint was kept yet"
 
 
 def mean_of_processes(fabric: Fabric, losses: Tensor) -> Tensor:
@@ -230,10 +238,10 @@ def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
         lost = isinstance(error, dist.DistError) or "gloo" in reason or "Connection" in reason
         if world_size() == 1 or not lost:
             raise
-        kept = f"the same command goes on from {state}" if state.is_file() else "no checkpoint was kept yet"
+        after = f"the same command goes on from {state}" if state.is_file() else "no checkpoint was kept yet"
         raise UserError(
             f"Process {rank()} of {world_size()} stopped at {where()}, for it lost one of the others ({reason}); "
-            f"{kept}."
+            f"{after}."
         ) from error
 
 

@@ -22,7 +22,7 @@ from eval.evaluators.augment import crop, crops, jitter
 from eval.metrics import Landmarks
 from tpsm.data.clipfile import ClipFile
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.torch_file import write_torch
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,7 @@ class HeatmapDetector:
         return Landmarks(torch.cat(points).numpy(), (torch.cat(peaks) >= self.config.threshold).numpy())
 
     def save(self, path: Path) -> None:
-        with atomic(path) as draft:
-            torch.save(self.network.state_dict(), draft)
+        write_torch(path, self.network.state_dict())
 
 
 def find_peaks(maps: Float[Tensor, "b j m n"]) -> tuple[Float[Tensor, "b j 2"], Float[Tensor, "b j"]]:

@@ -22,7 +22,7 @@ from eval.evaluators.pretrained import as_recorded
 from eval.evaluators.torchreid_osnet import osnet_module
 from tpsm.data.clipfile import ClipFile
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.torch_file import write_torch
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class OsnetEncoder:
         return torch.cat(found).numpy()
 
     def save(self, path: Path) -> None:
-        with atomic(path) as draft:
-            torch.save(self.network.state_dict(), draft)
+        write_torch(path, self.network.state_dict())
 
 
 def check(config: Config) -> None:

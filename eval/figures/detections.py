@@ -18,7 +18,7 @@ from eval.metrics import to_pixels
 
 def detections(layout: Layout, config: EvalConfig) -> Path | None:
     """Joints that the landmark evaluator finds in real test frames (dots), true joints that it misses (crosses)."""
-    if config.evaluators.landmarks is None:
+    if config.evaluators.landmarks is None or not (layout.clips / "test").is_dir():
         return None
     entries = spread(layout.manifest().clips("test"), 2 * config.figures.frames)
     columns = config.figures.frames

@@ -22,7 +22,7 @@ SMALLEST = 128
 def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
     """A row a run: the worst frame of each of its worst clips by the metric, the real frame beside the generated."""
     grid, labels, captions = [], [], []
-    for run in results.config.tables.reconstruction:
+    for run in filter(layout.has_frames, results.config.tables.reconstruction):
         tiles, words = [], []
         for failure in worst_frames(results, Series(run, protocol=results.protocol), metric, COUNT):
             real = frames_of(layout.test_clip(failure.clip), [failure.frame])[0]

@@ -18,7 +18,7 @@ from tpsm.data.clipfile import ClipFile, file_name
 def reconstruction(layout: Layout, results: Results) -> Path | None:
     """Real frames of a few test clips, and every run's reconstruction of them from the first."""
     config = results.config.figures
-    runs = [run for run in results.config.tables.reconstruction if run in results.scored]
+    runs = [run for run in results.config.tables.reconstruction if run in results.scored and layout.has_frames(run)]
     entries = spread(layout.manifest().clips("test"), config.clips)
     if not runs:
         return None
@@ -38,6 +38,7 @@ def animation(layout: Layout, results: Results, mode: str) -> Path | None:
     """Source and driving frames on top, and every run's animation below, as in the paper's Figure 6."""
     config = results.config.figures
     runs = [run for run in results.config.tables.animation if mode in results.modes(run)]
+    runs = [run for run in runs if layout.has_frames(run, f"animation/{mode}")]
     if not runs:
         return None
     pairs = common_pairs(layout, runs, mode)

@@ -28,7 +28,7 @@ def insides(layout: Layout, results: Results, run: str) -> Path | None:
         if (path := layout.insides(run, entry.name)).is_file():
             with np.load(path) as arrays:
                 rows.append((entry.name, dict(arrays)))
-    if not rows:
+    if not rows or not layout.has_frames(run):
         return None
     masks = max(sum(name.startswith("occlusion") for name in arrays) for _, arrays in rows)
     width = 5 + masks

@@ -15,7 +15,7 @@ from eval.study.key import QUESTIONS, read_key
 from eval.study.tables import Findings, build_tables
 from eval.study.votes import read_votes
 from eval.tables import to_csv, to_latex, to_markdown
-from tpsm.files import atomic
+from tpsm.files import write_text
 
 
 def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, out: Path | None) -> Path:
@@ -30,11 +30,11 @@ def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, 
     tables = build_tables(findings)
     for table in tables:
         for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
-            _write(folder / "tables" / f"{table.name}.{suffix}", write(table))
-    _write(folder / "study.json", json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n")
+            write_text(folder / "tables" / f"{table.name}.{suffix}", write(table))
+    write_text(folder / "study.json", json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n")
     readme = folder / "README.md"
     parts = [f"# {key.dataset}: user study", *(to_markdown(table).rstrip() for table in tables)]
-    _write(readme, "\n\n".join(parts) + "\n")
+    write_text(readme, "\n\n".join(parts) + "\n")
     return readme
 
 
@@ -81,8 +81,3 @@ def _estimate(estimate: Estimate | None) -> dict[str, float | int | None] | None
 
 def _agreement(part: Agreement) -> dict[str, float | int | None]:
     return {"alpha": part.alpha, "raw": part.raw, "items": part.items, "answers": part.values}
-
-
-def _write(path: Path, content: str) -> None:
-    with atomic(path) as draft:
-        draft.write_text(content, encoding="utf-8")

@@ -41,7 +41,8 @@ def write_failures(layout: Layout, results: Results) -> list[Card]:
     """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
     series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    return [card for one in series for card in _cards(layout, results, one)]
+    shown = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task)]
+    return [card for one in shown for card in _cards(layout, results, one)]
 
 
 def _cards(layout: Layout, results: Results, series: Series) -> Iterator[Card]:

@@ -94,7 +94,10 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     compared = results.comparisons(tuple(series), metric.name)
     for other, _ in others:
         comparison = compared.get((other, first))
-        sure = comparison is not None and comparison.decided
+        # The comparison is over common frames, and may turn round what the means of all frames rank.
+        sure = (
+            comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
+        )
         (told_apart if sure else tied).append((results.label(other.run), comparison))
     if tied:
         names = _and([name, *(label for label, _ in tied)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -31,7 +32,7 @@ def write_index(root: Path) -> Path:
     contents = [_read(folder) for folder in folders]
     pictures = {f"{folder.name}/{path.name}": _encoded(path) for folder in folders for path in folder.glob("*.webp")}
     page = Template(_asset("page.html")).substitute(
-        title=", ".join(content["dataset"] for content in contents),
+        title=escape(", ".join(content["dataset"] for content in contents)),
         style=_asset("page.css"),
         script=_asset("page.js"),
         filters=render.filters(contents),
@@ -81,4 +82,4 @@ def _asset(name: str) -> str:
 
 def _script(data: dict[str, Any]) -> str:
     """JSON that cannot end the script element that it stands in."""
-    return json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    return json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

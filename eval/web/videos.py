@@ -53,8 +53,7 @@ def write_videos(layout: Layout, results: Results) -> list[Group]:
 
 def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
     config, main = results.config.videos, results.config.tables.reconstruction
-    runs = [run for run in results.config.tables.runs() if (layout.outputs(run) / "reconstruction").is_dir()]
-    runs = [run for run in runs if run in results.scored]
+    runs = [run for run in results.config.tables.runs() if run in results.scored and layout.has_frames(run)]
     order = hardest(results, [Series(run, protocol=results.protocol) for run in main])
     for clip in spread(order, config.clips) if runs else ():
         real = layout.test_clip(clip)
@@ -79,6 +78,7 @@ def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
 def _animation(layout: Layout, results: Results) -> Iterator[Group]:
     config = results.config.videos
     series = [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
+    series = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}")]
     if not series:
         return
     pairs = [common_pairs(layout, [one.run], one.mode) for one in series]
@@ -136,7 +136,7 @@ class StripWriter:
 
 
 def hardest(results: Results, series: Sequence[Series]) -> list[str]:
-    """Clips or pairs that all of the series have, from the hardest on: by the mean of their ranks over every series and
+    """Clips or pairs that any of the series has, from the hardest on: by the mean of their ranks over every series and
     metric."""
     ranks = []
     for one in series:
