@@ -17,7 +17,9 @@ from baselines.layers import (
     Generator,
     GeneratorConfig,
     expectation,
+    jacobian_head,
     local_motions,
+    mean_jacobians,
     spatial_softmax,
     warp_and_mask,
 )
@@ -80,11 +82,7 @@ class KeypointDetector(nn.Module):
         self.jacobian: nn.Conv2d | None = None
         if config.jacobian:
             maps = 1 if config.single_jacobian else config.num_keypoints
-            self.jacobian = nn.Conv2d(outputs, 4 * maps, 7)
-            nn.init.zeros_(self.jacobian.weight)
-            with torch.no_grad():
-                assert self.jacobian.bias is not None
-                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(maps))
+            self.jacobian = jacobian_head(outputs, maps)
         self.down = downsample(3, config.detector.scale_factor)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
@@ -92,9 +90,7 @@ class KeypointDetector(nn.Module):
         heatmaps = spatial_softmax(self.kp(features), self.temperature)
         if self.jacobian is None:
             return Keypoints(expectation(heatmaps))
-        maps = self.jacobian(features).unflatten(1, (-1, 4)).expand(-1, heatmaps.shape[1], -1, -1, -1)
-        jacobians = torch.einsum("bkhw,bkchw->bkc", heatmaps, maps).unflatten(-1, (2, 2))
-        return Keypoints(expectation(heatmaps), jacobians)
+        return Keypoints(expectation(heatmaps), mean_jacobians(self.jacobian(features), heatmaps))
 
 
 class OcclusionAwareGenerator(Generator):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample, positive
-from tpsm.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp
+from tpsm.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp, warp_by_each
 from tpsm.precision import full_precision
 from tpsm.types import Motion
 
@@ -39,6 +39,22 @@ def local_motions(
     return offset + source[:, :, None, None, :]
 
 
+def jacobian_head(inputs: int, maps: int, padding: int = 0) -> nn.Conv2d:
+    """A convolution to `maps` maps of 2 x 2 matrices, the identity everywhere at first."""
+    head = nn.Conv2d(inputs, 4 * maps, 7, padding=padding)
+    nn.init.zeros_(head.weight)
+    with torch.no_grad():
+        assert head.bias is not None
+        head.bias.copy_(torch.eye(2).flatten().repeat(maps))
+    return head
+
+
+def mean_jacobians(maps: Float[Tensor, "b c h w"], heatmaps: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 2 2"]:
+    """Each point's matrix: the mean of its four maps, or of the four that all share, weighed by its heatmap."""
+    each = maps.unflatten(1, (-1, 4)).expand(-1, heatmaps.shape[1], -1, -1, -1)
+    return torch.einsum("bkhw,bkchw->bkc", heatmaps, each).unflatten(-1, (2, 2))
+
+
 class DenseMotion(nn.Module):
     """Which candidate motion each pixel follows, and where the warped source is hidden."""
 
@@ -58,11 +74,10 @@ class DenseMotion(nn.Module):
         align_corners: bool,
     ) -> Motion:
         """`small` is the source after `down`; the background's motion comes first and has an empty heatmap."""
-        batch, motions, height, width, _ = candidates.shape
-        # Warping one picture by all motions is warping it once by a grid `motions` times as high.
-        warped = warp(small, candidates.flatten(1, 2), align_corners=align_corners).unflatten(2, (motions, height))
+        batch, _, height, width, _ = candidates.shape
+        warped = warp_by_each(small, candidates, align_corners=align_corners)
         heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
-        seen = torch.cat([heatmaps[:, :, None], warped.transpose(1, 2)], dim=2)
+        seen = torch.cat([heatmaps[:, :, None], warped], dim=2)
         features = self.hourglass(seen.flatten(1, 2))[-1]
         weights = assignments(self.mask(features))
         flow = blend(weights, candidates)

@@ -17,7 +17,9 @@ from baselines.layers import (
     Generator,
     GeneratorConfig,
     expectation,
+    jacobian_head,
     local_motions,
+    mean_jacobians,
     spatial_softmax,
     warp_and_mask,
 )
@@ -96,11 +98,7 @@ class RegionPredictor(nn.Module):
         self.regions = nn.Conv2d(outputs, config.num_regions, 7, padding=config.padding)
         self.jacobian: nn.Conv2d | None = None
         if not config.pca:
-            self.jacobian = nn.Conv2d(outputs, 4 * config.num_regions, 7, padding=config.padding)
-            nn.init.zeros_(self.jacobian.weight)
-            with torch.no_grad():
-                assert self.jacobian.bias is not None
-                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(config.num_regions))
+            self.jacobian = jacobian_head(outputs, config.num_regions, config.padding)
         self.down = downsample(3, config.detector.scale_factor)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
@@ -108,8 +106,7 @@ class RegionPredictor(nn.Module):
         heatmaps = spatial_softmax(self.regions(features), self.temperature)
         mean = expectation(heatmaps)
         if self.jacobian is not None:
-            maps = self.jacobian(features).unflatten(1, (-1, 4))
-            affine = torch.einsum("bkhw,bkchw->bkc", heatmaps, maps).unflatten(-1, (2, 2))
+            affine = mean_jacobians(self.jacobian(features), heatmaps)
             return Keypoints(mean, affine, affine @ affine.mT)
         offset = coordinate_grid(heatmaps.shape[-2], heatmaps.shape[-1], mean) - mean[:, :, None, None, :]
         covariance = torch.einsum("bkhw,bkhwi,bkhwj->bkij", heatmaps, offset, offset)

@@ -43,6 +43,15 @@ def warp(
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
 
 
+def warp_by_each(
+    image: Float[Tensor, "b c h w"], grids: Float[Tensor, "b m h w 2"], *, align_corners: bool
+) -> Float[Tensor, "b m c h w"]:
+    """The image moved by each of the motions, in one warp by a grid m times as high."""
+    motions, height = grids.shape[1:3]
+    warped = warp(image, grids.flatten(1, 2), align_corners=align_corners)
+    return warped.unflatten(2, (motions, height)).transpose(1, 2)
+
+
 def resize(image: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corners: bool) -> Float[Tensor, "b c h w"]:
     """Bilinear, without anti-aliasing."""
     if tuple(image.shape[-2:]) == size:

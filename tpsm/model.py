@@ -38,6 +38,7 @@ from tpsm.geometry import (
     project,
     thin_plate_splines,
     warp,
+    warp_by_each,
 )
 from tpsm.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
 from tpsm.losses import PerceptualLoss, distance_to_identity, equivariance
@@ -176,13 +177,11 @@ class DenseMotionNetwork(nn.Module):
         driving_sets = driving_points.unflatten(1, (-1, POINTS_PER_TPS))
         splines = thin_plate_splines(driving_sets, source_points.unflatten(1, (-1, POINTS_PER_TPS)))
         candidates = torch.cat([still[:, None], apply_splines(splines, driving_sets, height, width)], dim=1)
-        motions = candidates.shape[1]
-        # What the network sees: where points are, and the source as each motion moves it. Warping one picture by all
-        # motions is warping it once by a grid `motions` times as high.
-        warped = warp(small, candidates.flatten(1, 2), align_corners=True).unflatten(2, (motions, height))
+        # What the network sees: where points are, and the source as each motion moves it.
+        warped = warp_by_each(small, candidates, align_corners=True)
         heatmaps = gaussians(driving_points, height, width) - gaussians(source_points, height, width)
         heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
-        outputs = self.hourglass(torch.cat([heatmaps, warped.transpose(1, 2).flatten(1, 2)], dim=1))
+        outputs = self.hourglass(torch.cat([heatmaps, warped.flatten(1, 2)], dim=1))
         # Contribution maps (eq. 6), with dropout (eq. 7), and the flow (eq. 5).
         logits = self.maps(outputs[-1])
         weights = assignments(logits) if keep is None else dropout_softmax(logits, keep)
