@@ -209,3 +209,16 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path: Path, name: str
         write_video(tmp_path / name, failing())
     assert len(read_video(tmp_path / name)[0]) == 2
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_two_may_write_one_folder_of_frames(tmp_path: Path) -> None:
+    frames = moving(2, 48, 48)
+
+    def meanwhile():  # type: ignore[no-untyped-def]
+        yield frames[0]
+        write_video(tmp_path / "a", iter(frames[:1]))
+        yield frames[1]
+
+    assert write_video(tmp_path / "a", meanwhile()) == 2
+    np.testing.assert_array_equal(read_video(tmp_path / "a")[0], frames)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

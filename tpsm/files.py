@@ -21,7 +21,7 @@ def sha256_of(path: Path) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, that becomes `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = _beside(path)
+    draft = beside(path)
     try:
         yield draft
         os.replace(draft, path)
@@ -41,7 +41,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     Where another process was first, its folder stays: both were made from the same.
     """
-    draft = _beside(path)
+    draft = beside(path)
     draft.mkdir(parents=True)
     try:
         yield draft
@@ -54,6 +54,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    """Of no other process on any machine: two may write the same file in one shared folder."""
+def beside(path: Path) -> Path:
+    """A draft of `path`, of no other process on any machine: two may write the same file in one shared folder."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import atomic, beside
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
@@ -330,7 +330,7 @@ def _write_strip(path: Path, frames: Iterable[Frame], fps: float) -> int:
 
 
 def _write_folder(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = beside(path)
     draft.mkdir(parents=True)
     count = 0
     try:
