@@ -217,6 +217,12 @@ def test_an_address_needs_a_place_for_the_id() -> None:
         ("[youtube] x: Requested format is not available. Use --list-formats", Outcome.refused),
         ("Unable to download API page: <urlopen error [Errno 111] Connection refused>", Outcome.refused),
         ("something that was never said before", Outcome.refused),
+        ("[youtube] x: This video is not available due to geo restriction", Outcome.refused),
+        ("[youtube] aGeoPrivate: Video unavailable", Outcome.gone),
+        (
+            "[youtube] x: Video unavailable. It is no longer available due to a copyright claim by National Geographic",
+            Outcome.gone,
+        ),
     ],
 )
 def test_what_yt_dlp_says(message: str, outcome: Outcome) -> None:

@@ -247,7 +247,8 @@ _SAID = (
         Outcome.refused,
         (
             *("not a bot", "confirm your age", "age-restricted", "inappropriate for some users", "sign in", "log in"),
-            *("your country", "your location", "geo", "http error 403", "http error 429", "too many requests"),
+            *("your country", "your location", "geo-restrict", "geo restrict"),
+            *("http error 403", "http error 429", "too many requests"),
             *("rate-limited", "rate limit", "try again later", "timed out", "connection", "requested format"),
         ),
     ),
@@ -272,9 +273,10 @@ def yt_dlp_failure(message: str) -> Failure:
     """
     said = re.sub(r"\x1b\[[0-9;]*m", "", message).replace("\u2019", "'")
     detail = said.removeprefix("ERROR:").strip().split("; please report this issue")[0]
-    if any(words in said.lower() for words in _DISK):
+    sentence = re.sub(r"^\[[^\]]*\] \S+: ", "", detail).lower()  # without the video's id, whose letters are chance
+    if any(words in sentence for words in _DISK):
         raise UserError(f"A video could not be written ({detail}); make room, and type the same command again.")
     for outcome, phrases in _SAID:
-        if any(phrase in said.lower() for phrase in phrases):
+        if any(phrase in sentence for phrase in phrases):
             return Failure(outcome, detail)
     return Failure(Outcome.refused, detail)
