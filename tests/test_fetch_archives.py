@@ -169,6 +169,22 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
     assert files(tmp_path / "raw") == LEDGERS
 
 
+@pytest.mark.parametrize("name", ["train/caf\udce9.gif", "train/a\u2028b.gif", "train/a\x85b/0.png", "test/a\nb.gif"])
+def test_a_name_that_is_no_plain_text_is_refused(tmp_path: Path, name: str) -> None:
+    archive = tarred(tmp_path / "latin.tar", GIFS | {name: gif(2)}, "w")
+    with pytest.raises(UserError) as caught:
+        fetch(tmp_path, str(archive))
+    assert f"latin.tar holds {name!r}, which is no plain text" in str(caught.value)
+    assert str(caught.value).isprintable() and files(tmp_path / "raw") == LEDGERS
+
+
+def test_names_in_any_script_are_taken(tmp_path: Path) -> None:
+    content = {f"train/{name}.gif": gif(3, level) for level, name in enumerate(("caf\u00e9", "\u732b 2", "a,b"))}
+    for _ in range(2):
+        fetch(tmp_path, str(zipped(tmp_path / "a.zip", content | {"Icon\r": b"of a Mac's folder"})))
+    assert files(tmp_path / "raw") == content.keys() | LEDGERS
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
     path = tmp_path / "evil.tar"

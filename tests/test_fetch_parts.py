@@ -99,6 +99,18 @@ def test_the_published_list_is_fetched_once(web: Web, tmp_path: Path, monkeypatc
     assert web.asked["/vox.csv"] == 2  # the one that was not there, and the one
 
 
+def test_names_of_any_letters_come_back_from_the_ledger(tmp_path: Path) -> None:
+    keys = [Key("train", name) for name in ("a\u2028b", "c\x85d", "\u00e9\u3000\u732b", "e\",'f")]
+    with opened(tmp_path / "ledger.csv") as ledger:
+        for key in keys:
+            ledger.record(key, "v", Outcome.ok)
+    with opened(tmp_path / "ledger.csv") as ledger:
+        assert ledger.keys() == keys
+    (tmp_path / "ledger.csv").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(UserError, match="is no ledger of outcomes"), opened(tmp_path / "ledger.csv"):
+        pass
+
+
 def test_the_ledger_keeps_what_was_recorded(tmp_path: Path) -> None:
     path, key, other = tmp_path / "new" / "ledger.csv", Key("train", "a#0"), Key("train", 'b,"#0', 2)
     with opened(path) as ledger:

@@ -181,6 +181,8 @@ def _check(name: str, members: Sequence[Member], folder: Path, limits: Limits) -
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or re.search(r"[\\\0]|^\w:", member.name):
             raise UserError(f"{name} holds {member.name!r}, which would be written elsewhere: it is not to be trusted.")
+        if _belongs(path) and not member.name.isprintable():  # it would name a clip, in the ledger and everywhere else
+            raise UserError(f"{name} holds {member.name!r}, which is no plain text; pack it anew with names in UTF-8.")
         if not member.plain:
             raise UserError(f"{name} holds {member.name!r}, a link or a device: it is not to be trusted.")
     total = sum(member.size for member in members)

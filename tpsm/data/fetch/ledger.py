@@ -113,13 +113,13 @@ def read_ledger(path: Path) -> list[Line]:
 
 def _parse(path: Path, content: bytes) -> list[Line]:
     """Every whole line; the last may have been cut short when the machine stopped."""
-    whole = content[: content.rfind(b"\n") + 1].decode().splitlines()
     try:
+        whole = io.StringIO(content[: content.rfind(b"\n") + 1].decode(), newline="")  # U+2028 ends none
         return [
             Line(Key(line["split"], line["clip"], int(line["copy"])), line["video"], Outcome(line["outcome"]))
             for line in csv.DictReader(whole)
         ]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path} is no ledger of outcomes ({error}); move it away to begin anew.") from error
 
 
