@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -264,7 +266,7 @@ def test_an_archive_from_the_web_is_downloaded_once(web: Web, tmp_path: Path) ->
     urls = [web.url + name for name in web.files]
     with pytest.raises(UserError, match="is not the archive that --sha256 names"):
         fetch(tmp_path, *urls, sha256=(hashes[0], "0" * 64))
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["gifs.tar.gz.aa"]
+    assert [path.name[8:] for path in (tmp_path / "cache").iterdir()] == ["-gifs.tar.gz.aa"]
     for _ in range(2):
         fetch(tmp_path, *urls, sha256=tuple(hashes))
         assert files(tmp_path / "raw") == CLIPS | LEDGERS
@@ -273,6 +275,44 @@ def test_an_archive_from_the_web_is_downloaded_once(web: Web, tmp_path: Path) ->
     web.status["/lost.zip"] = 404
     with pytest.raises(UserError, match=r"lost\.zip cannot be had \(gone: HTTP 404 Not Found\)"):
         fetch(tmp_path, web.url + "/lost.zip")
+
+
+def test_archives_of_one_name_are_told_apart(web: Web, tmp_path: Path) -> None:
+    names = ("/one/gifs.zip", "/two/gifs.zip", "/download?id=1", "/download?id=2")
+    for i, name in enumerate(names):
+        web.files[name] = zipped(tmp_path / "a.zip", {f"train/{i}.gif": gif(3, i)}).read_bytes()
+    fetch(tmp_path, *(web.url + name for name in names), keep=True)
+    assert files(tmp_path / "raw") == {f"train/{i}.gif" for i in range(4)} | LEDGERS
+    kept = sorted(path.name[8:] for path in (tmp_path / "cache").iterdir())
+    assert kept == ["-download", "-download", "-gifs.zip", "-gifs.zip"]
+
+
+@pytest.mark.parametrize("name", ["gifs.tar.gz", "gifs.tar.bz2", "gifs.zip"])
+def test_a_damaged_download_is_downloaded_anew(web: Web, tmp_path: Path, name: str) -> None:
+    make = zipped(tmp_path / name, GIFS) if name.endswith("zip") else tarred(tmp_path / name, GIFS, f"w:{name[9:]}")
+    whole = make.read_bytes()
+    for wrong in (b"<html>try again later</html>", whole[:-3000]):
+        web.files["/" + name] = wrong
+        with pytest.raises(UserError, match="cannot be unpacked"):
+            fetch(tmp_path, f"{web.url}/{name}")
+        assert not list((tmp_path / "cache").iterdir())
+    web.files["/" + name] = whole
+    fetch(tmp_path, f"{web.url}/{name}")
+    assert files(tmp_path / "raw") == CLIPS | LEDGERS
+
+
+def test_a_full_disk_takes_no_download_away(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tpsm.data.fetch import archives
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    web.files["/gifs.zip"] = zipped(tmp_path / "gifs.zip", GIFS).read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left on device"):
+        patch.setattr(archives, "_extract", full)
+        fetch(tmp_path, f"{web.url}/gifs.zip")
+    fetch(tmp_path, f"{web.url}/gifs.zip")
+    assert files(tmp_path / "raw") == CLIPS | LEDGERS and web.asked == {"/gifs.zip": 1}
 
 
 def test_unpacking_goes_on_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import lzma
 import os
@@ -32,6 +33,10 @@ WHOLE = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".xz", ".txz")
 DRAFTS = ".extract"
 CLIP_JSON = "clip.json"  # the frame rate of a folder of frames
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OSError)
+
+
+class Damaged(UserError):
+    """An archive that is no archive, or not a whole one."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,13 @@ def fetch_archives(
                 log.info("%s was unpacked before; %s says so", group[0], finished.path)
                 continue
             files = [_local(archive, cache, access, hashes.get(archive)) for archive in group]
-            _unpack(files, folder, ledger, limits)
+            try:
+                _unpack(files, folder, ledger, limits)
+            except Damaged:
+                for archive, file in zip(group, files, strict=True):
+                    if is_url(archive) and not hashes.get(archive):  # one of the right hash would come the same again
+                        file.unlink()
+                raise
             finished.record(key, "", Outcome.ok, " ".join(hashes.get(archive, "") for archive in group))
             if not limits.keep:
                 for archive, file in zip(group, files, strict=True):
@@ -114,9 +125,9 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
     """The archive as a file or folder here, of that hash."""
     path = Path(archive)
     if is_url(archive):
-        path = cache / (_base(archive) or "archive")
+        path = cache / f"{hashlib.sha256(archive.encode()).hexdigest()[:8]}-{_base(archive) or 'archive'}"
         if not path.is_file():
-            with tqdm(desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
+            with tqdm(desc=_base(archive), unit="B", unit_scale=True, disable=None) as bar:
 
                 def progress(have: int, total: int) -> None:
                     bar.total = total or None
@@ -157,7 +168,9 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
                 clips[place.clip] = place.key
         _extract(files, {name: place for name, place in places.items() if clips.get(place.clip) == place.key}, drafts)
     except _DAMAGED as error:
-        raise UserError(f"{name} cannot be unpacked to {folder} ({error}); get it again, or make room.") from error
+        ours = isinstance(error, RuntimeError) or getattr(error, "errno", None)  # a password, the disk
+        kind = UserError if ours else Damaged
+        raise kind(f"{name} cannot be unpacked to {folder} ({error}); get it again, or make room.") from error
     with (
         ThreadPoolExecutor(limits.jobs) as pool,
         tqdm(total=len(clips), desc="check clips", unit="clip", disable=None) as bar,
