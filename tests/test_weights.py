@@ -2,14 +2,13 @@ import hashlib
 import io
 import subprocess
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from web import Web
 
 from tpsm import weights
 from tpsm.errors import UserError
@@ -103,95 +102,62 @@ CONTENT = bytes(range(256)) * 20_000
 NAME = f"vgg19-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
 
 
-class Server(ThreadingHTTPServer):
-    """Gives `content` from the byte on that is asked for, but breaks off the first `breaks` answers in their middle."""
-
-    content, breaks = CONTENT, 0
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str | None] = []
-        self.url = f"http://127.0.0.1:{self.server_port}/models"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.headers["Range"])
-        first = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        if self.path != f"/models/{NAME}":
-            return self.send_error(404)
-        if first >= len(self.server.content):
-            return self.send_error(416)
-        body = self.server.content[first:]
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.server.breaks -= 1
-        self.wfile.write(body[: len(body) // 2] if self.server.breaks >= 0 else body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent."""
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(weights, "PAUSE", 0)
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    monkeypatch.setattr(weights, "PAUSE", 0.0)
+    with Web() as server:
+        server.files[f"/{NAME}"] = CONTENT
         yield server
-        server.shutdown()
 
 
-def test_fetches_torchvisions_file_once(server: Server, tmp_path: Path) -> None:
+def test_fetches_torchvisions_file_once(web: Web, tmp_path: Path) -> None:
     for _ in range(2):
-        file = weights.fetch_torchvision_vgg19(tmp_path / "new", server.url, NAME)
+        file = weights.fetch_torchvision_vgg19(tmp_path / "new", web.url, NAME)
         assert file.read_bytes() == CONTENT and [p.name for p in file.parent.iterdir()] == ["vgg19.pth"]
-    assert server.asked == [None]
+    assert web.ranges == [None]
 
 
-def test_a_broken_download_goes_on_from_where_it_was(server: Server, tmp_path: Path) -> None:
-    server.breaks = 2
-    assert weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME).read_bytes() == CONTENT
+def test_a_broken_download_goes_on_from_where_it_was(web: Web, tmp_path: Path) -> None:
+    web.breaks[f"/{NAME}"] = 2
+    assert weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
     half, rest = len(CONTENT) // 2, len(CONTENT) - len(CONTENT) // 2
-    assert server.asked == [None, f"bytes={half}-", f"bytes={half + rest // 2}-"]
+    assert web.ranges == [None, f"bytes={half}-", f"bytes={half + rest // 2}-"]
     (tmp_path / "vgg19.pth").rename(tmp_path / "vgg19.pth.part")  # killed before the last step
-    assert weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME).read_bytes() == CONTENT
+    assert weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
 
 
-def test_what_was_fetched_is_kept_when_the_server_gives_up(server: Server, tmp_path: Path) -> None:
-    server.breaks = 100
+def test_what_was_fetched_is_kept_when_the_server_gives_up(web: Web, tmp_path: Path) -> None:
+    web.breaks[f"/{NAME}"] = 100
     with pytest.raises(UserError, match=r"could not be fetched \(the connection broke off after .* Check the network"):
-        weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)
-    assert len(server.asked) == weights.TRIES
+        weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME)
+    assert len(web.ranges) == weights.TRIES
     assert [path.name for path in tmp_path.iterdir()] == ["vgg19.pth.part"]
 
 
-def test_refuses_another_download(server: Server, tmp_path: Path) -> None:
-    server.content = CONTENT[::-1]
+def test_refuses_another_download(web: Web, tmp_path: Path) -> None:
+    web.files[f"/{NAME}"] = CONTENT[::-1]
     with pytest.raises(UserError, match=f"does not begin with {NAME[6:14]}"):
-        weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)
+        weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME)
     assert [path.name for path in tmp_path.iterdir()] == ["vgg19.pth.refused"]
     with pytest.raises(UserError, match=r"could not be fetched .*404"):
-        weights.fetch_torchvision_vgg19(tmp_path, server.url, "other-00000000.pth")
+        weights.fetch_torchvision_vgg19(tmp_path, web.url, "other-00000000.pth")
 
 
-def test_a_spoilt_copy_is_kept_aside(server: Server, tmp_path: Path) -> None:
+def test_a_spoilt_copy_is_kept_aside(web: Web, tmp_path: Path) -> None:
     (tmp_path / "vgg19.pth").write_bytes(b"half")
-    assert weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME).read_bytes() == CONTENT
+    assert weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
     assert (tmp_path / "vgg19.pth.refused").read_bytes() == b"half"
 
 
-def test_another_source_stands_in(server: Server, tmp_path: Path) -> None:
-    gone, there = Source(url=f"{server.url}/gone.pth"), Source(url=f"{server.url}/{NAME}")
+def test_another_source_stands_in(web: Web, tmp_path: Path) -> None:
+    gone, there = Source(url=f"{web.url}/gone.pth"), Source(url=f"{web.url}/{NAME}")
     assert weights.fetch(wanted(CONTENT, gone, there), tmp_path).read_bytes() == CONTENT
     with pytest.raises(UserError, match=r"gone\.pth could not.*other\.pth could not.*or bring the file"):
-        weights.fetch(wanted(b"more", gone, Source(url=f"{server.url}/other.pth")), tmp_path / "new")
+        weights.fetch(wanted(b"more", gone, Source(url=f"{web.url}/other.pth")), tmp_path / "new")
 
 
-def test_says_so_when_the_server_is_out_of_reach(server: Server, tmp_path: Path) -> None:
-    server.shutdown()
-    server.server_close()
+def test_says_so_when_the_server_is_out_of_reach(web: Web, tmp_path: Path) -> None:
+    web.shutdown()
+    web.server_close()
     with pytest.raises(UserError, match=r"could not be fetched .*refused.* Check the network, or bring the file"):
-        weights.fetch_torchvision_vgg19(tmp_path, server.url, NAME)
+        weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME)

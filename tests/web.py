@@ -11,6 +11,7 @@ from types import TracebackType
 class Web(ThreadingHTTPServer):
     """`files` by path; `status` of paths that fail; `breaks`: how many answers of a path end in their middle.
 
+    `said` is the Content-Range of a path's pieces in the place of the true one; `most`, how many bytes a piece has.
     `hold` makes answers of a path wait for `released`, once half of them is sent. `asked` counts requests by path.
     """
 
@@ -21,11 +22,14 @@ class Web(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.status: dict[str, int] = {}
         self.breaks: Counter[str] = Counter()
+        self.said: dict[str, str] = {}
+        self.most: dict[str, int] = {}
         self.hold: set[str] = set()
         self.holding, self.released = threading.Event(), threading.Event()
         self.asked: Counter[str] = Counter()
         self.ranges: list[str | None] = []
         self.cookies: list[str | None] = []
+        self.agents: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def __enter__(self) -> Web:
@@ -55,6 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
             web.asked[path] += 1
             web.ranges.append(self.headers["Range"])
             web.cookies.append(self.headers["Cookie"])
+            web.agents.append(self.headers["User-Agent"])
         if path in web.status or path not in web.files:
             return self.send_error(web.status.get(path, 404))
         content = web.files[path]
@@ -65,11 +70,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             return self.end_headers()
         body = content[first:]
+        if self.headers["Range"]:
+            body = body[: web.most.get(path)]
         self.send_response(206 if self.headers["Range"] else 200)
         self.send_header("Content-Type", "video/mp4")
         self.send_header("Content-Length", str(len(body)))
         if self.headers["Range"]:
-            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+            piece = f"bytes {first}-{first + len(body) - 1}/{len(content)}"
+            self.send_header("Content-Range", web.said.get(path, piece))
         self.end_headers()
         if self.command == "HEAD":
             return

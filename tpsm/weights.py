@@ -6,8 +6,6 @@ The papers' loss weights belong to the first. The second need no more than a pac
 
 from __future__ import annotations
 
-import http
-import http.client
 import logging
 import os
 import re
@@ -15,16 +13,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
+from tpsm.download import Access, DownloadError, bar, complete
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
 
@@ -32,7 +26,6 @@ log = logging.getLogger(__name__)
 
 FOLDER = Path(".work/weights")
 TRIES, PAUSE = 4, 2.0
-CHUNK = 1 << 20
 
 State = Literal["present", "absent", "spoilt"]
 
@@ -242,34 +235,8 @@ def _archive(source: Source, folder: Path) -> Path:
 
 def download(url: str, part: Path) -> None:
     """The file at `url` as `part`, going on from where an earlier call broke off."""
-    for attempt in range(1, TRIES + 1):
-        try:
-            return _append(url, part)
-        except (OSError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
-            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
-            if attempt == TRIES or refused:
-                raise UserError(f"{url} could not be fetched ({error}).") from error
-            time.sleep(PAUSE)
-
-
-def _append(url: str, part: Path) -> None:
-    """What `part` lacks of the file at `url`; all of it, where the server cannot give a piece."""
-    have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # nothing is lacking
-            return
-        raise
-    with answer:
-        have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
-        length = answer.headers["Content-Length"]  # absent where the server sends in chunks; those end properly
-        total = None if length is None else have + int(length)
-        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None)
-        with part.open("ab" if have else "wb") as file, bar:
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if total is not None and part.stat().st_size < total:
-        raise ConnectionError(f"the connection broke off after {part.stat().st_size} of {total} bytes")
+        with bar(part.stem) as progress:
+            complete(url, part, Access(tries=TRIES, patience=PAUSE), progress)
+    except (DownloadError, OSError) as error:  # of the network, or of the disk
+        raise UserError(f"{url} could not be fetched ({error}).") from error

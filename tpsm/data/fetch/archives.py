@@ -24,6 +24,7 @@ from tpsm.data.fetch.ledger import Key, Ledger, Outcome, opened, refuse_stranger
 from tpsm.data.fetch.members import Member, members_of
 from tpsm.data.prepare import SPLITS
 from tpsm.data.readers import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
+from tpsm.download import bar
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
 
@@ -127,19 +128,14 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
     if is_url(archive):
         path = cache / f"{hashlib.sha256(archive.encode()).hexdigest()[:8]}-{_base(archive) or 'archive'}"
         if not path.is_file():
-            with tqdm(desc=_base(archive), unit="B", unit_scale=True, disable=None) as bar:
-
-                def progress(have: int, total: int) -> None:
-                    bar.total = total or None
-                    bar.update(have - bar.n)
-
-                try:
+            try:
+                with bar(_base(archive)) as progress:
                     download(archive, path, access, progress)
-                except Failure as failure:
-                    raise UserError(
-                        f"{archive} cannot be had ({failure.outcome.value}: {failure.detail}); "
-                        "type the same command later, or bring the file and give its path."
-                    ) from failure
+            except Failure as failure:
+                raise UserError(
+                    f"{archive} cannot be had ({failure.outcome.value}: {failure.detail}); "
+                    "type the same command later, or bring the file and give its path."
+                ) from failure
     if not path.exists():
         raise UserError(f"There is no archive {path}; correct --archive.")
     if sha256 and (not path.is_file() or sha256_of(path) != sha256.lower()):
@@ -173,7 +169,7 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
         raise kind(f"{name} cannot be unpacked to {folder} ({error}); get it again, or make room.") from error
     with (
         ThreadPoolExecutor(limits.jobs) as pool,
-        tqdm(total=len(clips), desc="check clips", unit="clip", disable=None) as bar,
+        tqdm(total=len(clips), desc="check clips", unit="clip", disable=None) as shown,
     ):
         try:
             for clip, (outcome, detail) in zip(
@@ -182,7 +178,7 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
                 if outcome is Outcome.ok:
                     _move(drafts / clip, folder / clip)
                 ledger.record(clips[clip], "", outcome, detail)
-                bar.update()
+                shown.update()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -249,7 +245,7 @@ def _extract(files: Sequence[Path], places: dict[str, Place], drafts: Path) -> N
     left = dict(places)
     with (
         members_of(files) as archive,
-        tqdm(total=len(left), desc=f"unpack {files[0].name}", unit="file", disable=None) as bar,
+        tqdm(total=len(left), desc=f"unpack {files[0].name}", unit="file", disable=None) as shown,
     ):
         for member, content in archive:
             if place := left.pop(str(PurePosixPath(member.name)), None):  # of files of one name the first
@@ -257,7 +253,7 @@ def _extract(files: Sequence[Path], places: dict[str, Place], drafts: Path) -> N
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with content() as source, target.open("wb") as written:
                     shutil.copyfileobj(source, written, 1 << 20)
-                bar.update()
+                shown.update()
 
 
 def _checked(clip: Path) -> tuple[Outcome, str]:

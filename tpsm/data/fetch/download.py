@@ -1,28 +1,17 @@
-"""Files from the web: whole or in a `.part` that the next try continues, with a reason where there is none."""
+"""Videos and other files from the web, each whole or with a reason why there is none."""
 
 from __future__ import annotations
 
-import http
-import http.client
-import http.cookiejar
 import re
-import ssl
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
 from tpsm.data.fetch.ledger import Outcome
+from tpsm.download import TIMEOUT, Access, DownloadError, Progress, Stopped, complete
 from tpsm.errors import UserError
 
-CHUNK = 1 << 18
-TIMEOUT = 60.0
-_NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _BY_STATUS = {404: Outcome.gone, 410: Outcome.gone, 401: Outcome.private, 403: Outcome.private}
 
 
@@ -32,36 +21,6 @@ class Failure(Exception):
     def __init__(self, outcome: Outcome, detail: str) -> None:
         super().__init__(detail)
         self.outcome, self.detail = outcome, detail
-
-
-class Stopped(Exception):
-    """The command is ending; what was fetched so far is kept."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """How to ask: a cookies file as browsers export it (Netscape's format), bytes a second at most (for each download),
-    seconds to wait before each, and how often to try again after how many seconds (doubled each time).
-    """
-
-    cookies: Path | None = None
-    rate: float | None = None
-    pause: float = 0.0
-    tries: int = 4
-    patience: float = 2.0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        if self.cookies is not None and not self.cookies.is_file():
-            raise UserError(f"There is no cookies file {self.cookies}; export it from a browser, or leave it out.")
-
-    def wait(self, seconds: float) -> None:
-        if self.stop.wait(seconds):
-            raise Stopped
-
-    def proceed(self) -> None:
-        if self.stop.is_set():
-            raise Stopped
 
 
 @runtime_checkable
@@ -97,7 +56,7 @@ def is_url(text: str) -> bool:
     return re.match(r"https?://", text) is not None
 
 
-def download(url: str, target: Path, access: Access, progress: Callable[[int, int], None] | None = None) -> None:
+def download(url: str, target: Path, access: Access, progress: Progress | None = None) -> None:
     """The file at `url` as `target`. A download that breaks off is continued, now or when it is called again.
 
     `progress` is told the bytes that are there, and how many there will be (0: the server does not say).
@@ -106,72 +65,12 @@ def download(url: str, target: Path, access: Access, progress: Callable[[int, in
         Failure: the server has no such file, keeps it to itself, or cannot be reached.
         Stopped: `access.stop` was set.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    access.wait(access.pause)
-    for attempt in range(access.tries):
-        try:
-            _continue(url, part, access, progress)
-            break
-        except urllib.error.HTTPError as error:
-            if error.code in _BY_STATUS:
-                raise Failure(_BY_STATUS[error.code], f"HTTP {error.code} {error.reason}") from error
-            problem = f"HTTP {error.code} {error.reason}"
-        except _NETWORK as error:
-            problem = str(getattr(error, "reason", error)) or type(error).__name__
-        if attempt == access.tries - 1:
-            raise Failure(Outcome.refused, f"{problem}, {access.tries} times")
-        access.wait(access.patience * 2**attempt)
+    try:
+        complete(url, part, access, progress)
+    except DownloadError as error:
+        raise Failure(_BY_STATUS.get(error.status or 0, Outcome.refused), error.detail) from error
     part.rename(target)
-
-
-def _continue(url: str, part: Path, access: Access, progress: Callable[[int, int], None] | None) -> None:
-    have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "tpsm"} | ({"Range": f"bytes={have}-"} if have else {})
-    )
-    try:
-        answer = _opener(access.cookies).open(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            if error.headers.get("Content-Range") == f"bytes */{have}":
-                return  # nothing is lacking
-            part.unlink()  # the file there is another by now
-            raise ConnectionError("the file has changed on the server") from error
-        raise
-    with answer:
-        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        if goes_on and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
-            part.unlink()
-            raise ConnectionError("the server sent another piece than was asked for")
-        have = have if goes_on else 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else 0
-        began, here = time.monotonic(), 0
-        with part.open("ab" if have else "wb") as file:
-            while chunk := answer.read1(CHUNK):  # what has come, so that little is lost when the process dies
-                file.write(chunk)
-                file.flush()
-                here += len(chunk)
-                if progress:
-                    progress(have + here, total)
-                ahead = 0.0 if access.rate is None else here / access.rate - (time.monotonic() - began)
-                access.wait(max(ahead, 0.0))
-    if total and have + here < total:
-        raise ConnectionError(f"the connection broke off after {have + here} of {total} bytes")
-
-
-def _opener(cookies: Path | None) -> urllib.request.OpenerDirector:
-    if cookies is None:
-        return urllib.request.build_opener()
-    jar = http.cookiejar.MozillaCookieJar(cookies)
-    try:
-        jar.load(ignore_discard=True, ignore_expires=True)
-    except (http.cookiejar.LoadError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The cookies file {cookies} cannot be read ({error}); export it anew.") from error
-    for cookie in jar:
-        cookie.expires = cookie.expires or None  # browsers export 0 where a cookie lives as long as the session
-    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
 
 
 @dataclass(frozen=True)
