@@ -95,3 +95,14 @@ def test_missing_and_foreign_files_are_said(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(1)}, tmp_path / "foreign.pt")
     with pytest.raises(UserError, match="is not a checkpoint that `tpsm train` wrote"):
         load_checkpoint(tmp_path / "foreign.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_ends_anywhere_is_refused_by_name(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "torn.pt"
+    torch.save({"weight": torch.zeros(30)}, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    for count in range(0, len(whole) - 1, 3):
+        path.write_bytes(whole[:count])
+        with pytest.raises(UserError, match=r"torn\.pt cannot be read as a checkpoint"):
+            load_checkpoint(path)

@@ -12,6 +12,12 @@ import torch
 from tpsm.errors import UserError
 from tpsm.files import atomic
 
+# What a torn or foreign file makes of PyTorch's reader, wherever in it the fault is.
+_DAMAGED = (
+    *(pickle.UnpicklingError, struct.error, EOFError, OSError),
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError),
+)
+
 
 def write_torch(path: Path, content: Any) -> None:
     """The same file whenever the content is the same: given a path, `torch.save` would write its name into the file."""
@@ -23,7 +29,7 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
     """What `torch.save` wrote, on the CPU; nothing in it is run. Raises UserError where it cannot be read."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except (pickle.UnpicklingError, struct.error, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0][:120]
         size = path.stat().st_size / 1e6
         raise UserError(
