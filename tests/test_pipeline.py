@@ -22,7 +22,7 @@ PLUMBING = {
     "tpsm/official.py",
 }
 PLUMBING |= {"tpsm/data/clipfile.py", "tpsm/data/prepare.py", "tpsm/data/readers.py", "tpsm/data/splits.py"}
-PLUMBING |= {"tpsm/strict.py", "tpsm/types.py"}
+PLUMBING |= {"tpsm/strict.py", "tpsm/torch_file.py", "tpsm/types.py"}
 PLUMBING |= {"tpsm/cluster.py", "tpsm/processes.py", "tpsm/units.py"}
 
 
