@@ -25,6 +25,7 @@ test-slow: $(READY)
 
 # Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
 fresh: $(READY)
+	@$(BIN)/tpsm configure > /dev/null
 	@$(BIN)/dvc repro --dry --allow-missing | grep -F 'Data and pipelines are up to date.' || \
 	  { $(BIN)/dvc repro --dry --allow-missing | grep Running; echo 'Run make repro, and commit dvc.lock and reports.'; exit 1; }
 
