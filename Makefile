@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup repro test test-slow fresh gate verify lint check clean bench-gpu
+.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -25,8 +25,15 @@ test-slow: $(READY)
 
 # Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
 fresh: $(READY)
+	@$(BIN)/tpsm configure > /dev/null
 	@$(BIN)/dvc repro --dry --allow-missing | grep -F 'Data and pipelines are up to date.' || \
 	  { $(BIN)/dvc repro --dry --allow-missing | grep Running; echo 'Run make repro, and commit dvc.lock and reports.'; exit 1; }
+
+# Scores stored predictions anew, in a clone without data, and trains nothing. See docs/reviewers.md.
+# DVC pulls what a stage depends on only where that is one output; a run's outputs are several, so they come first.
+rescore: $(READY)
+	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -E '^(train|reconstruct|animate)')
+	PATH="$(abspath $(BIN)):$$PATH" dvc repro --pull --allow-missing
 
 # Has a report become worse than its committed baseline? See docs/gate.md.
 gate: $(READY)

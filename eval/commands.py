@@ -58,7 +58,10 @@ def _check(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
         from eval.config import check
 
-        print(f"evaluation of {', '.join(check(options.root))}: in order")
+        found = check(options.root)
+        if not found:
+            raise UserError("There is no data set in configs/; run `tpsm configure` first.")
+        print(f"evaluation of {', '.join(found)}: in order")
 
     text = "Check the section `evaluation` of params.yaml, as `tpsm configure` resolved it, for every data set."
     _root(_verb(verbs, "check", run, text))

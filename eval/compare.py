@@ -105,6 +105,8 @@ def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapCon
 
 def read_side(path: Path) -> Side:
     """Raises UserError where it is no file of scores."""
+    if not path.is_file():
+        raise UserError(f"There is no file {path}; name scores/DATASET/RUN.parquet, or two folders of such files.")
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own are ValueErrors

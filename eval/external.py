@@ -97,6 +97,8 @@ def pair(real: Path, generated: Path) -> Pairs:
             f"No clip of {generated} is called as one of {real} is, up to the first '.' "
             f"({next(iter(made))}..., {next(iter(reals))}...); rename them."
         )
+    if len(common) > 1 and all(path.suffix == ".png" and len(read(path)) == 1 for path, _ in common.values()):
+        raise UserError(f"Each picture in {real} counts as a clip of one frame; put the frames of a clip in a folder.")
     missing, unexpected = (
         tuple(name for name in one if name not in other) for one, other in ((reals, made), (made, reals))
     )

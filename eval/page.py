@@ -11,6 +11,7 @@ from eval.metrics import Metric, Protocol
 from eval.results import Results
 from eval.statistics import FEWEST, UNITS
 from eval.tables import Table, to_markdown
+from eval.web.findings import answer
 
 Qualities = Mapping[str, Mapping[str, Any]]
 
@@ -19,7 +20,10 @@ def page(
     layout: Layout, results: Results, tables: Sequence[Table], pictures: Mapping[str, Path], quality: Qualities
 ) -> str:
     """README.md. `pictures` are captions and files; `quality` is quality.json."""
-    parts = [f"# {layout.dataset}: unsupervised image animation", *what_was_run(layout, results, quality), "## Tables"]
+    parts = [f"# {layout.dataset}: unsupervised image animation", *what_was_run(layout, results, quality)]
+    if answers := _answers(results):
+        parts += ["## Which is best at what, and how sure", *answers]
+    parts.append("## Tables")
     parts += _tables(tables, "strict")
     if legacy := _tables(tables, "legacy"):
         parts += ["## The same by the papers' program", LEGACY, *legacy]
@@ -37,6 +41,17 @@ def page(
 
 def _tables(tables: Sequence[Table], protocol: Protocol) -> list[str]:
     return [to_markdown(table).rstrip() for table in tables if table.protocol == protocol]
+
+
+def _answers(results: Results) -> list[str]:
+    """What the page's answers say: of each question the headline; of the methods' own, by metric, the values too."""
+    parts = []
+    for question in answer(results):
+        if question.protocol == "strict":
+            parts.append(f"**{question.title}.** {question.headline}")
+            if question.main:
+                parts.append(_list(*(f"{f.metric}: {f.sentence} {f.against_copy}".rstrip() for f in question.findings)))
+    return parts
 
 
 def _formula(metric: Metric) -> str:
@@ -58,6 +73,7 @@ def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[s
         f"{manifest.size} px. {trained} were trained on the {len(manifest.clips('train'))} training clips{unlike}. "
         + _overlap(layout),
         f"Scored: {', '.join(results.label(run) for run in results.scored)}.",
+        *_schedules(results),
     ]
     if released:
         parts.append(
@@ -65,6 +81,23 @@ def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[s
             "need not be the weights behind the papers' tables."
         )
     return [*parts, f"Not scored, so n/a below: {', '.join(missing)}."] if missing else parts
+
+
+def _schedules(results: Results) -> list[str]:
+    """How long the runs were trained, and from which seeds: numbers of minutes are read otherwise than of days."""
+    known = [summary for run in results.scored if (summary := results.summary(run)).get("steps") is not None]
+    if not known:
+        return []
+    steps, batches, seeds = (sorted({summary[key] for summary in known}) for key in ("steps", "batch", "seed"))
+    return [
+        f"Trained for {_range(steps)} steps of {_range(batches)} pairs, each run once, with the seed {_range(seeds)}."
+        if not results.seeds
+        else f"Trained for {_range(steps)} steps of {_range(batches)} pairs; seeds {_range(seeds)}."
+    ]
+
+
+def _range(values: Sequence[int]) -> str:
+    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
 
 
 def _overlap(layout: Layout) -> str:
@@ -135,7 +168,8 @@ def reading(results: Results) -> tuple[str, ...]:
         "they cover 93 to 97 %. They "
         f"speak of new test {UNITS[bootstrap.unit]}, not of another training seed. Two intervals may overlap and the "
         "runs still differ: paired differences decide, and set the bold.",
-        "L1 rewards a still background and a blurred figure; AKD and EPE speak of motion, AED of identity.",
+        "L1 rewards a still background and a blurred figure; AKD and EPE speak of motion, AED of identity. AKD is of "
+        "the joints found in both frames: where MKR is high, it leaves out the hardest ones.",
         *published,
     )
 

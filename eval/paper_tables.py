@@ -139,12 +139,19 @@ def animation(results: Results) -> Table:
         for mode, label in ANIMATION_CONTROLS.items():
             rows.append(Row(label, Series(first, "animation", mode), False, ("control",)))
     notes = (
-        "AED is to the source's first frame (is the identity kept?); Pose and MKR are to the driving frame "
-        "(is the motion followed?). AKD without alignment makes sense in standard mode alone. The papers' program has "
-        "no numbers for animation across identities.",
+        f"{_pairs(results)}The best is looked for within a mode. AED is to the source's first frame (is the identity "
+        "kept?); Pose and MKR are to the driving frame (is the motion followed?). AKD without alignment makes sense in "
+        "standard mode alone. The papers' program has no numbers for animation across identities.",
     )
     title = "Animation across identities"
     return _filled(results, "animation", title, ("Mode",), rows, columns, None, "strict", notes)
+
+
+def _pairs(results: Results) -> str:
+    """How many pairs the most of the rows are of."""
+    every = [results.estimate(series, name) for series, name in results.animated]
+    clips = [estimate.clips for estimate in every if estimate is not None]
+    return f"{max(clips)} pairs. " if clips else ""
 
 
 def _measured(results: Results, protocol: Protocol) -> list[Metric]:
@@ -202,7 +209,7 @@ def _filled(
     protocol: Protocol,
     notes: tuple[str, ...],
 ) -> Table:
-    best = {metric.name: _best(results, rows, metric) for metric in columns}
+    best = {(m.name, row.series.mode): _best(results, rows, m, row.series.mode) for m in columns for row in rows}
     body = []
     for row in rows:
         cells: list[Cell] = [row.label, *row.lead]
@@ -211,7 +218,7 @@ def _filled(
             cells.append(
                 Missing(results.reason(row.series, metric.name))
                 if estimate is None
-                else Value(estimate, metric.decimals, best=row.series == best[metric.name])
+                else Value(estimate, metric.decimals, best=row.series == best[metric.name, row.series.mode])
             )
         body.append((*cells, *row.published))
     heads = ("Run", *leads, *(metric.heading for metric in columns))
@@ -222,9 +229,9 @@ def _filled(
     return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes, protocol)
 
 
-def _best(results: Results, rows: Sequence[Row], metric: Metric) -> Series | None:
-    """The contender that is better than every other, each time decidedly."""
-    contenders = list(dict.fromkeys(row.series for row in rows if row.contends))
+def _best(results: Results, rows: Sequence[Row], metric: Metric, mode: str) -> Series | None:
+    """The contender that is better than every other in the same mode, each time decidedly."""
+    contenders = list(dict.fromkeys(row.series for row in rows if row.contends and row.series.mode == mode))
     scored = [series for series in contenders if results.estimate(series, metric.name) is not None]
     if len(scored) < 2:
         return None

@@ -198,6 +198,11 @@ class Results:
         """Run -> the training seeds of it and of each that repeats it, by name; runs without repeats are left out."""
         return read_yaml(self.layout.seeds)
 
+    @property
+    def animated(self) -> list[tuple[Series, str]]:
+        """Every animation and metric that was scored."""
+        return [(series, metric) for series, metric in self._series if series.task == "animation"]
+
     @cached_property
     def labels(self) -> dict[str, Any]:
         """Run -> what tables and figures call it."""

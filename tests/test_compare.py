@@ -115,7 +115,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
         (elsewhere, "of dots, and .* of faces"),
         (akd, "no metric in common"),
         (broken, "cannot be read as scores"),
-        (tmp_path / "gone.parquet", "cannot be read as scores"),
+        (tmp_path / "gone.parquet", "There is no file .*gone.parquet"),
         (narrow, "has no column 'dataset'"),
         (mine.parent, "two files of scores or two folders"),
     ):

@@ -290,7 +290,6 @@ def two_sets(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "reports" / "index.html"
 
 
-@pytest.mark.slow  # minutes on a busy machine
 def test_a_browser_sorts_plays_and_filters(two_sets: Path) -> None:
     with visit(two_sets) as seen:
         page = seen.page

@@ -48,7 +48,7 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
     """Check params.yaml as a whole, and write one resolved file for each stage."""
     from tpsm.configure import configure
 
-    print(f"{len(configure(params, out))} resolved files -> {out}")
+    print(f"{len(configure(params, out))} resolved files -> {out}; `python -m eval check` looks at `evaluation`")
 
 
 @app.command()

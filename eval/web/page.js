@@ -30,7 +30,7 @@ for (const head of document.querySelectorAll("#tables th button")) {
 
 // Videos. One clock for all; a group is decoded when it comes into sight, and drawn while it is in sight.
 const clock = { time: 0, last: 0, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches };
-const longest = Math.max(1, ...data.groups.map((group) => group.frames / group.fps));
+const longest = Math.max(0, ...data.groups.map((group) => group.frames / group.fps)) || 1; // seconds
 const steps = Math.max(1, ...data.groups.map((group) => group.frames));
 const picture = async (name) => {
   const image = new Image();
