@@ -143,10 +143,10 @@ def run_gate(options: Namespace) -> int:
         print("\n".join([*sight(baseline), *left_out(report, options.repeats)]))
         print(f"{len(baseline.cells)} cells of {1 + len(options.repeats)} runs -> {layout.report / BASELINE}")
         return 0
-    if options.report is not None and options.dataset is None:
-        raise UserError("gate: name the data set that --report is of, with --dataset.")
-    failed = 0
-    for dataset in _datasets(options.root, options.dataset):
+    failed, datasets = 0, _datasets(options.root, options.dataset)
+    if options.report is not None and len(datasets) > 1:
+        raise UserError(f"gate: --report is of one data set; name it with --dataset: {', '.join(datasets)}.")
+    for dataset in datasets:
         layout = Layout(dataset, options.root)
         baseline = read_baseline(layout.report / BASELINE)
         findings = gate_file(options.report or layout.report / "metrics.json", baseline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,7 +39,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     def start(what: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", what, "--no-dashboard", *arguments]
         with (folder / f"{what}.log").open("wb") as log:
-            return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     file = folder / "scheduler.json"
     processes = [start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))]
@@ -58,9 +61,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.terminate()
         for process in processes:
             try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:  # a worker on a busy machine that still says goodbye
-                process.kill()
+                process.wait(5)
+            except subprocess.TimeoutExpired:  # workers whose scheduler is gone say a long goodbye
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @installed
@@ -103,7 +106,7 @@ def test_no_scheduler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_that_distributed_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match=r"distributed is not installed; type `pip install '\.\[cluster\]'`"):
+    with pytest.raises(UserError, match=r"distributed is not installed; type `pip install --editable '\.\[cluster\]'`"):
         map_clips(Log(tmp_path), items("a"), "tcp://127.0.0.1:9")
 
 
