@@ -17,7 +17,7 @@ repro: $(READY)
 	@ls reports/index.html reports/*/README.md
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The slow ones: every configuration of the papers at full size, twenty minutes and more on two cores.
 test-slow: $(READY)
