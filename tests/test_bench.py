@@ -81,6 +81,7 @@ def run(monkeypatch: pytest.MonkeyPatch, out: Path, settings: Settings, out_of_m
     return bench(read_params(Path("params.yaml")), settings, out)
 
 
+@pytest.mark.slow  # half a minute
 def test_the_report_has_a_row_for_every_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(("fomm",), ("fp32", "bf16"), "small", 64, batch=2, steps=2, operators=3)
     folder = run(monkeypatch, tmp_path, settings, out_of_memory="bf16")

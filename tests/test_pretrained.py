@@ -410,6 +410,7 @@ def random_fan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow  # half a minute
 def test_fan_in_batches_is_the_librarys_own(random_fan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = pytest.importorskip("face_alignment")
     hub = random_fan / "hub" / "checkpoints"

@@ -282,6 +282,7 @@ def read_first(layout: Layout) -> np.ndarray:
         return clip.frame(0)
 
 
+@pytest.mark.slow  # half a minute; test_page.py holds the page to the same
 def test_a_report_repeats_itself(scored: Layout) -> None:
     def contents() -> dict[Path, bytes]:
         files = {path: path.read_bytes() for path in scored.report.rglob("*") if path.is_file()}
