@@ -15,7 +15,7 @@ import numpy as np
 from eval.metrics_file import Cell, Key, read_cells
 from eval.noise import moderated, quantile
 from tpsm.errors import UserError
-from tpsm.files import atomic, sha256_of
+from tpsm.files import sha256_of, write_text
 from tpsm.strict import build
 
 log = logging.getLogger(__name__)
@@ -204,8 +204,7 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
         cells.setdefault(key.run, {}).setdefault(key.protocol, {})[key.name] = rounded
     together = {name: asdict(group) | {"sd": float(f"{group.sd:.4g}")} for name, group in baseline.together.items()}
     content = {"made_of": baseline.made_of, "cells": cells, "together": together, "seeds": baseline.seeds}
-    with atomic(path) as draft:
-        draft.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_baseline(path: Path) -> Baseline:

@@ -30,7 +30,7 @@ from eval.tables import Value
 from tpsm.data.clipfile import SUFFIX, ClipFile, identity_of
 from tpsm.data.readers import is_clip, natural, read_video
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import atomic, write_text
 from tpsm.provenance import record
 
 FORMATS = (".parquet", ".csv")
@@ -273,5 +273,4 @@ def _write(out: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
         return
     with atomic(out) as draft:
         rows.to_csv(draft, index=False)
-    with atomic(out.with_suffix(".provenance.json")) as draft:
-        draft.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_text(out.with_suffix(".provenance.json"), json.dumps(about, indent=2) + "\n")

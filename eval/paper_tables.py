@@ -209,7 +209,8 @@ def _filled(
     protocol: Protocol,
     notes: tuple[str, ...],
 ) -> Table:
-    best = {(m.name, row.series.mode): _best(results, rows, m, row.series.mode) for m in columns for row in rows}
+    modes = {row.series.mode for row in rows}
+    best = {(metric.name, mode): _best(results, rows, metric, mode) for metric in columns for mode in modes}
     body = []
     for row in rows:
         cells: list[Cell] = [row.label, *row.lead]

@@ -25,7 +25,7 @@ from tpsm.cost import count_work, in_all
 from tpsm.data.prepare import DataConfig, prepare
 from tpsm.data.puppets import synthesize
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import write_text
 from tpsm.method import METHODS, method_module
 from tpsm.parallel import device
 from tpsm.strict import build
@@ -113,10 +113,8 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     today = datetime.now(UTC).date().isoformat()
     report = Report(device_name(), today, about, settings, trials[0].warm_up, ceilings, tuple(rows))
     folder = out / re.sub(r"[^a-z0-9]+", "-", report.device.lower()).strip("-")
-    with atomic(folder / "bench.json") as draft:
-        draft.write_text(json.dumps(asdict(report), indent=1) + "\n")
-    with atomic(folder / "README.md") as draft:
-        draft.write_text(page(report))
+    write_text(folder / "bench.json", json.dumps(asdict(report), indent=1) + "\n")
+    write_text(folder / "README.md", page(report))
     return folder
 
 

@@ -28,7 +28,7 @@ from tpsm.config import (
 from tpsm.data.prepare import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.errors import UserError
-from tpsm.files import atomic, sha256_of
+from tpsm.files import sha256_of, write_text
 from tpsm.method import method_module
 from tpsm.released import read_released
 from tpsm.repeats import check_repeat, seeds
@@ -70,8 +70,7 @@ def configure(params_file: Path, out: Path) -> list[Path]:
         files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
     check_table_names(params, params_file.name)
     for path, section in files.items():
-        with atomic(path) as draft:
-            draft.write_text(as_yaml(section))
+        write_text(path, as_yaml(section))
     return list(files)
 
 

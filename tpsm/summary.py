@@ -11,7 +11,7 @@ from tpsm.checkpoint import load_method
 from tpsm.config import RunConfig, as_yaml
 from tpsm.cost import count_frame
 from tpsm.data.clipfile import Manifest
-from tpsm.files import atomic, sha256_of
+from tpsm.files import sha256_of, write_text
 from tpsm.method import Method
 from tpsm.provenance import record, sha256_of_text
 from tpsm.trained import Trained, example_keypoints
@@ -79,5 +79,4 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic(path) as draft:
-        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import write_text
 from tpsm.strict import build
 
 QUESTIONS = ("continuity", "authenticity")
@@ -80,8 +80,7 @@ class Key:
         return combinations(self.runs, 2)
 
     def write(self, path: Path) -> None:
-        with atomic(path) as draft:
-            draft.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def read_key(path: Path) -> Key:

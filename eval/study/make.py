@@ -23,7 +23,7 @@ from eval.study.design import sheets
 from eval.study.key import QUESTIONS, Item, Key, Shown
 from tpsm.config import read_yaml
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import write_text
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open
@@ -88,8 +88,7 @@ def make_study(layout: Layout, settings: Settings, out: Path) -> Path:
         items=tuple(booklet.items[name] for name in sorted(booklet.items)),
         sheets=_sheets(compared, checks, settings.questions, rng),
     )
-    with atomic(page) as draft:
-        draft.write_text(_page(booklet, key), encoding="utf-8")
+    write_text(page, _page(booklet, key))
     key.write(key_file)
     if (size := page.stat().st_size) > HEAVY:
         log.warning("%s has %.0f MB; --frames 60 or --quality 90 make it lighter.", page, size / 1e6)

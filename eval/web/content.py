@@ -18,7 +18,7 @@ from eval.web.failures import write_failures
 from eval.web.findings import answer
 from eval.web.html_table import to_html
 from eval.web.videos import method_of, write_videos
-from tpsm.files import atomic
+from tpsm.files import atomic, write_text
 
 PLAYED = ("reconstruction", "animation_", "failures_")
 """Names of figures that the page has in another form: as videos and cards."""
@@ -61,8 +61,7 @@ def write_content(
         "provenance": made_by,
     }
     path = layout.page / "content.json"
-    with atomic(path) as draft:
-        draft.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
     return path
 
 

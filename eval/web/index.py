@@ -13,7 +13,7 @@ from typing import Any
 
 from eval.web import render
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import write_text
 
 log = logging.getLogger(__name__)
 LARGE = 40_000_000
@@ -45,8 +45,7 @@ def write_index(root: Path) -> Path:
         data=_script(_played(contents, pictures)),
     )
     path = root / "reports" / "index.html"
-    with atomic(path) as draft:
-        draft.write_text(page, encoding="utf-8")
+    write_text(path, page)
     if path.stat().st_size > LARGE:
         log.warning("reports/index.html has %d MB; evaluation.*.videos bounds it.", path.stat().st_size // 1_000_000)
     return path
