@@ -50,7 +50,7 @@ def _answers(results: Results) -> list[str]:
         if question.protocol == "strict":
             parts.append(f"**{question.title}.** {question.headline}")
             if question.main:
-                parts.append(_list(*(f"{f.metric}: {f.sentence} {f.against_copy}".rstrip() for f in question.findings)))
+                parts.append(_list(*(f"{f.metric}: {' '.join((f.sentence, *f.beside))}" for f in question.findings)))
     return parts
 
 

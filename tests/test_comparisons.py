@@ -22,6 +22,7 @@ from eval.results import Results
 from eval.statistics import BootstrapConfig, Estimate
 from eval.tables import Missing, Table, Value, text, to_csv
 from eval.verdict import verdict
+from eval.web.findings import Finding, answer
 
 CONFIG = BootstrapConfig(samples=500)
 CLIPS = [f"{identity}#{n}" for identity in "abcdefghij" for n in range(2)]
@@ -191,3 +192,26 @@ def test_operations_a_frame_come_from_training(layout: Layout) -> None:
     (model / "summary.json").write_text(json.dumps(about | {"flops_per_frame": 287_543_104}))
     assert tables_of(layout)["k_ablation"].rows[0][1:4] == (50, 1234, 288)
     assert text(tables_of(layout)["k_ablation"].rows[1][3]) == "n/a (not trained)"
+
+
+def test_the_answer_says_what_seeds_change(layout: Layout) -> None:
+    seeds = {"still": {"still": 0, "still-seed1": 1}, "exact": {"exact": 0, "exact-seed1": 1}}
+    layout.labels.write_text(yaml.safe_dump({run: run.capitalize() for group in seeds.values() for run in group}))
+    layout.seeds.write_text(yaml.safe_dump(seeds))
+    for run, value in {"still": 0.3, "still-seed1": 0.25, "exact": 0.1, "exact-seed1": 0.2}.items():
+        score(layout, run, dict.fromkeys(TESTS, value))
+
+    def l1() -> tuple[Finding, str]:
+        strict = next(question for question in answer(Results(layout, read_config(layout))) if question.main)
+        return strict.findings[0], strict.headline
+
+    finding, headline = l1()
+    assert not finding.by_seed and "round" not in headline
+    ranges = "Over training seeds: Exact .1000 to .2000 (2), Still .2500 to .3000 (2); they "
+    assert finding.beside[0] == ranges + "lie apart."
+    score(layout, "exact-seed1", dict.fromkeys(TESTS, 0.25))
+    finding, _ = l1()
+    assert finding.by_seed and finding.beside[0] == ranges.replace(".2000", ".2500") + "overlap."
+    layout.scores("exact-seed1").unlink()
+    finding, _ = l1()
+    assert not finding.by_seed and not any("seed" in words for words in finding.beside), "a seed is missing"

@@ -11,19 +11,22 @@ from eval.results import Results, Series
 from eval.score import SOURCE_COPY
 from eval.statistics import Estimate
 from eval.tables import number
+from eval.web.seed_ranges import seed_ranges
 
 
 @dataclass(frozen=True)
 class Finding:
     """What one metric says of a question's runs, best first. `best` has one name where the first is told apart from
     every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
-    all."""
+    all. `beside` says how far training seeds move the first and the next, where both have several, and who beats the
+    repeated source; `by_seed` is true where those seeds change places."""
 
     metric: str
     unit: str
     best: tuple[str, ...]
     sentence: str
-    against_copy: str
+    beside: tuple[str, ...]
+    by_seed: bool
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,14 @@ def _question(results: Results, title: str, series: Sequence[Series], copy: Seri
 
 
 def headline(findings: Sequence[Finding]) -> str:
-    """Who is best in which metrics, and in which ones nobody is."""
+    """Who is best in which metrics, in which of them another seed could say otherwise, and in which ones nobody is."""
     wins: dict[str, list[str]] = {}
     for finding in findings:
         wins.setdefault(finding.best[0] if len(finding.best) == 1 else "", []).append(finding.metric)
     open_ = wins.pop("", [])
     parts = [f"{run} is best in {_and(metrics)}." for run, metrics in wins.items()]
+    if unsure := [finding.metric for finding in findings if finding.by_seed and len(finding.best) == 1]:
+        parts.append(f"In {_and(unsure)} some training seeds put the first two the other way round.")
     if open_:
         parts.append(f"In {_and(open_)} the first cannot be told apart from another.")
     return " ".join(parts)
@@ -89,8 +94,8 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     (first, estimate), *others = ranked
     name = results.label(first.run)
     value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
-    tied: list[tuple[str, Comparison | None]] = []
-    told_apart: list[tuple[str, Comparison | None]] = []
+    tied: list[tuple[Series, Comparison | None]] = []
+    told_apart: list[tuple[Series, Comparison | None]] = []
     compared = results.comparisons(tuple(series), metric.name)
     for other, _ in others:
         comparison = compared.get((other, first))
@@ -98,14 +103,19 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
         sure = (
             comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
         )
-        (told_apart if sure else tied).append((results.label(other.run), comparison))
+        (told_apart if sure else tied).append((other, comparison))
+    best = (name, *(results.label(other.run) for other, _ in tied))
+    rival, comparison = (tied or told_apart)[0]
+    gap = _gap(metric, results.label(rival.run), comparison)
     if tied:
-        names = _and([name, *(label for label, _ in tied)])
-        sentence = f"{names} cannot be told apart: {name} reads {value}, {_gap(metric, *tied[0])}."
+        sentence = f"{_and(best)} cannot be told apart: {name} reads {value}, {gap}."
     else:
-        sentence = f"{name} is best: {value}, {_gap(metric, *told_apart[0])}."
-    best = (name, *(label for label, _ in tied))
-    return Finding(metric.title, metric.unit, best, sentence, _against(results, metric, [s for s, _ in ranked], copy))
+        sentence = f"{name} is best: {value}, {gap}."
+    ranges = seed_ranges(results, metric, first, rival)
+    beside = (ranges.sentence if ranges else "", _against(results, metric, [s for s, _ in ranked], copy))
+    return Finding(
+        metric.title, metric.unit, best, sentence, tuple(filter(None, beside)), ranges is not None and ranges.overlap
+    )
 
 
 def _against(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> str:

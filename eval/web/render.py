@@ -48,7 +48,7 @@ NOTHING = "<p>Fewer than two runs were scored, so there is nothing to compare.</
 def _question(question: Mapping[str, Any]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(finding["metric"])} <small>{escape(finding["unit"])}</small></th>'
-        f"<td>{_verdict(finding)} <span>{escape(finding['against_copy'])}</span></td></tr>"
+        f"<td>{_verdict(finding)} <span>{escape(' '.join(finding['beside']))}</span></td></tr>"
         for finding in question["findings"]
     )
     title = f"{question['title']} <small>{escape(question['protocol'])} protocol</small>"
