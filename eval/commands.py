@@ -25,6 +25,7 @@ def add_parsers(verbs: Verbs) -> None:
     _evaluators(verbs)
     _features(verbs)
     _score(verbs)
+    _fid(verbs)
     _coverage(verbs)
     _report(verbs)
     _page(verbs)
@@ -160,6 +161,24 @@ def _refuse(options: Namespace, sentence: str, *names: str) -> None:
     """Options that would be silently ignored."""
     if given := [f"--{name}" for name in names if getattr(options, name)]:
         raise UserError(sentence.format(given[0]))
+
+
+def _fid(verbs: Verbs) -> None:
+    def run(options: Namespace) -> None:
+        from eval.fid import Request, compare_sets
+
+        print(compare_sets(Request(options.real, tuple(options.generated), options.every)))
+
+    text = (
+        "FID and KID of folders of generated frames against a folder of real ones, as sets. Clips need no partner. "
+        "Needs Inception's weights: python -m eval weights fetch inception."
+    )
+    verb = _verb(verbs, "fid", run, text)
+    verb.add_argument(
+        "--real", type=Path, required=True, help="folder of clips: videos, GIFs, strips, folders of frames"
+    )
+    verb.add_argument("--generated", type=Path, required=True, nargs="+", metavar="DIR", help="one folder or several")
+    verb.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth frame of a clip (default: all)")
 
 
 def _coverage(verbs: Verbs) -> None:

@@ -26,7 +26,7 @@ from eval.provenance import write_scores
 from eval.results import WEIGHS
 from eval.score import COLUMNS, ORDER, computable, frame_rows
 from eval.statistics import BootstrapConfig, ClipSums, Estimate, mean
-from eval.tables import Value
+from eval.tables import Value, aligned
 from tpsm.data.clipfile import SUFFIX, ClipFile, identity_of
 from tpsm.data.readers import is_clip, natural, read_video
 from tpsm.errors import UserError
@@ -243,8 +243,7 @@ def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
         cells = (_shown(found[protocol], metric.decimals, protocol in metric.protocols) for protocol in PROTOCOLS)
         counted = found["strict"].frames if found["strict"] is not None else 0
         lines.append((f"{metric.title} {arrow} ({unit})", *cells, str(counted)))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return aligned(lines)
 
 
 def _shown(estimate: Estimate | None, decimals: int, due: bool) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.metrics import Protocol
@@ -70,6 +71,12 @@ def number(value: float, decimals: int, *, signed: bool = False) -> str:
     rounded = round(value, decimals) + 0.0  # + 0.0: no -0
     text = f"{rounded:{'+' if signed and rounded else ''}.{decimals}f}"
     return re.sub(r"^([+-]?)0\.", r"\1.", text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines for a terminal, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def text(cell: Cell) -> str:

@@ -1,0 +1,115 @@
+"""FID and KID: how far generated frames lie from real ones as sets. No frame needs a partner, and none has a value."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample
+from tqdm import tqdm
+
+from eval.evaluators import device, to_images
+from eval.external import clips_in, read
+from eval.set_distances import ByClip, Features, frechet, kernel_distance
+from eval.tables import Value, aligned, number
+from eval.weights import locate
+from tpsm.errors import UserError
+
+SIZE, BATCH = 299, 32
+
+
+@dataclass(frozen=True)
+class Request:
+    """Of each clip every `every`-th frame counts, from the first on."""
+
+    real: Path
+    generated: tuple[Path, ...]
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UserError(f"--every {self.every}: must be 1 or more.")
+
+
+def compare_sets(request: Request) -> str:
+    """A line for each generated folder, and one for the halves of the real clips against each other.
+
+    Raises:
+        UserError: the weights are not there, or a folder or a clip will not do.
+    """
+    network = load_network()
+    clips = {folder: clips_in(folder) for folder in (request.real, *request.generated)}
+    with tqdm(total=sum(map(len, clips.values())), desc="features", unit="clip") as progress:
+
+        def features(folder: Path) -> ByClip:
+            found = {}
+            for name, path in clips[folder].items():
+                found[name] = embed(network, read(path)[:: request.every])
+                progress.update()
+            return found
+
+        real = features(request.real)
+        lines = [("", "FID ↓", "KID ↓", "frames")]
+        for folder in request.generated:
+            lines.append(_line(str(folder), real, features(folder)))
+    halves = [dict(list(real.items())[start::2]) for start in (0, 1)]
+    if len(real) > 1:
+        lines.append(_line("every other real clip against the rest", halves[0], halves[1]))
+    return "\n".join([*aligned(lines), "", NOTE])
+
+
+NOTE = (
+    "FID has no interval. It is biased upwards where frames are few, which the last line shows for half of them: hold\n"
+    "only sets of equal size against each other. KID has no bias; its 95 % interval is by the jackknife over clips."
+)
+
+
+def _line(title: str, real: ByClip, made: ByClip) -> tuple[str, str, str, str]:
+    pooled = [np.concatenate(list(side.values())) for side in (real, made)]
+    if min(map(len, pooled)) < 2:
+        counts = " and ".join(str(len(frames)) for frames in pooled)
+        raise UserError(f"{title}: FID needs two frames and more on each side, and here are {counts}.")
+    return title, number(frechet(*pooled), 2), Value(kernel_distance(real, made), 4).text(), str(len(pooled[1]))
+
+
+def embed(network: nn.Module, frames: UInt8[np.ndarray, "t h w 3"]) -> Features:
+    """The 2048 features that FID compares, a frame."""
+    place = next(network.parameters()).device
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(frames), BATCH):
+            pictures = to_images(frames[start : start + BATCH]).to(place).float()
+            found.append(network((stretched(pictures) - 128) / 128).cpu().numpy())
+    return np.concatenate(found).astype(np.float64)
+
+
+def stretched(images: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t 3 299 299"]:
+    """As TensorFlow 1 did it, in whose program FID was defined: bilinear, and output pixel i is at i times the ratio of
+    the sizes, not half a pixel beside it."""
+    height, width = images.shape[-2:]
+    along = torch.arange(SIZE, device=images.device, dtype=images.dtype)
+    y, x = ((2 * along * side / SIZE + 1) / side - 1 for side in (height, width))
+    grid = torch.stack([x.expand(SIZE, SIZE), y[:, None].expand(SIZE, SIZE)], dim=-1)
+    return grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=False)
+
+
+@cache
+def load_network() -> nn.Module:
+    """Inception-v3 with FID's weights, which takes pictures in [-1, 1).
+
+    The file is TorchScript, a program: it is opened only if it is the pinned one.
+
+    Raises:
+        UserError: the file is not there, or is another.
+    """
+    path = locate("inception").path
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, which the file was made with
+        network: nn.Module = torch.jit.load(str(path), map_location=device())  # type: ignore[no-untyped-call]
+    return network.eval()
