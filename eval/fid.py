@@ -59,7 +59,7 @@ def compare_sets(request: Request) -> str:
         for folder in request.generated:
             lines.append(_line(str(folder), real, features(folder)))
     halves = [dict(list(real.items())[start::2]) for start in (0, 1)]
-    if len(real) > 1:
+    if all(sum(map(len, half.values())) > 1 for half in halves):
         lines.append(_line("every other real clip against the rest", halves[0], halves[1]))
     return "\n".join([*aligned(lines), "", NOTE])
 
