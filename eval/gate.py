@@ -91,7 +91,7 @@ def _percent(change: float, mean: float) -> str:
 
 
 def _seeds(key: Key, baseline: Baseline) -> str:
-    spread = baseline.seeds.get(f"{key.protocol}/{key.name}")
+    spread = None if key.is_control else baseline.seeds.get(f"{key.protocol}/{key.name}")
     return "" if spread is None else f"; seeds differ by {spread:.1%}"
 
 
