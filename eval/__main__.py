@@ -28,6 +28,7 @@ and then:
   python -m eval study make --dataset D           a page that asks people which run animates better
 without a data set or a run:
   python -m eval score --real A --generated B     score frames from anywhere
+  python -m eval fid --real A --generated B       FID and KID: how far the two sets of frames lie apart
 """
 
 

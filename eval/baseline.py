@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,8 @@ class Together:
 
 @dataclass(frozen=True)
 class Baseline:
-    """`together` is by `protocol/metric`, `seeds` the relative standard deviation among other training seeds: for
-    information. `made_of` are the SHA-256 of the metrics.json files."""
+    """`together` and `seeds` are by `protocol/metric`; the latter is the relative standard deviation between training
+    seeds, for information. `made_of` are the SHA-256 of the metrics.json files."""
 
     cells: dict[Key, Expected]
     together: dict[str, Together]
@@ -75,8 +75,10 @@ class Baseline:
         return FALSE_ALARMS / (len(self.cells) + len(self.together))
 
 
-def measure(report: Path, repeats: Sequence[Path], seeds: Sequence[Path] = ()) -> Baseline:
-    """A baseline from a report's metrics.json, those of honest re-runs, and those of other training seeds.
+def measure(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collection[str]] | None = None) -> Baseline:
+    """A baseline from a report's metrics.json and those of honest re-runs.
+
+    `seeds` says which of the report's runs are the same but for the seed: run -> that run and its repeats.
 
     Raises:
         UserError: fewer than two repeats, a file twice, or one that lacks a cell or has one without a value.
@@ -84,7 +86,7 @@ def measure(report: Path, repeats: Sequence[Path], seeds: Sequence[Path] = ()) -
     if len(repeats) < 2:
         raise UserError("A baseline needs the metrics.json of two re-runs at least (--repeats), better of four.")
     refuse_equal([report, *repeats])
-    files = {path: _complete(path) for path in (report, *repeats, *seeds)}
+    files = {path: _complete(path) for path in (report, *repeats)}
     for path, cells in files.items():
         if strange := cells.keys() ^ files[report].keys():
             raise UserError(f"{path} and {report} do not hold the same cells: {min(strange)} is in one alone.")
@@ -93,11 +95,8 @@ def measure(report: Path, repeats: Sequence[Path], seeds: Sequence[Path] = ()) -
     return Baseline(
         cells=dict(sorted(expected.items())),
         together=_together(expected),
-        seeds=_between_seeds([files[report], *(files[path] for path in seeds)]) if seeds else {},
-        made_of={
-            name: [sha256_of(path) for path in paths]
-            for name, paths in (("report", [report]), ("repeats", repeats), ("seeds", seeds))
-        },
+        seeds=_between_seeds(files[report], (seeds or {}).values()),
+        made_of={"report": [sha256_of(report)], "repeats": [sha256_of(path) for path in repeats]},
     )
 
 
@@ -186,13 +185,15 @@ def joins(key: Key) -> bool:
     return not key.is_control and "/" not in key.name
 
 
-def _between_seeds(runs: Sequence[Mapping[Key, Cell]]) -> dict[str, float]:
+def _between_seeds(cells: Mapping[Key, Cell], groups: Iterable[Collection[str]]) -> dict[str, float]:
+    """Over the groups; what a repeat was not scored in (animation) is left out."""
     found: dict[str, list[float]] = {}
-    for key in runs[0]:
-        values = np.array([cells[key].mean for cells in runs])
-        if not key.is_control and values.mean():
-            name = f"{key.protocol}/{key.name}"
-            found.setdefault(name, []).append(float((values / values.mean()).var(ddof=1)))
+    names = dict.fromkeys((key.protocol, key.name) for key in cells)
+    for group in groups:
+        for protocol, name in names:
+            means = np.array([cell.mean for run in group if (cell := cells.get(Key(run, protocol, name))) is not None])
+            if len(means) == len(group) > 1 and means.any():
+                found.setdefault(f"{protocol}/{name}", []).append(float((means / means.mean()).var(ddof=1)))
     return {name: round(math.sqrt(np.mean(variances)), 5) for name, variances in sorted(found.items())}
 
 

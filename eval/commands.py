@@ -235,11 +235,14 @@ def _gate(verbs: Verbs) -> None:
     verb.add_argument("action", choices=["check", "baseline"], nargs="?", default="check")
     _dataset(verb, required=False, text="one data set (default, for check: all with a baseline)")
     verb.add_argument("--report", type=Path, help="another metrics.json in the place of the report's")
-    for option, about in (
-        ("--repeats", "baseline: metrics.json of re-runs of the same seed, elsewhere"),
-        ("--seeds", "baseline: metrics.json of other training seeds, for information"),
-    ):
-        verb.add_argument(option, type=Path, nargs="+", default=[], metavar="FILE", help=about)
+    verb.add_argument(
+        "--repeats",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="baseline: metrics.json of re-runs of the same seeds, elsewhere",
+    )
 
 
 def _verify(verbs: Verbs) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,12 +97,19 @@ def pair(real: Path, generated: Path) -> Pairs:
             f"No clip of {generated} is called as one of {real} is, up to the first '.' "
             f"({next(iter(made))}..., {next(iter(reals))}...); rename them."
         )
-    if len(common) > 1 and all(path.suffix == ".png" and len(read(path)) == 1 for path, _ in common.values()):
-        raise UserError(f"Each picture in {real} counts as a clip of one frame; put the frames of a clip in a folder.")
+    refuse_pictures(real, [path for path, _ in common.values()])
     missing, unexpected = (
         tuple(name for name in one if name not in other) for one, other in ((reals, made), (made, reals))
     )
     return Pairs(common, missing, unexpected)
+
+
+def refuse_pictures(folder: Path, clips: Collection[Path]) -> None:
+    """Frames that lie side by side in one folder would each be a clip."""
+    if len(clips) > 1 and all(path.suffix == ".png" and len(read(path)) == 1 for path in clips):
+        raise UserError(
+            f"Each picture in {folder} counts as a clip of one frame; put the frames of a clip in a folder."
+        )
 
 
 def clips_in(folder: Path) -> dict[str, Path]:

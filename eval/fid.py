@@ -15,10 +15,11 @@ from torch.nn.functional import grid_sample
 from tqdm import tqdm
 
 from eval.evaluators import device, to_images
-from eval.external import clips_in, read
-from eval.set_distances import ByClip, Features, frechet, kernel_distance
-from eval.tables import Value, aligned, number
+from eval.external import clips_in, read, refuse_pictures
+from eval.set_distances import ByIdentity, Features, frechet, kernel_distance
+from eval.tables import Missing, Value, aligned, number
 from eval.weights import locate
+from tpsm.data.clipfile import identity_of
 from tpsm.errors import UserError
 
 SIZE, BATCH = 299, 32
@@ -38,44 +39,55 @@ class Request:
 
 
 def compare_sets(request: Request) -> str:
-    """A line for each generated folder, and one for the halves of the real clips against each other.
+    """A line for each generated folder, and one for half of the real identities against the other half.
 
     Raises:
         UserError: the weights are not there, or a folder or a clip will not do.
     """
     network = load_network()
-    clips = {folder: clips_in(folder) for folder in (request.real, *request.generated)}
-    with tqdm(total=sum(map(len, clips.values())), desc="features", unit="clip") as progress:
+    folders = {folder: _clips(folder) for folder in (request.real, *request.generated)}
+    with tqdm(total=sum(map(len, folders.values())), desc="features", unit="clip") as progress:
 
-        def features(folder: Path) -> ByClip:
-            found = {}
-            for name, path in clips[folder].items():
-                found[name] = embed(network, read(path)[:: request.every])
+        def features(folder: Path) -> ByIdentity:
+            found: dict[str, list[Features]] = {}
+            for name, path in folders[folder].items():
+                found.setdefault(identity_of(name), []).append(embed(network, read(path)[:: request.every]))
                 progress.update()
-            return found
+            pooled = {identity: np.concatenate(clips) for identity, clips in found.items()}
+            if sum(map(len, pooled.values())) < 2:
+                raise UserError(f"{folder} has a single frame, which is no set; name a folder with two and more.")
+            return pooled
 
         real = features(request.real)
-        lines = [("", "FID ↓", "KID ↓", "frames")]
-        for folder in request.generated:
-            lines.append(_line(str(folder), real, features(folder)))
+        lines = [HEADS, *(_line(str(folder), real, features(folder)) for folder in request.generated)]
+    notes = NOTES
     halves = [dict(list(real.items())[start::2]) for start in (0, 1)]
     if all(sum(map(len, half.values())) > 1 for half in halves):
-        lines.append(_line("every other real clip against the rest", halves[0], halves[1]))
-    return "\n".join([*aligned(lines), "", NOTE])
+        lines.append(_line("half of the real identities, against the rest", halves[0], halves[1]))
+        notes += HALVES
+    return "\n".join([*aligned(lines), "", notes])
 
 
-NOTE = (
-    "FID has no interval. It is biased upwards where frames are few, which the last line shows for half of them: hold\n"
-    "only sets of equal size against each other. KID has no bias; its 95 % interval is by the jackknife over clips."
+HEADS = ("", "FID ↓", "KID ↓", "frames")
+NOTES = (
+    "FID has no interval, and is biased upwards where frames are few: compare sets of equal size only.\n"
+    "KID leaves out pairs of frames of one identity, and so is unbiased; its 95 % interval is over identities.\n"
+    "All frames count, also a first one that repeats its source."
 )
+HALVES = "\nThe last line is what half as many frames of one source read."
 
 
-def _line(title: str, real: ByClip, made: ByClip) -> tuple[str, str, str, str]:
-    pooled = [np.concatenate(list(side.values())) for side in (real, made)]
-    if min(map(len, pooled)) < 2:
-        counts = " and ".join(str(len(frames)) for frames in pooled)
-        raise UserError(f"{title}: FID needs two frames and more on each side, and here are {counts}.")
-    return title, number(frechet(*pooled), 2), Value(kernel_distance(real, made), 4).text(), str(len(pooled[1]))
+def _clips(folder: Path) -> dict[str, Path]:
+    clips = clips_in(folder)
+    refuse_pictures(folder, list(clips.values()))
+    return clips
+
+
+def _line(title: str, real: ByIdentity, made: ByIdentity) -> tuple[str, str, str, str]:
+    one, other = (np.concatenate(list(side.values())) for side in (real, made))
+    kid = kernel_distance(real, made)
+    shown = Missing("fewer than two identities") if kid is None else Value(kid, 4)
+    return title, number(frechet(one, other), 2), shown.text(), str(len(other))
 
 
 def embed(network: nn.Module, frames: UInt8[np.ndarray, "t h w 3"]) -> Features:

@@ -12,6 +12,7 @@ from eval.baseline import Baseline, Expected, joins, measure, read_baseline, wri
 from eval.layout import Layout
 from eval.metrics_file import Cell, Key, read_cells
 from eval.noise import quantile
+from tpsm.config import read_yaml
 from tpsm.errors import UserError
 
 BASELINE = "baseline.json"
@@ -90,7 +91,7 @@ def _percent(change: float, mean: float) -> str:
 
 
 def _seeds(key: Key, baseline: Baseline) -> str:
-    spread = baseline.seeds.get(f"{key.protocol}/{key.name}")
+    spread = None if key.is_control else baseline.seeds.get(f"{key.protocol}/{key.name}")
     return "" if spread is None else f"; seeds differ by {spread:.1%}"
 
 
@@ -138,7 +139,8 @@ def run_gate(options: Namespace) -> int:
             raise UserError("gate baseline: name the data set with --dataset.")
         layout = Layout(options.dataset, options.root)
         report = options.report or layout.report / "metrics.json"
-        baseline = measure(report, options.repeats, options.seeds)
+        seeds = read_yaml(layout.seeds) if layout.seeds.is_file() else {}
+        baseline = measure(report, options.repeats, seeds)
         write_baseline(layout.report / BASELINE, baseline)
         print("\n".join([*sight(baseline), *left_out(report, options.repeats)]))
         print(f"{len(baseline.cells)} cells of {1 + len(options.repeats)} runs -> {layout.report / BASELINE}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,7 +11,7 @@ from scipy import stats
 from eval.statistics import LEVEL, Estimate
 
 Features = Float64[np.ndarray, "_ d"]
-ByClip = Mapping[str, Features]
+ByIdentity = Mapping[str, Features]
 
 
 def frechet(x: Float64[np.ndarray, "n d"], y: Float64[np.ndarray, "m d"]) -> float:
@@ -32,44 +32,47 @@ def _root(x: Features) -> Float64[np.ndarray, "k d"]:
     return np.linalg.qr(x - x.mean(0), mode="r") / np.sqrt(len(x) - 1)
 
 
-def kernel_distance(x: ByClip, y: ByClip) -> Estimate:
-    """Squared maximum mean discrepancy by the kernel (x.y / d + 1)^3, unbiased (Bińkowski et al. 2018).
+def kernel_distance(x: ByIdentity, y: ByIdentity) -> Estimate | None:
+    """Squared maximum mean discrepancy by the kernel (x.y / d + 1)^3 (Bińkowski et al. 2018).
 
-    Features come by clip. The interval is Student's by the jackknife over clips, as frames of a clip are alike: each
-    name in turn is left out on both sides. It is NaN where a side has fewer than three clips.
+    As published it leaves out each vector's kernel with itself, and is unbiased for independent vectors. Frames of one
+    identity are not, so here all pairs within an identity are left out, between the two sides as well. The interval is
+    Student's by the jackknife over identities, each left out on both sides, and NaN where a side has fewer than three;
+    with fewer than two there is no distance.
     """
+    if min(len(x), len(y)) < 2:
+        return None
+    blocks = _Block(x, x), _Block(y, y), _Block(x, y)
+
+    def distance(left_out: str | None = None) -> float:
+        first, second, across = (block.mean(left_out) for block in blocks)
+        return first + second - 2 * across
+
     names = sorted({*x, *y})
-    sums = _Sums(x, y)
-    whole, frames = sums.distance(()), sum(map(len, y.values()))
+    whole, frames = distance(), sum(map(len, y.values()))
     if min(len(x), len(y)) < 3:
         return Estimate(whole, np.nan, np.nan, len(y), frames)
-    without = np.array([sums.distance((name,)) for name in names])
-    error = float(np.sqrt((len(names) - 1) * without.var()))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(names) - 1)) * error
+    error = float(np.sqrt((len(names) - 1) * np.var([distance(name) for name in names])))
+    # The smaller side may make all of the error, and knows it by so few degrees of freedom.
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, min(len(x), len(y)) - 1)) * error
     return Estimate(whole, whole - reach, whole + reach, len(y), frames, error, len(names))
 
 
-class _Sums:
-    """The kernel summed over every two clips, from which any choice of clips has its distance at once."""
+class _Block:
+    """The kernel summed over every two different identities, and how many pairs of frames they have."""
 
-    def __init__(self, x: ByClip, y: ByClip) -> None:
-        self.names = [list(side) for side in (x, y)]
-        self.counts = [np.array([len(f) for f in side.values()]) for side in (x, y)]
-        self.within = [_between(side, side) for side in (x, y)]
-        for sums, side in zip(self.within, (x, y), strict=True):
-            # An unbiased mean leaves out each vector's kernel with itself.
-            sums[np.diag_indices(len(side))] -= [(((f**2).mean(1) + 1) ** 3).sum() for f in side.values()]
-        self.across = _between(x, y)
+    def __init__(self, x: ByIdentity, y: ByIdentity) -> None:
+        self.rows, self.columns = np.array(list(x)), np.array(list(y))
+        strangers = self.rows[:, None] != self.columns
+        self.sums = _between(x, y) * strangers
+        self.pairs = np.outer([len(f) for f in x.values()], [len(f) for f in y.values()]) * strangers
 
-    def distance(self, left_out: Collection[str]) -> float:
-        one, other = ([i for i, name in enumerate(names) if name not in left_out] for names in self.names)
-        n, m = self.counts[0][one].sum(), self.counts[1][other].sum()
-        first = self.within[0][np.ix_(one, one)].sum() / (n * (n - 1))
-        second = self.within[1][np.ix_(other, other)].sum() / (m * (m - 1))
-        return float(first + second - 2 * self.across[np.ix_(one, other)].sum() / (n * m))
+    def mean(self, left_out: str | None) -> float:
+        chosen = np.ix_(self.rows != left_out, self.columns != left_out)
+        return float(self.sums[chosen].sum() / self.pairs[chosen].sum())
 
 
-def _between(x: ByClip, y: ByClip) -> Float64[np.ndarray, "c e"]:
+def _between(x: ByIdentity, y: ByIdentity) -> Float64[np.ndarray, "c e"]:
     columns = np.concatenate(list(y.values()))
     starts = np.cumsum([0, *map(len, y.values())])[:-1]
     rows = [((f @ columns.T / f.shape[1] + 1) ** 3).sum(0) for f in x.values()]

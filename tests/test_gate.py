@@ -75,8 +75,8 @@ def world(tmp_path: Path) -> World:
     made = World(0)
     report, *repeats = made.write(tmp_path / "first", 5)
     stored(tmp_path / "reports/drawn/metrics.json", json.loads(report.read_text()))
-    seeds = World(0).write(tmp_path / "seeds", 2)
-    arguments = ["--repeats", *map(str, repeats), "--seeds", *map(str, seeds)]
+    stored(tmp_path / "configs/drawn/seeds.yaml", {"tps": {"tps": 0, "tps-k2": 1}})  # YAML knows JSON
+    arguments = ["--repeats", *map(str, repeats)]
     assert main(["gate", "baseline", "--dataset", "drawn", "--root", str(tmp_path), *arguments]) == 0
     return made
 

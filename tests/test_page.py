@@ -261,6 +261,11 @@ def test_nothing_reported_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     torn.write_text("{")
     assert main(["page", "--root", str(tmp_path)]) == 2
     assert "pages/dots/content.json is not valid JSON" in capsys.readouterr().err
+    torn.write_text('{"dataset": "dots"}')
+    assert main(["page", "--root", str(tmp_path)]) == 2
+    assert "was written by another version of this program; run `python -m eval report --dataset dots`" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

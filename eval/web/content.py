@@ -22,6 +22,8 @@ from tpsm.files import atomic, write_text
 
 PLAYED = ("reconstruction", "animation_", "failures_")
 """Names of figures that the page has in another form: as videos and cards."""
+FORMAT = 1
+"""Of content.json: another one is written where its keys change, so that no page is made of old ones."""
 
 
 def write_content(
@@ -37,6 +39,7 @@ def write_content(
         old.unlink()
     methods = {results.label(run): method_of(results, run) for run in results.config.tables.runs()}
     content = {
+        "format": FORMAT,
         "dataset": layout.dataset,
         "facts": what_was_run(layout, results, quality),
         "questions": [asdict(question) for question in answer(results)],

@@ -18,8 +18,8 @@ from eval.web.seed_ranges import seed_ranges
 class Finding:
     """What one metric says of a question's runs, best first. `best` has one name where the first is told apart from
     every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
-    all. `beside` says how far training seeds move the first and the next, where both have several, and who beats the
-    repeated source; `by_seed` is true where those seeds change places."""
+    all. `beside` says how far training seeds move the two runs that the sentence compares, where both have several, and
+    who beats the repeated source; `by_seed` is true where those seeds change places."""
 
     metric: str
     unit: str

@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from eval.web import render
+from eval.web.content import FORMAT
 from tpsm.errors import UserError
 from tpsm.files import write_text
 
@@ -62,13 +63,14 @@ def _played(contents: list[dict[str, Any]], pictures: dict[str, str]) -> dict[st
 
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "content.json"
+    again = f"run `python -m eval report --dataset {folder.name}` again."
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        again = f"python -m eval report --dataset {folder.name}"
-        raise UserError(
-            f"pages/{folder.name}/content.json is not valid JSON ({error}); run `{again}` again."
-        ) from error
+        raise UserError(f"pages/{folder.name}/content.json is not valid JSON ({error}); {again}") from error
+    if content.get("format") != FORMAT:
+        raise UserError(f"pages/{folder.name}/content.json was written by another version of this program; {again}")
+    return content
 
 
 def _encoded(path: Path) -> str:

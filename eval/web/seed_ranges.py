@@ -23,7 +23,7 @@ def seed_ranges(results: Results, metric: Metric, first: Series, second: Series)
     if not all(means):
         return None
     (low, high), (other_low, other_high) = ((min(values), max(values)) for values in means)
-    overlap = low <= other_high and other_low <= high
+    overlap = low < other_high and other_low < high
     spans = [
         f"{results.label(series.run)} {number(min(values), metric.decimals)} to "
         f"{number(max(values), metric.decimals)} ({len(values)})"
