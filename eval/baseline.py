@@ -81,7 +81,7 @@ def measure(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collectio
     `seeds` says which of the report's runs are the same but for the seed: run -> that run and its repeats.
 
     Raises:
-        UserError: fewer than two repeats, a file twice, or one that lacks a cell or has one without a value.
+        UserError: fewer than two repeats, a file or a run twice, or a file that lacks a cell or has one without a value.
     """
     if len(repeats) < 2:
         raise UserError("A baseline needs the metrics.json of two re-runs at least (--repeats), better of four.")
@@ -90,6 +90,7 @@ def measure(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collectio
     for path, cells in files.items():
         if strange := cells.keys() ^ files[report].keys():
             raise UserError(f"{path} and {report} do not hold the same cells: {min(strange)} is in one alone.")
+    _refuse_equal_runs(files)
     runs = [files[path] for path in (report, *repeats)]
     expected = _expected(runs)
     return Baseline(
@@ -109,6 +110,19 @@ def refuse_equal(paths: Sequence[Path]) -> None:
                 f"{path} and {twin} are equal to the last bit, so they say nothing of noise: take re-runs of other "
                 "machines, numbers of threads or instruction sets."
             )
+
+
+def _refuse_equal_runs(files: Mapping[Path, Mapping[Key, Cell]]) -> None:
+    """A run whose every number is another file's was not trained anew."""
+    seen: dict[tuple[str, tuple[float, ...]], Path] = {}
+    for path, cells in files.items():
+        for run in dict.fromkeys(key.run for key in cells if not key.is_control):
+            means = tuple(cell.mean for key, cell in sorted(cells.items()) if key.run == run and not key.is_control)
+            if (twin := seen.setdefault((run, means), path)) != path:
+                raise UserError(
+                    f"{path} and {twin} hold the same numbers of {run}, which says nothing of noise: train it anew "
+                    "where sums round otherwise."
+                )
 
 
 def _complete(path: Path) -> dict[Key, Cell]:

@@ -217,6 +217,8 @@ def test_what_is_no_baseline_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "two re-runs at least" in refused(paths[0])
     twin = stored(tmp_path / "twin.json", json.loads(paths[0].read_text()))
     assert "are equal to the last bit" in refused(paths[0], twin)
+    half = world.rerun() | {"mraa": json.loads(paths[0].read_text())["mraa"]}
+    assert "hold the same numbers of mraa" in refused(paths[0], stored(tmp_path / "half.json", half))
     numbers = world.rerun()
     numbers["tps"]["strict"]["akd"]["mean"] = None
     assert "tps / strict / akd has no value" in refused(paths[0], stored(tmp_path / "null.json", numbers))
