@@ -81,7 +81,7 @@ def measure(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collectio
     `seeds` says which of the report's runs are the same but for the seed: run -> that run and its repeats.
 
     Raises:
-        UserError: fewer than two repeats, a file or a run twice, or a file that lacks a cell or has one without a value.
+        UserError: fewer than two repeats, a file or a run twice, or a cell that is missing or has no value.
     """
     if len(repeats) < 2:
         raise UserError("A baseline needs the metrics.json of two re-runs at least (--repeats), better of four.")
