@@ -207,7 +207,7 @@ def test_the_answer_says_what_seeds_change(layout: Layout) -> None:
 
     finding, headline = l1()
     assert not finding.by_seed and "round" not in headline
-    ranges = "Over training seeds: Exact .1000 to .2000 (2), Still .2500 to .3000 (2); they "
+    ranges = "Training seeds: Exact's 2 give .1000 to .2000, Still's 2 give .2500 to .3000; they "
     assert finding.beside[0] == ranges + "lie apart."
     score(layout, "exact-seed1", dict.fromkeys(TESTS, 0.28))
     finding, _ = l1()
