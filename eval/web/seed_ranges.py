@@ -26,7 +26,7 @@ def seed_ranges(results: Results, metric: Metric, first: Series, second: Series)
     overlap = low < other_high and other_low < high
     spans = [
         f"{results.label(series.run)}'s {len(values)} give {number(min(values), metric.decimals)} to "
-        f"{number(max(values), metric.decimals)}"
+        f"{number(max(values), metric.decimals)} (mean {number(sum(values) / len(values), metric.decimals)})"
         for series, values in zip((first, second), means, strict=True)
     ]
     verdict = "overlap" if overlap else "lie apart"
