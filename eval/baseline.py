@@ -62,11 +62,13 @@ class Together:
 @dataclass(frozen=True)
 class Baseline:
     """`together` and `seeds` are by `protocol/metric`; the latter is the relative standard deviation between training
-    seeds, for information. `made_of` are the SHA-256 of the metrics.json files."""
+    seeds, for information. `ungated` are the runs that repeat another with another seed: they show how far seeds
+    differ, and would count one method several times. `made_of` are the SHA-256 of the metrics.json files."""
 
     cells: dict[Key, Expected]
     together: dict[str, Together]
     seeds: dict[str, float]
+    ungated: tuple[str, ...]
     made_of: dict[str, list[str]]
 
     @property
@@ -81,21 +83,26 @@ def measure(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collectio
     `seeds` says which of the report's runs are the same but for the seed: run -> that run and its repeats.
 
     Raises:
-        UserError: fewer than two repeats, a file twice, or one that lacks a cell or has one without a value.
+        UserError: fewer than two repeats, a file or a run twice, or a cell that is missing or has no value.
     """
     if len(repeats) < 2:
         raise UserError("A baseline needs the metrics.json of two re-runs at least (--repeats), better of four.")
     refuse_equal([report, *repeats])
-    files = {path: _complete(path) for path in (report, *repeats)}
+    groups = dict(seeds or {})
+    ungated = tuple(run for original, group in groups.items() for run in group if run != original)
+    whole = _complete(report)
+    files = {report: _without(ungated, whole)} | {path: _without(ungated, _complete(path)) for path in repeats}
     for path, cells in files.items():
         if strange := cells.keys() ^ files[report].keys():
             raise UserError(f"{path} and {report} do not hold the same cells: {min(strange)} is in one alone.")
+    _refuse_equal_runs(files)
     runs = [files[path] for path in (report, *repeats)]
     expected = _expected(runs)
     return Baseline(
         cells=dict(sorted(expected.items())),
         together=_together(expected),
-        seeds=_between_seeds(files[report], (seeds or {}).values()),
+        seeds=_between_seeds(whole, groups.values()),
+        ungated=ungated,
         made_of={"report": [sha256_of(report)], "repeats": [sha256_of(path) for path in repeats]},
     )
 
@@ -109,6 +116,23 @@ def refuse_equal(paths: Sequence[Path]) -> None:
                 f"{path} and {twin} are equal to the last bit, so they say nothing of noise: take re-runs of other "
                 "machines, numbers of threads or instruction sets."
             )
+
+
+def _without(runs: Collection[str], cells: Mapping[Key, Cell]) -> dict[Key, Cell]:
+    return {key: cell for key, cell in cells.items() if key.run not in runs}
+
+
+def _refuse_equal_runs(files: Mapping[Path, Mapping[Key, Cell]]) -> None:
+    """A run whose every number is another file's was not trained anew."""
+    seen: dict[tuple[str, tuple[float, ...]], Path] = {}
+    for path, cells in files.items():
+        for run in dict.fromkeys(key.run for key in cells if not key.is_control):
+            means = tuple(cell.mean for key, cell in sorted(cells.items()) if key.run == run and not key.is_control)
+            if (twin := seen.setdefault((run, means), path)) != path:
+                raise UserError(
+                    f"{path} and {twin} hold the same numbers of {run}, which says nothing of noise: train it anew "
+                    "where sums round otherwise."
+                )
 
 
 def _complete(path: Path) -> dict[Key, Cell]:
@@ -205,6 +229,7 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
         cells.setdefault(key.run, {}).setdefault(key.protocol, {})[key.name] = rounded
     together = {name: asdict(group) | {"sd": float(f"{group.sd:.4g}")} for name, group in baseline.together.items()}
     content = {"made_of": baseline.made_of, "cells": cells, "together": together, "seeds": baseline.seeds}
+    content["ungated"] = list(baseline.ungated)
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
@@ -221,6 +246,7 @@ def read_baseline(path: Path) -> Baseline:
             for name, values in named.items()
         }
         together = {name: build(Together, values, name) for name, values in content["together"].items()}
-        return Baseline(cells, together, dict(content["seeds"]), dict(content["made_of"]))
+        ungated = tuple(content["ungated"])
+        return Baseline(cells, together, dict(content["seeds"]), ungated, dict(content["made_of"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no baseline ({type(error).__name__}: {error}); write it anew.") from error

@@ -34,6 +34,7 @@ class Finding:
 def gate(cells: Mapping[Key, Cell], baseline: Baseline) -> list[Finding]:
     """What fails and what is worth a note. A trained run's cell fails where it is worse; a control's where it moves at
     all, for nothing was trained in it."""
+    cells = {key: cell for key, cell in cells.items() if key.run not in baseline.ungated}
     found = [Finding(True, f"{key}: missing") for key in baseline.cells.keys() - cells.keys()]
     found += [Finding(True, f"{key}: new, and the baseline lacks it") for key in cells.keys() - baseline.cells.keys()]
     for key in baseline.cells.keys() & cells.keys():

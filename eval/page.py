@@ -11,7 +11,7 @@ from eval.metrics import Metric, Protocol
 from eval.results import Results
 from eval.statistics import FEWEST, UNITS
 from eval.tables import Table, to_markdown
-from eval.web.findings import answer
+from eval.web.findings import answer, listed
 
 Qualities = Mapping[str, Mapping[str, Any]]
 
@@ -67,7 +67,7 @@ def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[s
     released = [results.label(run) for run in results.scored if "released" in results.summary(run)]
     pretrained = [str(about["kind"]) for about in quality.values() if "pretrained" in about]
     trained = "Models" if pretrained and len(pretrained) == len(quality) else "Models and evaluators"
-    unlike = f" (but for {_and(pretrained)}, pretrained)" if pretrained and trained != "Models" else ""
+    unlike = f" (but for {listed(pretrained)}, pretrained)" if pretrained and trained != "Models" else ""
     parts = [
         f"{len(test)} test clips of {len(identities)} identities: {frames:,} frames of {manifest.size} x "
         f"{manifest.size} px. {trained} were trained on the {len(manifest.clips('train'))} training clips{unlike}. "
@@ -89,10 +89,14 @@ def _schedules(results: Results) -> list[str]:
     if not known:
         return []
     steps, batches, seeds = (sorted({summary[key] for summary in known}) for key in ("steps", "batch", "seed"))
+    trained = f"Trained for {_range(steps)} steps of {_range(batches)} pairs"
+    if not results.seeds:
+        return [f"{trained}, each run once, with the seed {_range(seeds)}."]
+    several = listed([results.label(run) for run in results.seeds])
     return [
-        f"Trained for {_range(steps)} steps of {_range(batches)} pairs, each run once, with the seed {_range(seeds)}."
-        if not results.seeds
-        else f"Trained for {_range(steps)} steps of {_range(batches)} pairs; seeds {_range(seeds)}."
+        f"{trained}; {several} from several seeds ({_range(seeds)}), all other runs from one. Tables, figures and "
+        "animation show each method's first seed: what another changes is in the table of seeds, and a difference no "
+        "larger than that, between ablations too, may be the seed's."
     ]
 
 
@@ -197,11 +201,7 @@ def _list(*lines: str) -> str:
 def _named(about: Mapping[str, Any]) -> str:
     """The kind; of a pretrained one, its files' names too."""
     used = about.get("pretrained")
-    return str(about["kind"]) + (f", pretrained: {_and(list(used['weights']))}" if used else "")
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(names)
+    return str(about["kind"]) + (f", pretrained: {listed(list(used['weights']))}" if used else "")
 
 
 def _show(value: float | None) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eval.layout import Layout
+from eval.layout import CONTROLS, Layout
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
 from tpsm.provenance import record
@@ -69,7 +69,8 @@ def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], beg
         precision="fp64",
         seed=results.bootstrap.seed,
     )
-    summaries = {run: results.summary(run) for run in results.config.tables.runs()}
+    runs = dict.fromkeys((*results.config.tables.runs(), *results.scored))
+    summaries = {run: results.summary(run) for run in runs if run not in CONTROLS}
     numbers = [layout.report / "metrics.json", *sorted((layout.report / "tables").glob("*.*"))]
     return about | {
         "runs": {

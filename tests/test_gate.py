@@ -22,6 +22,7 @@ from eval.noise import inverse_trigamma, moderated
 # Typical values, and relative standard deviations of a re-run of the same seed on another machine.
 NOISE = {"l1": (0.08, 0.005), "akd": (1.6, 0.012), "mkr": (0.1, 0.04), "aed": (0.3, 0.015), "epe": (5.0, 0.008)}
 RUNS = ("tps", "fomm", "mraa", "tps-k2", "tps-k4", "tps-k8", "fomm-k5", "mraa-k5", "tps-bg", "tps-masks")
+SEED = "tps-seed1"
 Numbers = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 
@@ -31,7 +32,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.truth: dict[tuple[str, str, str], tuple[float, float]] = {}
-        for run in RUNS:
+        for run in (*RUNS, SEED):
             restless = self.rng.lognormal(0, 0.2)
             for name, (value, noise) in NOISE.items():
                 level = value * self.rng.uniform(0.7, 1.4)
@@ -75,7 +76,7 @@ def world(tmp_path: Path) -> World:
     made = World(0)
     report, *repeats = made.write(tmp_path / "first", 5)
     stored(tmp_path / "reports/drawn/metrics.json", json.loads(report.read_text()))
-    stored(tmp_path / "configs/drawn/seeds.yaml", {"tps": {"tps": 0, "tps-k2": 1}})  # YAML knows JSON
+    stored(tmp_path / "configs/drawn/seeds.yaml", {"tps": {"tps": 0, "tps-seed1": 1}})  # YAML knows JSON
     arguments = ["--repeats", *map(str, repeats)]
     assert main(["gate", "baseline", "--dataset", "drawn", "--root", str(tmp_path), *arguments]) == 0
     return made
@@ -151,6 +152,15 @@ def test_the_message_says_by_how_much(world: World, tmp_path: Path, capsys: pyte
     assert f"by +7.00%, {0.07 * cell.mean / cell.spread:+.1f} sigma (limit +" in line and "; seeds differ by" in line
 
 
+def test_what_repeats_a_run_is_not_gated(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = world.rerun()
+    scale(numbers, SEED, "l1", 2)
+    assert gated(tmp_path, numbers) == 0 and SEED not in capsys.readouterr().out
+    del numbers[SEED]
+    assert gated(tmp_path, numbers) == 0
+    assert SEED not in {key.run for key in read_baseline(tmp_path / "reports/drawn/baseline.json").cells}
+
+
 def test_better_is_a_note_and_no_fault(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = world.rerun()
     scale(numbers, "tps", "akd", 0.8)
@@ -217,6 +227,8 @@ def test_what_is_no_baseline_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "two re-runs at least" in refused(paths[0])
     twin = stored(tmp_path / "twin.json", json.loads(paths[0].read_text()))
     assert "are equal to the last bit" in refused(paths[0], twin)
+    half = world.rerun() | {"mraa": json.loads(paths[0].read_text())["mraa"]}
+    assert "hold the same numbers of mraa" in refused(paths[0], stored(tmp_path / "half.json", half))
     numbers = world.rerun()
     numbers["tps"]["strict"]["akd"]["mean"] = None
     assert "tps / strict / akd has no value" in refused(paths[0], stored(tmp_path / "null.json", numbers))

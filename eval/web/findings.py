@@ -9,7 +9,7 @@ from eval.comparisons import Comparison
 from eval.metrics import Metric
 from eval.results import Results, Series
 from eval.score import SOURCE_COPY
-from eval.statistics import Estimate
+from eval.statistics import LEVEL, Estimate
 from eval.tables import number
 from eval.web.seed_ranges import seed_ranges
 
@@ -77,11 +77,11 @@ def headline(findings: Sequence[Finding]) -> str:
     for finding in findings:
         wins.setdefault(finding.best[0] if len(finding.best) == 1 else "", []).append(finding.metric)
     open_ = wins.pop("", [])
-    parts = [f"{run} is best in {_and(metrics)}." for run, metrics in wins.items()]
+    parts = [f"{run} is best in {listed(metrics)}." for run, metrics in wins.items()]
     if unsure := [finding.metric for finding in findings if finding.by_seed and len(finding.best) == 1]:
-        parts.append(f"In {_and(unsure)} some training seeds put the first two the other way round.")
+        parts.append(f"In {listed(unsure)} some training seeds put the first two the other way round.")
     if open_:
-        parts.append(f"In {_and(open_)} the first cannot be told apart from another.")
+        parts.append(f"In {listed(open_)} the first cannot be told apart from another.")
     return " ".join(parts)
 
 
@@ -108,7 +108,7 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     rival, comparison = (tied or told_apart)[0]
     gap = _gap(metric, results.label(rival.run), comparison)
     if tied:
-        sentence = f"{_and(best)} cannot be told apart: {name} reads {value}, {gap}."
+        sentence = f"{listed(best)} cannot be told apart: {name} reads {value}, {gap}."
     else:
         sentence = f"{name} is best: {value}, {gap}."
     ranges = seed_ranges(results, metric, first, rival)
@@ -134,7 +134,7 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
         return f"All beat the repeated source ({value})."
     if not better:
         return f"None beats the repeated source ({value})."
-    return f"Only {_and(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
+    return f"Only {listed(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
 
 
 def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
@@ -147,7 +147,9 @@ def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
     gap = replace(difference, mean=sign * difference.mean, low=low, high=high)
     word = "lower" if metric.lower_is_better else "higher"
     p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
-    return f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}, p {p}"
+    text = f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}, p {p}"
+    # Two tests may differ: to be told apart takes both.
+    return text if comparison.decided or comparison.corrected > 1 - LEVEL else f"{text}, but the interval reaches zero"
 
 
 def _interval(estimate: Estimate, decimals: int) -> str:
@@ -156,5 +158,6 @@ def _interval(estimate: Estimate, decimals: int) -> str:
     return f" [{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
 
 
-def _and(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Such as `a, b and c`; one name and more."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -25,13 +25,12 @@ def seed_ranges(results: Results, metric: Metric, first: Series, second: Series)
     (low, high), (other_low, other_high) = ((min(values), max(values)) for values in means)
     overlap = low < other_high and other_low < high
     spans = [
-        f"{results.label(series.run)} {number(min(values), metric.decimals)} to "
-        f"{number(max(values), metric.decimals)} ({len(values)})"
+        f"{results.label(series.run)}'s {len(values)} give {number(min(values), metric.decimals)} to "
+        f"{number(max(values), metric.decimals)} (mean {number(sum(values) / len(values), metric.decimals)})"
         for series, values in zip((first, second), means, strict=True)
     ]
-    return SeedRanges(
-        f"Over training seeds: {', '.join(spans)}; they {'overlap' if overlap else 'lie apart'}.", overlap
-    )
+    verdict = "overlap" if overlap else "lie apart"
+    return SeedRanges(f"Training seeds: {', '.join(spans)}; they {verdict}.", overlap)
 
 
 def _means(results: Results, metric: Metric, series: Series) -> list[float]:
