@@ -228,8 +228,13 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
         rounded["freedom"] = None if cell.freedom is None else round(cell.freedom, 2)
         cells.setdefault(key.run, {}).setdefault(key.protocol, {})[key.name] = rounded
     together = {name: asdict(group) | {"sd": float(f"{group.sd:.4g}")} for name, group in baseline.together.items()}
-    content = {"made_of": baseline.made_of, "cells": cells, "together": together, "seeds": baseline.seeds}
-    content["ungated"] = list(baseline.ungated)
+    content = {
+        "made_of": baseline.made_of,
+        "cells": cells,
+        "together": together,
+        "seeds": baseline.seeds,
+        "ungated": baseline.ungated,
+    }
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 

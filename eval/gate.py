@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,14 +121,14 @@ def sight(baseline: Baseline) -> list[str]:
     return lines
 
 
-def left_out(report: Path, repeats: Sequence[Path]) -> list[str]:
+def left_out(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collection[str]]) -> list[str]:
     """Each re-run against a baseline of the others: honest ones should pass. Needs three besides the one left out."""
     everything, lines = [report, *repeats], []
     if len(everything) < 4:
         return []
     for path in everything:
         others = [other for other in everything if other != path]
-        failed = [finding for finding in gate_file(path, measure(others[0], others[1:])) if finding.fails]
+        failed = [finding for finding in gate_file(path, measure(others[0], others[1:], seeds)) if finding.fails]
         lines.append(f"left out {path}: {'passes' if not failed else f'{len(failed)} fail, such as {failed[0].text}'}")
     return lines
 
@@ -143,7 +143,7 @@ def run_gate(options: Namespace) -> int:
         seeds = read_yaml(layout.seeds) if layout.seeds.is_file() else {}
         baseline = measure(report, options.repeats, seeds)
         write_baseline(layout.report / BASELINE, baseline)
-        print("\n".join([*sight(baseline), *left_out(report, options.repeats)]))
+        print("\n".join([*sight(baseline), *left_out(report, options.repeats, seeds)]))
         print(f"{len(baseline.cells)} cells of {1 + len(options.repeats)} runs -> {layout.report / BASELINE}")
         return 0
     failed, datasets = 0, _datasets(options.root, options.dataset)

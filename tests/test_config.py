@@ -139,7 +139,9 @@ def test_what_dvc_brings_need_not_be_there_yet(
 def test_weights_that_training_needs_are_asked_for_first(params: dict[str, Any], tmp_path: Path) -> None:
     vgg19 = {"perceptual": {"backbone": "vgg19", "file": str(tmp_path / "vgg.pth")}}
     file = written(tmp_path, merge(params, {"run": {"mraa-k5": {"model": vgg19}}}))
-    message = r"'mraa-k5' on puppets cannot be trained yet\. perceptual\.file: there is no file .*vgg\.pth; `tpsm weights"
+    message = (
+        r"'mraa-k5' on puppets cannot be trained yet\. perceptual\.file: there is no file .*vgg\.pth; `tpsm weights"
+    )
     with pytest.raises(UserError, match=message):
         configure(file, tmp_path / "configs")
     (tmp_path / "vgg.pth").touch()

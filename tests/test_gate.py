@@ -161,6 +161,20 @@ def test_what_repeats_a_run_is_not_gated(world: World, tmp_path: Path, capsys: p
     assert SEED not in {key.run for key in read_baseline(tmp_path / "reports/drawn/baseline.json").cells}
 
 
+def test_reruns_may_be_without_repeats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = World(0)
+    stored(tmp_path / "configs/drawn/seeds.yaml", {"tps": {"tps": 0, SEED: 1}})
+    stored(tmp_path / "reports/drawn/metrics.json", drawn.rerun())
+    repeats = []
+    for index in range(4):
+        numbers = drawn.rerun()
+        if index % 2:
+            del numbers[SEED]
+        repeats.append(str(stored(tmp_path / f"again-{index}.json", numbers)))
+    assert main(["gate", "baseline", "--dataset", "drawn", "--root", str(tmp_path), "--repeats", *repeats]) == 0
+    assert capsys.readouterr().out.count("passes") == 5, "each when it is left out"
+
+
 def test_better_is_a_note_and_no_fault(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = world.rerun()
     scale(numbers, "tps", "akd", 0.8)

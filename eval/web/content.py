@@ -14,6 +14,7 @@ from eval.layout import Layout
 from eval.page import PROTOCOL, reading, what_was_run
 from eval.results import Results
 from eval.tables import Missing, Table, text
+from eval.web import FORMAT
 from eval.web.failures import write_failures
 from eval.web.findings import answer
 from eval.web.html_table import to_html
@@ -22,8 +23,6 @@ from tpsm.files import atomic, write_text
 
 PLAYED = ("reconstruction", "animation_", "failures_")
 """Names of figures that the page has in another form: as videos and cards."""
-FORMAT = 1
-"""Of content.json: another one is written where its keys change, so that no page is made of old ones."""
 
 
 def write_content(

@@ -11,8 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from eval.web import render
-from eval.web.content import FORMAT
+from eval.web import FORMAT, render
 from tpsm.errors import UserError
 from tpsm.files import write_text
 
