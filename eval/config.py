@@ -92,7 +92,7 @@ class EvalConfig:
     eval/published.yaml, whose rows are matched by run name unless `published_as` names another row for the run."""
 
     metrics: tuple[str, ...] = (
-        *("l1", "akd", "mkr", "aed", "akd_truth", "epe", "pose"),
+        *("l1", "akd", "mkr", "aed", "akd_truth", "epe_figure", "epe_background", "pose"),
         *("landmarks_found", "joints_found", "identity_found"),
     )
     protocols: tuple[Protocol, ...] = PROTOCOLS

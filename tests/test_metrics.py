@@ -115,6 +115,27 @@ def test_epe_is_in_pixels_and_ignores_what_frame_0_hides() -> None:
     assert score(Sequence(clip, motion=moved), Sequence(clip, truth=truth)) == pytest.approx([0, 5], abs=1e-5)
 
 
+def test_epe_of_figure_and_background_count_their_own_pixels() -> None:
+    truth = still_truth(5, 9, np.zeros((2, 1, 2), np.float32), np.ones((2, 1), bool))
+    labels = truth.labels.copy()
+    labels[:, 2:4, 3:6] = 1
+    matrices = np.broadcast_to(np.eye(2, 3, dtype=np.float32), (2, 2, 2, 3)).copy()
+    truth = replace(truth, labels=labels, to_first=matrices)
+    still = np.stack(np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 5)), axis=-1).astype(np.float32)
+    moved = np.stack([still, still])
+    moved[1, labels[1] == 1, 0] += 0.5  # 2 px of (9 - 1) / 2
+    moved[1, labels[1] == 0, 1] += 1.5  # 3 px of (5 - 1) / 2
+    clip = np.zeros((2, 5, 9, 3), np.uint8)
+    generated, reference = Sequence(clip, motion=moved), Sequence(clip, truth=truth)
+    for part, error in (("figure", 2), ("background", 3)):
+        scores = metrics.load(f"epe_{part}")[1]["strict"](generated, reference)
+        assert scores == pytest.approx([0, error], abs=1e-5)
+    both = metrics.load("epe")[1]["strict"](generated, reference)
+    assert both == pytest.approx([0, (6 * 2 + 39 * 3) / 45], abs=1e-5), "EPE is their mean, by pixels"
+    nobody = replace(truth, labels=np.zeros_like(labels))
+    assert np.isnan(metrics.load("epe_figure")[1]["strict"](generated, Sequence(clip, truth=nobody))).all()
+
+
 def test_epe_of_a_frame_without_pixels_that_count_is_nan() -> None:
     grid = np.zeros((2, 2, 2), np.float32)
     assert np.isnan(epe(grid, grid, np.zeros((2, 2), bool)))
@@ -139,7 +160,7 @@ def test_pose_by_hand() -> None:
 
 
 def test_every_file_is_a_complete_metric() -> None:
-    assert {"l1", "akd", "akd_truth", "mkr", "aed", "epe", "pose"} <= set(metrics.names())
+    assert {"l1", "akd", "akd_truth", "mkr", "aed", "epe", "epe_figure", "epe_background", "pose"} <= set(metrics.names())
     for name in metrics.names():
         metric, scores = metrics.load(name)
         assert metric.unit and metric.source and metric.title and metric.version >= 1

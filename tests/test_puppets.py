@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, map_coordinates
+from skimage.color import rgb2gray
+from skimage.registration import optical_flow_ilk
 
 from tpsm.data.clipfile import unpack_truth
 from tpsm.data.puppets import puppet_clip, synthesize
@@ -193,3 +195,42 @@ def test_clips_are_not_mixed_with_older_ones(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no empty folder"):
             synthesize(folder, size=16, train_identities=1, test_identities=1, clips_per_identity=1, frames=2)
     assert list(tmp_path.rglob("*.*")) == [old]
+
+
+def test_plain_image_registration_sees_the_camera_move() -> None:
+    """A background whose motion cannot be seen could not be learnt by anyone, nor its motion's error mean anything."""
+    errors, movements = [], []
+    for identity in range(0, 40, 5):
+        clip = puppet_clip(identity, identity % 2, size=64, frames=14, seed=0)
+        grey = [rgb2gray(frame) for frame in clip.frames]
+        for frame in (1, 7, 13):
+            true = camera_motion(truth_of(clip), frame)
+            flow = np.stack(optical_flow_ilk(grey[frame], grey[frame - 1], radius=5, num_warp=20)[::-1], axis=-1)
+            found = affine_fit(flow, truth_of(clip).labels[frame] == 0)
+            errors.append(np.median(np.linalg.norm(found - true, axis=-1)))
+            movements.append(np.median(np.linalg.norm(true, axis=-1)))
+    assert np.median(movements) > 0.7
+    assert np.median(errors) < 0.25  # pixels of 64
+
+
+def camera_motion(truth: GroundTruth, frame: int) -> np.ndarray:
+    """How far, in pixels, the background at each pixel of `frame` has come since the frame before."""
+    now, before = (np.vstack([truth.to_first[t][0], [0, 0, 1]]) for t in (frame, frame - 1))
+    size = truth.labels.shape[-1]
+    x, y = np.meshgrid(*[np.linspace(-1, 1, size)] * 2)
+    here = np.stack([x, y, np.ones_like(x)], axis=-1)
+    there = here @ (np.linalg.inv(before) @ now).T
+    return (there - here)[..., :2] * (size - 1) / 2
+
+
+def affine_fit(flow: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The affine motion that most of the pixels of `where` follow: least squares, then again on the better half."""
+    size = flow.shape[0]
+    x, y = np.meshgrid(*[np.linspace(-1, 1, size)] * 2)
+    points = np.stack([x, y, np.ones_like(x)], axis=-1)
+    kept = where
+    for _ in range(6):
+        affine = np.linalg.lstsq(points[kept], flow[kept], rcond=None)[0]
+        rest = np.linalg.norm(points @ affine - flow, axis=-1)
+        kept = where & (rest <= 1.5 * np.median(rest[kept]))
+    return points @ affine

@@ -6,6 +6,7 @@ Everything follows from the seed: no picture, model or recording is used.
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from tpsm.data.clipfile import pack_truth
 from tpsm.data.puppets_body import JOINTS, carriers, pose, random_act, random_camera
 from tpsm.data.puppets_drawing import random_backdrop, random_look, render
 from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.files import atomic, write_text
 from tpsm.types import Clip, GroundTruth
 
 FPS = 12.0
+VERSION = 2  # 1 had a background so flat that nobody could see it move
 _WEBP_LIMIT = 16383
 
 
@@ -65,7 +67,9 @@ def synthesize(
     frames: int = 20,
     seed: int = 0,
 ) -> None:
-    """Write `train/` and `test/` of picture strips, each with its ground truth beside it. No puppet is in both.
+    """Write `train/` and `test/` of strips of frames, each with its ground truth beside it. No puppet is in both.
+
+    `card.json` says which version of the generator drew them, and with which numbers.
 
     Raises:
         UserError: a number is too small, or `folder` holds something already: its clips would be mixed with these.
@@ -83,6 +87,8 @@ def synthesize(
             raise UserError(f"{name}: must be at least {least}, not {value}.")
     if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
         raise UserError(f"{folder} exists and is no empty folder; name a new one, or remove it first.")
+    card = {"generator": "puppets", "version": VERSION, **{name: value for name, value, _ in numbers}}
+    write_text(folder / "card.json", json.dumps(card, indent=1) + "\n")
     for identity in range(train_identities + test_identities):
         split = "train" if identity < train_identities else "test"
         for number in range(clips_per_identity):
