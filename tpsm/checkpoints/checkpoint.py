@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
 from tpsm.core.tensors import read_torch, write_torch
-from tpsm.methods.base import Method, method_module
+from tpsm.methods import method_module
+from tpsm.methods.base import Method
 
 
 @dataclass(frozen=True)
