@@ -24,6 +24,7 @@ from baselines import fomm, mraa
 from eval.__main__ import main as evaluate
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.checkpoints.released import Released, read_released
+from tpsm.checkpoints.trained import load_avd
 from tpsm.cli.main import app
 from tpsm.config.params import merge, read_params, read_run, resolve_run
 from tpsm.config.sections import RunConfig
@@ -36,7 +37,6 @@ from tpsm.nn.vgg import PerceptualConfig
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate_file import animate_file
 from tpsm.stages.import_released import import_file
-from tpsm.stages.train import load_avd
 from tpsm.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
