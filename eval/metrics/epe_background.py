@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from eval.metrics import Metric, Sequence
+from eval.metrics import Metric
 from eval.metrics.epe import epe
+from eval.types import Sequence
 
 METRIC = Metric(
     name="epe_background",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from eval.metrics import Metric, Sequence
+from eval.metrics import Metric
 from eval.metrics.epe import epe
+from eval.types import Sequence
 
 METRIC = Metric(
     name="epe_figure",
@@ -14,8 +15,7 @@ METRIC = Metric(
     unit="px",
     lower_is_better=True,
     decimals=2,
-    source="EPE over the pixels that show whatever moves before the background (true labels; "
-    "synthetic sets only)",
+    source="EPE over the pixels that show whatever moves before the background (true labels; synthetic sets only)",
     needs=("motion", "truth"),
 )
 
