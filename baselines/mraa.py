@@ -27,7 +27,7 @@ from tpsm import official
 from tpsm.backbones import PerceptualConfig
 from tpsm.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
 from tpsm.draws import Draws
-from tpsm.geometry import coordinate_grid, inverse, principal_axes, project, relative_affine, same_handed
+from tpsm.geometry import coordinate_grid, gaussians, inverse, principal_axes, project, relative_affine, same_handed
 from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.method import Method
 from tpsm.precision import full_precision
@@ -64,6 +64,8 @@ class Config:
 
     `pca`: axes are a region's principal ones, or else regressed as FOMM's Jacobians are (the paper's ablation).
     `padding` pads the heatmap's convolution (at most 3), `skips` draws warped source features at every resolution.
+    `covariance_heatmaps` (the released `use_covar_heatmap`): a region's heatmap in the motion network has the region's
+    own covariance, and not one for all.
     """
 
     num_regions: int = 10
@@ -71,6 +73,7 @@ class Config:
     padding: int = 3
     temperature: float = 0.1
     skips: bool = True
+    covariance_heatmaps: bool = True
     detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
     dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -153,6 +156,7 @@ class RegionGenerator(Generator):
     def __init__(self, config: Config) -> None:
         super().__init__(config.generator)
         self.skips = config.skips
+        self.covariance_heatmaps = config.covariance_heatmaps
         self.pixelwise_flow_predictor = DenseMotion(config.num_regions, config.dense_motion)
 
     def motion(
@@ -166,8 +170,12 @@ class RegionGenerator(Generator):
         matrices = same_handed(relative_affine(source.affine, driving.affine))
         local = local_motions(matrices, driving.xy, source.xy, grid)
         still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
-        heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
-        heatmaps = heatmaps - region_heatmaps(source.xy, source.covariance, grid)
+        if self.covariance_heatmaps:
+            heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
+            heatmaps = heatmaps - region_heatmaps(source.xy, source.covariance, grid)
+        else:
+            height, width = grid.shape[:2]
+            heatmaps = gaussians(driving.xy, height, width) - gaussians(source.xy, height, width)
         candidates = torch.cat([still[:, None], local], dim=1)
         return self.pixelwise_flow_predictor(small, heatmaps, candidates, Model.align_corners)
 
@@ -188,7 +196,7 @@ class RegionGenerator(Generator):
 
 
 class Model(Method):
-    align_corners: ClassVar[bool] = False
+    align_corners = False
     resizes_aligned: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:

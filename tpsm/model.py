@@ -206,7 +206,7 @@ def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]
 
 
 class Model(Method):
-    align_corners: ClassVar[bool] = True
+    align_corners = True
     resizes_aligned: ClassVar[bool] = True
     clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
 
