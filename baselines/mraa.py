@@ -127,7 +127,7 @@ class BackgroundPredictor(nn.Module):
         numbers = BACKGROUND_NUMBERS[config.kind]
         self.fc = nn.Linear(min(config.max_features, config.width * 2**config.num_blocks), numbers)
         nn.init.zeros_(self.fc.weight)
-        identity = torch.zeros(2) if config.kind == "shift" else torch.eye(3).flatten()[:numbers]
+        identity = torch.zeros(2) if config.kind == "shift" else torch.eye(3, device="cpu").flatten()[:numbers]
         with torch.no_grad():
             self.fc.bias.copy_(identity)
 
@@ -263,5 +263,6 @@ class Model(Method):
         official.take(self.generator, modules, "generator")
         official.take(self.region_predictor, modules, "region_predictor")
         if self.bg_predictor is not None:
-            official.take(self.bg_predictor, modules, "bg_predictor")
+            hint = "set model.background: {kind: zero} in its run if it was trained without one."
+            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
         official.refuse_others(modules, dict(self.named_children()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tpsm.avd import AVD, AvdConfig, AvdTraining
-from tpsm.checkpoint import load_checkpoint, load_method, load_weights
+from tpsm.checkpoint import load_checkpoint, load_method, restored
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
 from tpsm.method import Method
@@ -59,10 +59,9 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
     config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
-    avd = AVD.like(example_keypoints(method, size), config)
-    task = AvdTraining(method, avd, config)
-    load_weights(task, checkpoint, path)
-    return avd.to(device()).eval().requires_grad_(False)
+    keypoints = example_keypoints(method, size)
+    task = restored(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint, path)
+    return task.avd.to(device()).eval().requires_grad_(False)
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tpsm.files import atomic, atomic_folder
+from tpsm.files import atomic_folder, remove_folder
 
 WORK = Path(".work")
 
@@ -44,8 +44,8 @@ class Units:
         return path
 
     def remove(self) -> None:
-        """All of them, and what an interrupted stage made from other inputs."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """All of them, and what an interrupted stage made from other inputs: one that is half removed is never found."""
+        remove_folder(self.folder)
 
 
 def key_of(*parts: object) -> str:
@@ -67,7 +67,7 @@ def code_hash(*packages: str) -> str:
 
 def gather(folders: Iterable[Path], out: Path) -> None:
     """`out` holds the files of all `folders` and nothing else; the folders keep them."""
-    shutil.rmtree(out, ignore_errors=True)
+    remove_folder(out)
     out.mkdir(parents=True)
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -76,8 +76,8 @@ def gather(folders: Iterable[Path], out: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    with atomic(target) as draft:
-        try:
-            os.link(source, draft)
-        except OSError:  # another file system, or one that has no links
-            shutil.copyfile(source, draft)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one that has no links
+        shutil.copyfile(source, target)
