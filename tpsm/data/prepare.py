@@ -21,14 +21,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.augment import AugmentConfig
-from tpsm.data.clipfile import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
-from tpsm.data.readers import is_clip, iter_video, natural
+from tpsm.data.clip import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
 from tpsm.data.splits import Split
-from tpsm.errors import UserError
-from tpsm.files import sha256_of
-from tpsm.mapping import Workers, map_clips
-from tpsm.types import Clip, GroundTruth
+from tpsm.data.video import is_clip, iter_video, natural
+from tpsm.jobs.map import Workers, map_clips
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,159 @@
+"""Checkpoints that the papers' authors released: every entry accounted for, and no second copy in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.tensors import read_torch
+from tpsm.core.types import Keypoints
+from tpsm.methods.avd import AVD, AvdConfig
+from tpsm.methods.base import Method, method_module
+from tpsm.nn import state_dict as official
+
+# What the released programs save beside the modules; training alone goes on from it.
+TRAINING_STATE = frozenset(
+    {"epoch", "epoch_avd", "epoch_reconstruction", "optimizer", "optimizer_avd", "optimizer_bg_predictor"}
+    | {"optimizer_discriminator", "optimizer_generator", "optimizer_kp_detector", "optimizer_reconstruction"}
+)
+AVD_MODULE = "avd_network"
+WITH_AVD = ("tps", "mraa")
+"""Methods whose released files may hold an AVD network."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """The file that a run imports in the place of training; without `sha256` it was not there."""
+
+    file: str
+    sha256: str | None
+
+    @staticmethod
+    def at(file: str) -> Released:
+        return Released(file, sha256_of(Path(file)) if Path(file).is_file() else None)
+
+    def unchanged(self) -> Path:
+        """Raises UserError unless the file is there, and the one that was hashed."""
+        now = Released.at(self.file).sha256
+        if now is None:
+            raise UserError(f"There is no released checkpoint {self.file}; put it there, or leave its run out of runs.")
+        if now != self.sha256:
+            raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
+        return Path(self.file)
+
+
+@dataclass(frozen=True)
+class ReleasedCheckpoint:
+    path: Path
+    modules: official.Modules
+    avd: Mapping[str, Tensor] | None
+
+    def method(self, name: str, config: Any) -> Method:
+        """The method `name`, built from `config`, whose state dict is the file's.
+
+        What a state dict leaves out is on the meta device: the method can be written, but cannot run.
+
+        Raises:
+            UserError: a module or an entry is missing, superfluous or of another shape.
+        """
+        method = skeleton(name, config)
+        with _naming(self.path):
+            method.load_official(self.modules)
+        return method
+
+    def avd_network(self, keypoints: Keypoints, config: AvdConfig) -> AVD:
+        """The AVD network for keypoints such as these.
+
+        Raises:
+            UserError: there is none, or an entry is missing, superfluous or of another shape.
+        """
+        if self.avd is None:
+            raise UserError(f"{self.path} holds no AVD network; take its run out of animate.avd in params.yaml.")
+        with torch.device("meta"):
+            network = AVD.like(keypoints, config)
+        with _naming(self.path):
+            official.take(network, {AVD_MODULE: self.avd}, AVD_MODULE)
+        return network
+
+
+def read_released(path: Path, method: str) -> ReleasedCheckpoint:
+    """A file that the released code of `method` wrote, by PyTorch of any age.
+
+    Files of today's format are mapped into memory and not read; those from before PyTorch 1.6 are read once.
+
+    Raises:
+        UserError: the file is absent or damaged, would run code, or holds something that is no module.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no released checkpoint {path}; name the right file.")
+    modules = modules_of(read_torch(path, mmap=True), path)
+    avd = modules.pop(AVD_MODULE, None) if method in WITH_AVD else None
+    return ReleasedCheckpoint(path, modules, avd)
+
+
+def modules_of(content: Any, path: Path) -> dict[str, Mapping[str, Tensor]]:
+    """The modules' state dicts in what was read from a file, as the released programs save them or in a form that is
+    common elsewhere: all below `state_dict`, all entries in one mapping by their whole names (as safetensors have
+    them), or every name below `module.`, as PyTorch's parallel training leaves it. What else is there is training's.
+
+    Raises:
+        UserError: there are no modules by name, or something among them that is no weights.
+    """
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path} holds no modules by name; is it a released checkpoint?")
+    content = {str(name): value for name, value in content.items() if not is_training_state(str(name), value)}
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        content = by_module(unwrapped(content), path)
+    for name, entries in content.items():
+        if not isinstance(entries, Mapping) or not all(isinstance(value, Tensor) for value in entries.values()):
+            raise UserError(f"{path}: '{name}' is neither a module's weights nor known from released files.")
+    return {name: unwrapped({str(key): value for key, value in entries.items()}) for name, entries in content.items()}
+
+
+def is_training_state(name: str, value: Any) -> bool:
+    """Numbers and texts count as what a training program notes beside its weights (`best_loss`, `rank1`)."""
+    return name in TRAINING_STATE or value is None or isinstance(value, (bool, int, float, str, np.generic))
+
+
+def unwrapped(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries without the prefix `module.`, where all have it."""
+    if all(key.startswith("module.") for key in entries):
+        return {key.removeprefix("module."): value for key, value in entries.items()}
+    return dict(entries)
+
+
+def by_module(entries: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
+    """`{"a.b.c": x}` as `{"a": {"b.c": x}}`."""
+    modules: dict[str, dict[str, Tensor]] = {}
+    for key, value in entries.items():
+        module, _, entry = key.partition(".")
+        if not entry:
+            raise UserError(f"{path}: the entry '{key}' belongs to no module; is it a released checkpoint?")
+        modules.setdefault(module, {})[entry] = value
+    return modules
+
+
+def skeleton(name: str, config: Any) -> Method:
+    """The method without memory for its weights: it knows shapes, and can be sent meta tensors."""
+    with torch.device("meta"):
+        method: Method = method_module(name).Model(config)
+    return method.eval().requires_grad_(False)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
