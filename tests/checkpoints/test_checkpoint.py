@@ -12,8 +12,8 @@ import torch
 
 from baselines import fomm
 from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_method
-from tpsm.config.params import plain
 from tpsm.core.errors import UserError
+from tpsm.core.schema import plain
 from tpsm.nn.blocks import HourglassConfig
 
 CONFIG = fomm.Config(
@@ -118,7 +118,7 @@ def test_missing_and_foreign_files_are_said(tmp_path: Path) -> None:
         ({"weights": {"a": 1}}, r"\.weights\.a must be of type Tensor"),
         ({"model_config": 3}, r"\.model_config must be a section"),
         ({"model_config": {"num_keypoints": 10**9}}, "num_keypoints: must be at most"),
-        ({"model_config": {"num_keypoints": 10**5000}}, "num_keypoints: must be at most"),
+        ({"model_config": {"num_keypoints": 2**63}}, "num_keypoints: must be at most"),
         ({"model_config": {"num_keypoints": 60_000}}, "is of shape"),
         ({"model_config": {"temperature": float("nan")}}, r"temperature is nan; it must be a finite number"),
         ({"model_config": {"temperature": 10**400}}, r"temperature is 1.*; it must be a finite number"),
@@ -162,7 +162,7 @@ def test_what_else_a_file_is_is_said(tmp_path: Path, name: str, content: bytes, 
 def test_a_whole_file_with_a_whole_model_is_not_to_be_fetched_again(tmp_path: Path) -> None:
     for name, old in (("new", False), ("old", True)):
         torch.save(torch.nn.Linear(1, 1), tmp_path / name, _use_new_zipfile_serialization=not old)
-        with pytest.raises(UserError, match=r"holds a torch.nn.modules.linear.Linear .* state dict") as caught:
+        with pytest.raises(UserError, match=r"holds a torch.nn.modules.linear.Linear.* state dict") as caught:
             load_checkpoint(tmp_path / name)
         assert "fetch" not in str(caught.value)
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
 from tpsm.core.tensors import read_torch, write_torch
-from tpsm.methods.base import METHODS, Method, method_module
+from tpsm.methods import METHODS, method_module
+from tpsm.methods.base import Method
 from tpsm.nn.state_dict import check_entry
 
 Module = TypeVar("Module", bound=nn.Module)

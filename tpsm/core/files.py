@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
 
 
 def sha256_of(path: Path) -> str:
@@ -65,7 +65,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder and all that is in it, so that it is whole or gone: under its own name it is never half empty."""
+    """Removes a folder and all that is in it, so that it is whole or gone: it is renamed first."""
     doomed = path.with_name(f".{path.name}.removed")
     if doomed.exists():  # a killed process was at it
         shutil.rmtree(doomed)

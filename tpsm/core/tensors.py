@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,7 +24,7 @@ _DAMAGED = (
     *(pickle.UnpicklingError, struct.error, EOFError, OSError, MemoryError),
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError),
 )
-# Training programs keep NumPy's numbers beside their weights (best_loss, rank1): these classes make a number and no more.
+# Training programs keep NumPy's numbers beside their weights (best_loss, rank1). These classes make numbers, no more.
 _scalar = np.float64(0).__reduce__()[0]
 _NUMBERS: list[Any] = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
 _NUMBERS += [np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefd")]
@@ -33,7 +34,7 @@ _FOREIGN = {
     b"7z\xbc\xaf": "it is a 7z archive; unpack it first",
     b"Rar!": "it is a RAR archive; unpack it first",
     b"\x89HDF": "it is an HDF5 file, of Keras perhaps; save the weights with PyTorch",
-    b"version https://git-lfs": "it is a pointer of Git LFS, not the file itself; type `git lfs pull` in its repository",
+    b"version https://git-lfs": "it is a pointer of Git LFS; type `git lfs pull` in its repository",
 }
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -132,7 +133,7 @@ def _why(error: Exception, path: Path) -> str:
     """What PyTorch's reader stumbled over: something else than tensors in a whole file, or a file that is not whole."""
     text = str(error)
     if foreign := re.search(r"(?:GLOBAL|Unsupported global: GLOBAL|class) ([\w.]+)", text):
-        return f"it holds a {foreign[1]} beside tensors, and to read that could run code; save the model's state dict alone"
+        return f"it holds a {foreign[1]}, and to read that could run code; save the model's state dict alone"
     if re.search("magic number|legacy .tar", text):
         return "it is a pickle that PyTorch did not write; save the model's state dict with torch.save"
     if isinstance(error, pickle.UnpicklingError) and re.search("Unsupported|Can only|Trying to|not allowed", text):
@@ -147,3 +148,30 @@ def _first_line(error: Exception) -> str:
 
 def _refused(path: Path, what: str) -> UserError:
     return UserError(f"{path} cannot be read as a checkpoint: {what}.")
+
+
+def to_images(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[Tensor, "t 3 h w"]:
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
+    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """Rounded to the nearest level."""
+    return _bytes((images.clamp(0, 1) * 255).round())
+
+
+def to_truncated_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """As the released code stores them, half a level darker on average."""
+    return _bytes(images.clamp(0, 1) * 255)
+
+
+def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    return levels.byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def to_float(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+    """8-bit pictures as numbers from 0 to 1."""
+    return images.float() / 255

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tpsm.checkpoints.trained import Trained
+from tpsm.core.animation import Mode
 from tpsm.core.files import atomic
 from tpsm.core.types import Clip
-from tpsm.data.clip import ClipFile, Entry, write_clip
-from tpsm.inference.generate import Mode, animate, reconstruct
+from tpsm.data.clip import ClipFile, write_clip
+from tpsm.data.manifest import Entry
+from tpsm.inference.generate import animate, reconstruct
 from tpsm.jobs.resume import Units
 
 OUTPUT, L1 = "output", "l1.npy"

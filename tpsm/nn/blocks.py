@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpsm.core.errors import UserError
+from tpsm.core.schema import DEEPEST, positive
 
-WIDEST, DEEPEST = 65_536, 64
-"""The most channels, keypoints or regions, and the most blocks after one another."""
 Norm = Callable[[int], nn.Module]
 
 
@@ -215,22 +214,6 @@ class Hourglass(nn.Module):
 def channels(width: int, max_features: int, blocks: int) -> list[int]:
     """`width` doubled `blocks` times, never above `max_features`: from the finest map to the coarsest."""
     return [min(max_features, width * 2**i) for i in range(blocks + 1)]
-
-
-def positive(config: object, *fields: str) -> None:
-    """For a config's `__post_init__`. No count or width is beyond any model's, nor any depth beyond any image's."""
-    for field in fields:
-        most = DEEPEST if field.endswith("blocks") else WIDEST
-        if getattr(config, field) < 1:
-            raise ValueError(f"{field}: must be at least 1")
-        if getattr(config, field) > most:
-            raise ValueError(f"{field}: must be at most {most}")
-
-
-def not_negative(config: object, *fields: str) -> None:
-    for name in fields:
-        if getattr(config, name) < 0:
-            raise ValueError(f"{name}: must not be negative")
 
 
 def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, why: str) -> None:
