@@ -109,7 +109,7 @@ def test_missing_and_foreign_files_are_said(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"method": ["fomm"]}, r"\.method must be of type str"),
-        ({"method": "fomm2"}, "method: there is none called 'fomm2'"),
+        ({"method": "fomm2"}, "a checkpoint of 'fomm2', which is no method"),
         ({"size": 0}, "size: must lie in 1 to"),
         ({"size": 1_000_000}, "size: must lie in 1 to"),
         ({"size": "64"}, r"\.size must be of type int"),

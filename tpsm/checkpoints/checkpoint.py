@@ -42,8 +42,6 @@ class Checkpoint:
     optimizer: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in (*METHODS, "avd"):
-            raise ValueError(f"method: there is none called '{self.method:.80}'")
         if not 1 <= self.size <= LARGEST:
             raise ValueError(f"size: must lie in 1 to {LARGEST}")
         for name in ("epoch", "step"):
@@ -81,6 +79,8 @@ def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkp
     checkpoint = load_checkpoint(path)
     if expected is not None and checkpoint.method != expected:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', but '{expected}' is needed here.")
+    if checkpoint.method not in METHODS:
+        raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
     config = build(module.Config, checkpoint.model_config, f"{path}: model")
     method = restored(lambda: module.Model(config), checkpoint, path)

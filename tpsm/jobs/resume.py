@@ -42,7 +42,7 @@ class Units:
         return path
 
     def remove(self) -> None:
-        """All of them, and what an interrupted stage made from other inputs; none that is half removed is ever found."""
+        """All of them, and what an interrupted stage made from other inputs; none is found half removed."""
         remove_folder(self.folder)
 
 

@@ -29,7 +29,7 @@ from tpsm.stages.import_released import released_method, write_released
 from tpsm.stages.summary import write_summary
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import use_all_gpus
-from tpsm.training.loop import Identity, fit, work_folder
+from tpsm.training.loop import Identity, fit
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,12 @@ def train_run(dataset: str, run: str) -> None:
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
-    resumed = (work_folder(Path(".work"), config.train, identity, data_hash) / "state.pt").is_file()
-    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
-    if rank() == 0:
+
+    def summarise(folder: Path, resumed: bool) -> None:
         steps = config.train.epochs * len(batches)
-        write_summary(out, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
+        write_summary(folder, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
+
+    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview, summarise=summarise)
 
 
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
