@@ -67,7 +67,7 @@ class ReleasedCheckpoint:
             UserError: a module or an entry is missing, superfluous or of another shape.
         """
         method = skeleton(name, config)
-        with _naming(self.path):
+        with naming(self.path):
             method.load_official(self.modules)
         return method
 
@@ -81,7 +81,7 @@ class ReleasedCheckpoint:
             raise UserError(f"{self.path} holds no AVD network; take its run out of animate.avd in params.yaml.")
         with torch.device("meta"):
             network = AVD.like(keypoints, config)
-        with _naming(self.path):
+        with naming(self.path):
             official.take(network, {AVD_MODULE: self.avd}, AVD_MODULE)
         return network
 
@@ -153,7 +153,7 @@ def skeleton(name: str, config: Any) -> Method:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tpsm.checkpoints.origin import begin_with
 from tpsm.checkpoints.released import read_released
 from tpsm.config.params import read_run
 from tpsm.core.device import rank
+from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS
 from tpsm.core.schema import build, plain, read_yaml
@@ -47,6 +49,8 @@ def train_run(dataset: str, run: str) -> None:
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
     method: Method = method_module(config.method).Model(config.model)
+    if config.origin is not None:
+        begin_with(method, config.method, config.origin.unchanged())
     manifest = read_manifest(CLIPS / dataset)
     sample = preview_pair(manifest)
 
@@ -57,6 +61,8 @@ def train_run(dataset: str, run: str) -> None:
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
+    if config.origin is not None:
+        data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
 
     def summarise(folder: Path, resumed: bool) -> None:
         steps = config.train.epochs * len(batches)
