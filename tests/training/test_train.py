@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from killing import KILLER, Killed, files
 from torch import Tensor, nn
 
 from tpsm.checkpoints.checkpoint import load_checkpoint
@@ -177,12 +177,6 @@ def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:
     assert torch.equal(task.norm.weight.grad, torch.full((3,), 40.0))
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-
-
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_more_epochs_go_on_as_if_there_had_been_no_end(first: int, tmp_path: Path) -> None:
     """Over a milestone too, and one that only the longer schedule has."""
@@ -220,44 +214,6 @@ def test_two_processes_do_not_train_the_same_run(tmp_path: Path) -> None:
             run(Toy(), tmp_path, replace(CONFIG, learning_rate=0.2))
         other.kill()
     run(Toy(), tmp_path)
-
-
-class Killed(BaseException):
-    """What ends a process in the midst of its work."""
-
-
-class Killer:
-    """Kills before the n-th time that a file is written, renamed or removed; nothing that follows has any effect."""
-
-    WRITES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree")
-
-    def __init__(self) -> None:
-        self.inside, self.left, self.count = Path("/nowhere"), -1, 0
-        sys.addaudithook(self)
-
-    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self.left < 0 or not (event in self.WRITES or (event == "open" and self.writes(*arguments))):
-            return
-        if not any(str(argument).startswith(str(self.inside)) for argument in arguments):
-            return
-        self.count += 1
-        if self.count > self.left:
-            raise Killed
-
-    @staticmethod
-    def writes(path: object, mode: object, flags: object) -> bool:
-        return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-
-    @contextmanager
-    def after(self, operations: int, inside: Path) -> Iterator[None]:
-        self.inside, self.left, self.count = inside, operations, 0
-        try:
-            yield
-        finally:
-            self.left = -1
-
-
-KILLER = Killer()
 
 
 def test_killed_before_any_file_operation_it_ends_as_an_unbroken_run(
