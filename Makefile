@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu
+.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -26,8 +26,7 @@ test-slow: $(READY)
 # Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
 fresh: $(READY)
 	@$(BIN)/tpsm configure > /dev/null
-	@$(BIN)/dvc repro --dry --allow-missing | grep -F 'Data and pipelines are up to date.' || \
-	  { $(BIN)/dvc repro --dry --allow-missing | grep Running; echo 'Run make repro, and commit dvc.lock and reports.'; exit 1; }
+	@$(BIN)/python -m eval.checks.fresh
 
 # Scores stored predictions anew, in a clone without data, and trains nothing. See docs/reviewers.md.
 # DVC pulls what a stage depends on only where that is one output; a run's outputs are several, so they come first.
@@ -39,8 +38,9 @@ rescore: $(READY)
 gate: $(READY)
 	$(BIN)/python -m eval gate
 
-# Do the reported numbers follow from the scores?
+# Do the reported numbers follow from the scores? In a fresh clone it says what to pull.
 verify: $(READY)
+	@$(BIN)/tpsm configure > /dev/null
 	@for report in reports/*/metrics.json; do set -- $$(dirname $$report); \
 	  $(BIN)/python -m eval verify --dataset $$(basename $$1) || exit 1; done
 
@@ -48,12 +48,16 @@ verify: $(READY)
 bench-gpu: $(READY)
 	$(BIN)/tpsm bench-train --profile 15 $(BENCH)
 
+# What each stage's start takes, beside `import torch` (or pandas) alone; CPU seconds, the best of three.
+bench-start: $(READY)
+	$(BIN)/python -m tpsm.profiling.start
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test
+check: lint test fresh
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:

@@ -14,6 +14,7 @@ from typing import Any
 
 from eval.report.numbers import estimates, numbers
 from eval.tables.table import Table, to_markdown
+from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout
 
@@ -35,6 +36,12 @@ def verify(layout: Layout) -> list[Finding]:
     Raises:
         UserError: scores, configs or the manifest are missing or unreadable.
     """
+    manifest = layout.clips / "manifest.json"
+    if missing := [layout.relative(path) for path in (manifest, layout.scores("").parent) if not path.exists()]:
+        raise UserError(
+            f"There is no {' and no '.join(missing)}; type `dvc pull {layout.relative(manifest)} score score-control` "
+            "where a remote has them, or make them with `dvc repro`."
+        )
     results, tables = estimates(layout)
     drawn = numbers(results, tables)
     found = [Finding(name, _difference(layout.report / name, content)) for name, content in drawn.items()]

@@ -11,10 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tpsm.checkpoints.origin import fitting
-from tpsm.checkpoints.released import read_released, skeleton
 from tpsm.config.params import data_section, origin_of, read_params, resolve_run
 from tpsm.config.repeats import check_repeat, seeds
 from tpsm.config.sections import Params, RunConfig
@@ -26,7 +22,6 @@ from tpsm.data.raw import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.jobs.map import WORKERS
 from tpsm.methods import method_module
-from tpsm.nn.vgg import weights_file
 
 
 def configure(params_file: Path, out: Path) -> list[Path]:
@@ -45,6 +40,8 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             check_folder(raw_folder(dataset))
         for run, (config, avd) in runs.items():
             if config.released is not None:
+                from tpsm.checkpoints.released import read_released  # Here: it needs PyTorch.
+
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
             runs[run] = with_vgg19(with_origin(config, {name: done for name, (done, _) in runs.items()})), avd
@@ -80,6 +77,9 @@ def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:
         return config
     where = f"params.yaml.run.{config.run}.train.from"
     if config.origin.run is None:
+        from tpsm.checkpoints.origin import fitting  # Here: they need PyTorch.
+        from tpsm.checkpoints.released import skeleton
+
         fitting(skeleton(config.method, config.model), config.method, config.origin.unchanged())
         return config
     names = list(runs)
@@ -94,6 +94,8 @@ def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:
 def check_model(config: RunConfig) -> None:
     """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
     this size is refused here, by name, and not an hour later."""
+    import torch  # Here: importing this file takes no longer than reading YAML.
+
     where = f"params.yaml.run.{config.run}.model"
     try:
         with torch.device("meta"):
@@ -109,6 +111,8 @@ def with_vgg19(config: RunConfig) -> RunConfig:
 
     They are a download: that training lacks them should be said before a set of videos is prepared.
     """
+    from tpsm.nn.vgg import weights_file  # Here: it needs PyTorch.
+
     perceptual = config.model.perceptual
     if config.released is not None or perceptual.backbone != "vgg19" or not any(perceptual.weights):
         return config

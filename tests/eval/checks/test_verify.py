@@ -108,7 +108,10 @@ def test_scores_alone_give_a_report_without_pictures_of_frames(layout: Layout) -
     assert not list((layout.report / "figures").glob("reconstruction*"))
 
 
-def test_missing_scores_are_named(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.rmtree(layout.root / "scores")
+@pytest.mark.parametrize("absent", ["scores/dots", "data/clips/dots/manifest.json"])
+def test_a_fresh_clone_is_told_what_to_pull(layout: Layout, absent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = layout.root / absent
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert verify(layout) == 2
-    assert "Nothing is scored for 'dots'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert absent in said and "`dvc pull data/clips/dots/manifest.json score score-control`" in said
