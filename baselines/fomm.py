@@ -120,6 +120,7 @@ class OcclusionAwareGenerator(Generator):
 
 class Model(Method):
     synchronised: ClassVar[bool] = True
+    training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
     # The released code names no convention; its models date from a PyTorch whose default was True.
     align_corners: ClassVar[bool] = True
     resizes_aligned: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from typing import Any
 
 from eval import metrics
 from eval.evaluators import ROLES, Role, evaluator_module
+from eval.evaluators.published import check_card, is_trained, published_evaluators
 from eval.layout import Layout
 from eval.metrics import PROTOCOLS, Protocol
 from eval.published import read_published
@@ -159,6 +160,8 @@ def check(root: Path) -> list[str]:
                 for name in getattr(module, "NEEDS", ()):
                     locate(name, Path(settings.weights))
                 getattr(module, "check", lambda _: None)(settings)
+                if role in (taken := published_evaluators(layout)) and is_trained(module, settings):
+                    check_card(taken[role], module, settings)
         ready(config.metrics)
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)

@@ -8,7 +8,7 @@ import logging
 import pickle
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,19 @@ from jaxtyping import Float32, UInt8
 from eval.config import EvalConfig, evaluator_key, read_config
 from eval.evaluators import ROLES, IdentityEncoder, LandmarkDetector, Role, evaluator_module
 from eval.evaluators.pretrained import Pretrained
+from eval.evaluators.published import is_trained, published_evaluators, take
 from eval.layout import Layout, array_file
 from eval.metrics import Landmarks, Sequence
 from eval.quality import identity_quality, landmark_quality
 from tpsm.config import as_yaml
+from tpsm.core.published import FORMAT, Card, packed
 from tpsm.data.clipfile import ClipFile, Entry
+from tpsm.data.pixels import hash_of_training_pixels
 from tpsm.errors import UserError
-from tpsm.files import atomic, sha256_of
+from tpsm.files import atomic, sha256_of, write_bytes
 from tpsm.mapping import Workers, map_clips
 from tpsm.provenance import record, sha256_of_text
+from tpsm.torch_file import read_torch
 from tpsm.units import code_hash
 
 log = logging.getLogger(__name__)
@@ -63,17 +67,23 @@ def weights(layout: Layout, role: Role) -> Path:
     return layout.networks / f"{role}.pt"
 
 
-def train_evaluators(layout: Layout) -> None:
+def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
     """Writes `evaluators/<data set>/networks/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test
     frames and what made them.
 
-    A pretrained evaluator is not trained: what stands for it is the record of its weights, settings and packages.
+    A pretrained evaluator is not trained: what stands for it is the record of its weights, settings and packages. A
+    published one is taken. `fresh` trains the latter all the same, and writes all below `trained/<data set>/evaluators`
+    instead, with the files that `tpsm publish` publishes.
     """
     began = time.monotonic()
     config, manifest = read_config(layout), layout.manifest()
+    taken = {} if fresh else published_evaluators(layout)
+    if fresh:
+        layout = replace(layout, trained=True)
+    cards: dict[Role, tuple[str, dict[str, Any]]] = {}
     training = [layout.clips / entry.file for entry in manifest.clips("train")]
     test = [layout.clips / entry.file for entry in manifest.clips("test")]
-    quality: dict[str, object] = {}
+    quality: dict[str, Any] = {}
     measures: dict[Role, Callable] = {"landmarks": landmark_quality, "identity": identity_quality}
     seeds: dict[str, int] = {}
     layout.networks.mkdir(parents=True, exist_ok=True)
@@ -84,8 +94,14 @@ def train_evaluators(layout: Layout) -> None:
             log.info("%s is null: metrics that need it are skipped", evaluator_key(layout, role))
             continue
         module, settings = evaluator_module(role, section, evaluator_key(layout, role))
-        evaluator = module.train(settings, training, evaluator_key(layout, role))
-        evaluator.save(weights(layout, role))
+        if role in taken and is_trained(module, settings):
+            take(taken[role], module, settings, manifest, layout.clips, weights(layout, role))
+            evaluator = _load(layout, config, role)
+        else:
+            evaluator = module.train(settings, training, evaluator_key(layout, role))
+            evaluator.save(weights(layout, role))
+            if is_trained(module, settings):
+                cards[role] = settings.kind, asdict(settings)
         seeds |= {role: settings.seed} if hasattr(settings, "seed") else {}
         used = {"pretrained": evaluator.record} if isinstance(evaluator, Pretrained) else {}
         quality[role] = {"kind": settings.kind} | used | measures[role](evaluator, test)
@@ -99,6 +115,13 @@ def train_evaluators(layout: Layout) -> None:
     )
     with atomic(layout.evaluators / "quality.json") as draft:
         draft.write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if fresh:
+        pixels = hash_of_training_pixels(manifest, layout.clips)
+        for role, (kind, recipe) in cards.items():
+            card = Card(FORMAT, kind, role, layout.dataset, recipe["steps"], recipe, quality["provenance"], pixels)
+            network = read_torch(weights(layout, role))
+            for path, content in packed(layout.evaluators / f"{role}.safetensors", card, network).items():
+                write_bytes(path, content)
 
 
 def _found(layout: Layout, role: Role) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from tpsm.avd import AvdConfig
+from tpsm.core.published import Published
 from tpsm.data.prepare import DataConfig
 from tpsm.errors import UserError
 from tpsm.mapping import Workers, as_workers
@@ -24,8 +25,9 @@ WORKERS = "workers.yaml"
 
 @dataclass(frozen=True)
 class AnimateConfig:
-    """Which runs animate across identities, which of them with AVD too, and on how many fixed pairs."""
+    """Which runs animate across identities, which of them with AVD too, on which data sets and how many fixed pairs."""
 
+    datasets: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     avd: tuple[str, ...] = ()
     pairs: int = 12
@@ -36,6 +38,19 @@ class AnimateConfig:
             raise ValueError("pairs: must be at least 1")
         if others := set(self.avd) - set(self.runs):
             raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
+
+    def on(self, dataset: str) -> AnimateConfig:
+        """What of it concerns one data set."""
+        here = dataset in self.datasets
+        return replace(self, datasets=(), runs=self.runs if here else (), avd=self.avd if here else ())
+
+
+@dataclass(frozen=True)
+class MoreRuns:
+    """Runs that are trained on some of the data sets alone."""
+
+    datasets: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +80,17 @@ class RunSection:
 
 @dataclass(frozen=True)
 class DataSection:
-    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`."""
+    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`.
+
+    `weights` and `evaluators` are folders of published weights, of its runs and of its evaluators, which are then
+    taken and not trained.
+    """
 
     scale: str
     raw: DataConfig
     split: str | None = None
+    weights: str | None = None
+    evaluators: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +103,11 @@ class Params:
     run: dict[str, RunSection]
     evaluation: dict[str, dict[str, Any]]
     workers: Any = 1  # of `tpsm.mapping.Workers`
+    more: MoreRuns = MoreRuns()
+
+    def runs_on(self, dataset: str) -> tuple[str, ...]:
+        """All that is trained on a data set."""
+        return self.runs + (self.more.runs if dataset in self.more.datasets else ())
 
 
 @dataclass(frozen=True)
@@ -91,10 +117,17 @@ class AvdSection:
 
 
 @dataclass(frozen=True)
+class AvdRun(AvdSection):
+    """All that decides the training of a run's AVD network; with `published` it comes out of that file."""
+
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """All that decides the training of one run on one data set. `model` is the method's own `Config`.
 
-    With `released` the run's weights come out of that file, whose hash makes a changed one count.
+    With `released` or `published` the run's weights come out of that file, whose hash makes a changed one count.
     """
 
     dataset: str
@@ -104,6 +137,7 @@ class RunConfig:
     model: Any
     train: TrainConfig
     released: Released | None = None
+    published: Published | None = None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -145,13 +179,24 @@ def read_params(path: Path) -> Params:
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
-    for key, names in (("runs", params.runs), ("animate.runs", params.animate.runs)):
+    for key, names in (("runs", params.runs), ("more.runs", params.more.runs), ("animate.runs", params.animate.runs)):
         for name in names:
             if name not in params.run:
                 raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
-    check_names(params.run, params.runs, path.name)
-    if missing := set(params.animate.runs) - set(params.runs):
-        raise UserError(f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train.")
+    if twice := set(params.runs) & set(params.more.runs):
+        raise UserError(f"{path.name}.more.runs lists '{min(twice)}', which {path.name}.runs does too; keep one.")
+    for key, some in (("more", params.more.datasets), ("animate", params.animate.datasets)):
+        if others := set(some) - set(params.datasets):
+            raise UserError(
+                f"{path.name}.{key}.datasets lists '{min(others)}', which {path.name}.datasets does not; change one."
+            )
+    for dataset in params.datasets:
+        check_names(params.run, params.runs_on(dataset), path.name)
+    for dataset in params.animate.datasets:
+        if missing := set(params.animate.runs) - set(params.runs_on(dataset)):
+            raise UserError(
+                f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train on {dataset}."
+            )
     return params
 
 
@@ -189,17 +234,22 @@ def data_section(params: Params, dataset: str) -> DataSection:
             f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
             f"link {values['path']} there, and remove the key."
         )
-    raw = {key: value for key, value in values.items() if key not in ("scale", "split")}
+    own = ("scale", "split", "weights", "evaluators")
+    raw = {key: value for key, value in values.items() if key not in own}
     scale = values.get("scale", "small")
     if scale not in params.scales:
         raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
     split = values.get("split")
     if split is not None and not isinstance(split, str):
         raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
-    return DataSection(scale, build(DataConfig, raw, where), split)
+    folders = {key: values.get(key) for key in ("weights", "evaluators")}
+    for key, folder in folders.items():
+        if folder is not None and not isinstance(folder, str):
+            raise UserError(f"{where}.{key} is {folder!r}; name a folder of published weights, or null to train here.")
+    return DataSection(scale, build(DataConfig, raw, where), split, **folders)
 
 
-def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdSection]:
+def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdRun]:
     """The scale's section of the run's method, changed by the run's own section; every value checked."""
     if run not in params.run:
         raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
@@ -217,7 +267,13 @@ def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdS
         train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
         released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
     )
-    return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")
+    avd = AvdRun(**vars(build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
+    if data.weights is None or config.released is not None:
+        return config, avd
+    published = Path(data.weights)
+    if run in params.animate.on(dataset).avd:
+        avd = replace(avd, published=Published.at(published / "avd" / f"{run}.safetensors"))
+    return replace(config, published=Published.at(published / f"{run}.safetensors")), avd
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and a mistake anywhere in it is found before the first step of training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from tpsm.backbones import weights_file
 from tpsm.config import (
     WORKERS,
+    DataSection,
     Params,
     RunConfig,
     as_yaml,
@@ -25,6 +26,7 @@ from tpsm.config import (
     read_yaml,
     resolve_run,
 )
+from tpsm.core.published import Published
 from tpsm.data.prepare import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.errors import UserError
@@ -32,16 +34,23 @@ from tpsm.files import sha256_of, write_text
 from tpsm.method import method_module
 from tpsm.released import read_released
 from tpsm.repeats import check_repeat, seeds
+from tpsm.take_published import published_avd, published_run
 
 
-def configure(params_file: Path, out: Path) -> list[Path]:
+def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path]:
     """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths.
 
-    Sets that `datasets` does not name get none; their sections are checked all the same.
+    Sets that `datasets` does not name get none; their sections are checked all the same. `fresh` takes no published
+    weights, as if no data set named any.
     """
     params = read_params(params_file)
+    if fresh:
+        params = without_published(params)
     data = {dataset: data_section(params, dataset) for dataset in params.data}
-    resolved = {dataset: {run: resolve_run(params, dataset, run) for run in params.runs} for dataset in params.datasets}
+    resolved = {
+        dataset: {run: resolve_run(params, dataset, run) for run in params.runs_on(dataset)}
+        for dataset in params.datasets
+    }
     for dataset, runs in resolved.items():
         for run, (config, _) in runs.items():
             if (original := params.run[run].repeat_of) is not None:
@@ -52,18 +61,24 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             if config.released is not None:
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
+            if config.published is not None:
+                published_run(config, data[dataset].raw)
+            if avd.published is not None:
+                published_avd(config, avd)
             runs[run] = with_vgg19(config), avd
     files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
         name = data[dataset].split
         split = SplitConfig() if name is None else SplitConfig(name, read_split(dataset, name).sha256)
         evaluation = params.evaluation.get(dataset, {})
-        sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
+        animate = params.animate.on(dataset)
+        sections: dict[str, Any] = {"data": data[dataset].raw, "animate": animate, "evaluation": evaluation}
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         parts = ("evaluators", "metrics", "protocols")
         sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
-        sections["labels"] = {run: params.run[run].label for run in params.runs}
+        sections["published-evaluators"] = published_evaluators(data[dataset], evaluation)
+        sections["labels"] = {run: params.run[run].label for run in runs}
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
         for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
@@ -72,6 +87,22 @@ def configure(params_file: Path, out: Path) -> list[Path]:
     for path, section in files.items():
         write_text(path, as_yaml(section))
     return list(files)
+
+
+def without_published(params: Params) -> Params:
+    data = {
+        dataset: {**values, "weights": None, "evaluators": None} if isinstance(values, Mapping) else values
+        for dataset, values in params.data.items()
+    }
+    return replace(params, data=data)
+
+
+def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Role -> the file that its network is taken from. Which kinds are trained at all, `python -m eval check` knows."""
+    roles = [role for role, section in (evaluation.get("evaluators") or {}).items() if section is not None]
+    if data.evaluators is None:
+        return {}
+    return {role: asdict(Published.at(Path(data.evaluators) / f"{role}.safetensors")) for role in roles}
 
 
 def check_model(config: RunConfig) -> None:
@@ -93,7 +124,7 @@ def with_vgg19(config: RunConfig) -> RunConfig:
     They are a download: that training lacks them should be said before a set of videos is prepared.
     """
     perceptual = config.model.perceptual
-    if config.released is not None or perceptual.backbone != "vgg19" or not any(perceptual.weights):
+    if config.released or config.published or perceptual.backbone != "vgg19" or not any(perceptual.weights):
         return config
     try:
         sha256 = sha256_of(weights_file(perceptual))

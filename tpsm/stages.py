@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from tpsm.avd import AVD, AvdConfig, AvdTraining
 from tpsm.checkpoint import Checkpoint, load_method
-from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, read_yaml
+from tpsm.config import AnimateConfig, AvdRun, RunConfig, plain, read_run, read_yaml
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
@@ -33,6 +33,7 @@ from tpsm.preview import write_preview
 from tpsm.released import Released, ReleasedCheckpoint, read_released, skeleton
 from tpsm.strict import build
 from tpsm.summary import write_model, write_summary
+from tpsm.take_published import take_avd, take_run
 from tpsm.train import Identity, TrainConfig, fingerprint, fit, work_folder
 from tpsm.trained import Trained, example_keypoints, load_avd
 from tpsm.types import FramePair
@@ -42,15 +43,21 @@ log = logging.getLogger(__name__)
 CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
 
 
-def train_run(dataset: str, run: str) -> None:
-    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`.
+def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = False) -> None:
+    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`, or the same below `out`.
 
-    A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
+    A run that names a released checkpoint takes its weights instead, and has no curve and no previews; so does one
+    whose weights are published, but it has their curve. `fresh` trains the latter all the same.
     """
     config, began = read_run(dataset, run), time.monotonic()
+    out = out or MODELS / dataset / run
     if config.released is not None:
         if rank() == 0:
             write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
+        return
+    if config.published is not None and not fresh:
+        if rank() == 0:
+            take_run(config, data_config(dataset), read_manifest(CLIPS / dataset), CLIPS / dataset, out)
         return
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
@@ -61,7 +68,6 @@ def train_run(dataset: str, run: str) -> None:
     def preview(path: Path) -> None:
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
-    out = MODELS / dataset / run
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
@@ -72,29 +78,44 @@ def train_run(dataset: str, run: str) -> None:
         write_summary(out, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
 
 
-def train_avd(dataset: str, run: str) -> None:
-    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, itself fixed.
+def train_avd(
+    dataset: str, run: str, out: Path | None = None, method_folder: Path | None = None, *, fresh: bool = False
+) -> None:
+    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`, or the same below `out`: the AVD network of a trained run,
+    itself fixed, which is that of `method_folder` where it is named.
 
-    A run that names a released checkpoint takes the AVD network in it.
+    A run that names a released checkpoint takes the AVD network in it, and one whose weights are published the
+    published one, which `fresh` trains all the same.
     """
-    config = read_run(dataset, run)
-    avd = build(AvdSection, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+    config, avd = read_run(dataset, run), read_avd(dataset, run)
+    out = out or AVDS / dataset / run
     if config.released is not None:
         if rank() == 0:
             released = read_released(config.released.unchanged(), config.method)
-            released_avd(config, avd.model, released).save(AVDS / dataset / run / "last.pt")
+            released_avd(config, avd.model, released).save(out / "last.pt")
+        return
+    if avd.published is not None and not fresh:
+        if rank() == 0:
+            take_avd(config, avd, read_manifest(CLIPS / dataset), CLIPS / dataset, out)
         return
     use_all_gpus(avd.train.batch, avd.train.accumulate)
-    path = MODELS / dataset / run / "last.pt"
+    path = (method_folder or MODELS / dataset / run) / "last.pt"
     method, _ = load_method(path, config.method)
     torch.manual_seed(avd.train.seed)
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
-    out = AVDS / dataset / run
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
     identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
     batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
     data_hash = fingerprint(data_hash, sha256_of(path))
     fit(task, batches, avd.train, identity, out, data_hash=data_hash)
+
+
+def read_avd(dataset: str, run: str) -> AvdRun:
+    return build(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+
+
+def data_config(dataset: str) -> DataConfig:
+    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
@@ -144,7 +165,7 @@ def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
     """The pairs, and a hash of what decides them."""
     dataset = manifest.dataset
-    data = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    data = data_config(dataset)
     batches = PairBatches(
         CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
     )
