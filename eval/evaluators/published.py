@@ -8,15 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from eval.evaluators import EvaluatorModule
-from eval.layout import Layout
-from tpsm.config import read_yaml
+from eval.evaluators import Evaluator, EvaluatorModule
+from tpsm.core.errors import UserError
+from tpsm.core.layout import Layout
 from tpsm.core.published import Card, Published, card_of, read_published
-from tpsm.data.clipfile import Manifest
+from tpsm.core.schema import build, read_yaml
+from tpsm.core.tensors import write_torch
+from tpsm.data.manifest import Manifest
 from tpsm.data.pixels import check_clips
-from tpsm.errors import UserError
-from tpsm.strict import build
-from tpsm.torch_file import write_torch
 
 
 def published_evaluators(layout: Layout) -> dict[str, Published]:
@@ -50,8 +49,8 @@ def check_card(published: Published, module: EvaluatorModule, settings: Any) -> 
 
 def take(
     published: Published, module: EvaluatorModule, settings: Any, manifest: Manifest, clips: Path, out: Path
-) -> None:
-    """Writes the published network to `out`, as training would have.
+) -> Evaluator[Any]:
+    """Writes the published network to `out`, as training would have, and returns its evaluator.
 
     Raises:
         UserError: as `check_card`; or it was trained on other clips, or does not fit its kind.
@@ -60,7 +59,7 @@ def take(
     check_clips(card, published.file, manifest, clips)
     write_torch(out, weights)
     try:
-        module.load(settings, out)
+        return module.load(settings, out)
     except (RuntimeError, KeyError) as error:
         out.unlink()
         raise UserError(f"{published.file} does not fit the evaluator '{settings.kind}'; publish it anew.") from error

@@ -1,1 +1,1 @@
-"""Method weights on disk."""
+"""Weights of methods on disk: this project's checkpoints, and the authors' released ones."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tpsm.method import Method
+from tpsm.methods.base import Method
 
 
 def published_entries(method: Method, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""The vocabulary that every room shares."""
+"""The vocabulary of the project: what every room may use, and what uses no room."""

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from tpsm.errors import UserError
-from tpsm.files import sha256_of, sha256_of_bytes
-from tpsm.provenance import Provenance
-from tpsm.strict import build
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of, sha256_of_bytes
+from tpsm.core.provenance import Provenance
+from tpsm.core.schema import build
 
 FORMAT = 1
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from tpsm.core.errors import UserError
 from tpsm.core.published import Card
-from tpsm.data.clipfile import ClipFile, Manifest
-from tpsm.errors import UserError
+from tpsm.data.clip import ClipFile
+from tpsm.data.manifest import Manifest
 
 
 def hash_of_training_pixels(manifest: Manifest, clips: Path) -> str:

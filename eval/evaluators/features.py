@@ -1,0 +1,119 @@
+"""What the evaluators see: trained once, run over the real test clips once for all runs, and over generated clips."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from eval.config import EvalConfig, evaluator_key
+from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module
+from eval.types import ROLES, Features, Landmarks, Role, Sequence
+from tpsm.core.errors import UserError
+from tpsm.core.files import atomic, sha256_of
+from tpsm.core.fingerprint import code_hash
+from tpsm.core.layout import Layout, array_file
+from tpsm.data.clip import ClipFile
+from tpsm.data.manifest import Entry
+
+
+@dataclass(frozen=True)
+class Evaluators:
+    landmarks: LandmarkDetector | None
+    identity: IdentityEncoder | None
+
+    def __call__(self, frames: UInt8[np.ndarray, "t h w 3"]) -> Features:
+        return Features(
+            None if self.landmarks is None else self.landmarks(frames),
+            None if self.identity is None else self.identity(frames),
+        )
+
+    def only(self, roles: Collection[str]) -> Evaluators:
+        """Those of `roles`, as far as there are such."""
+        return Evaluators(
+            self.landmarks if "landmarks" in roles else None, self.identity if "identity" in roles else None
+        )
+
+
+def weights(layout: Layout, role: Role) -> Path:
+    return layout.networks / f"{role}.pt"
+
+
+def _found(layout: Layout, role: Role) -> Path:
+    path = weights(layout, role)
+    if not path.is_file():
+        raise UserError(
+            f"There is no {layout.relative(path)}; run `python -m eval evaluators --dataset {layout.dataset}` first."
+        )
+    return path
+
+
+def load_evaluators(layout: Layout, config: EvalConfig) -> Evaluators:
+    return Evaluators(_load(layout, config, "landmarks"), _load(layout, config, "identity"))
+
+
+def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
+    section = config.evaluators[role]
+    if section is None:
+        return None
+    path = _found(layout, role)
+    module, settings = evaluator_module(role, section, evaluator_key(layout, role))
+    try:
+        return module.load(settings, path)
+    except (RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{layout.relative(path)} does not fit {evaluator_key(layout, role)}; run "
+            f"`python -m eval evaluators --dataset {layout.dataset}` again."
+        ) from error
+
+
+def evaluators_key(layout: Layout, config: EvalConfig) -> str:
+    """What decides features beside the frames: each evaluator's section, file and code, as JSON."""
+    parts: dict[str, object] = {}
+    for role in ROLES:
+        if (section := config.evaluators[role]) is not None:
+            parts[role] = [section, sha256_of(_found(layout, role)), code_hash("eval.evaluators")]
+    return json.dumps(parts, sort_keys=True)
+
+
+def features_key(evaluators: str, entry: Entry) -> str:
+    """A hash of what decides a clip's features: its frames, and the evaluators by their key."""
+    parts = {"clip": entry.sha256, **json.loads(evaluators)}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def write_features(path: Path, features: Features, key: str) -> None:
+    arrays: dict[str, np.ndarray] = {"key": np.array(key)}
+    if features.landmarks is not None:
+        arrays |= {"xy": features.landmarks.xy, "found": features.landmarks.found}
+    if features.embedding is not None:
+        arrays["embedding"] = features.embedding
+    with atomic(path) as draft:
+        np.savez(draft, **arrays)  # type: ignore[arg-type]
+
+
+def real_sequence(layout: Layout, name: str) -> Sequence:
+    """A real test clip with its stored features and its ground truth.
+
+    Raises:
+        UserError: its features are missing.
+    """
+    path = features_file(layout, name)
+    if not path.is_file():
+        command = f"python -m eval features --dataset {layout.dataset}"
+        raise UserError(f"There is no {layout.relative(path)}; run `{command}` first.")
+    with np.load(path) as arrays, ClipFile(layout.test_clip(name)) as clip:
+        landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
+        embedding = arrays.get("embedding")
+        return Sequence(clip.frames(), landmarks, embedding, clip.truth())
+
+
+def features_file(layout: Layout, name: str) -> Path:
+    return layout.features / array_file(name)

@@ -1,0 +1,91 @@
+"""What made a report: `tpsm.core.provenance`, and what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from eval.scoring.controls import CONTROLS
+from tpsm.core.files import sha256_of
+from tpsm.core.fingerprint import hashes_by_name
+from tpsm.core.layout import Layout
+from tpsm.core.provenance import record
+from tpsm.data.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from eval.tables.results import Results
+
+
+def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], began: float) -> dict[str, Any]:
+    """The report's record; of every run, what training and scoring wrote down, as far as it is there; and the SHA-256
+    of the report's numbers, which must have been written."""
+    configs = layout.config.parent
+    scores = {run: results.about(run).get("provenance") for run in results.scored}
+    weights = {name: sha for made in scores.values() if made for name, sha in (made["weights"] or {}).items()}
+    about = record(
+        began,
+        parameters={path.relative_to(configs).as_posix(): sha256_of(path) for path in sorted(configs.rglob("*.yaml"))},
+        data=read_manifest(layout.clips).about(),
+        evaluators=hashes_by_name(sorted(layout.networks.glob("*.pt"))),
+        weights=weights or None,
+        precision="fp64",
+        seed=results.bootstrap.seed,
+    )
+    runs = dict.fromkeys((*results.config.tables.runs(), *results.scored))
+    summaries = {run: results.summary(run) for run in runs if run not in CONTROLS}
+    numbers = [layout.report / "metrics.json", *sorted((layout.report / "tables").glob("*.*"))]
+    return about | {
+        "runs": {
+            run: {key: value for key, value in summary.items() if key not in ("run", "provenance")}
+            | {"trained": summary.get("provenance")}
+            for run, summary in summaries.items()
+            if summary
+        },
+        "scores": scores,
+        "quality": quality.get("provenance"),
+        "scored": list(results.scored),
+        "protocols": list(results.config.protocols),
+        "metrics": {name: metric.version for name, metric in results.metrics.items()},
+        "files": {path.relative_to(layout.report).as_posix(): sha256_of(path) for path in numbers},
+    }
+
+
+def section(about: Mapping[str, Any]) -> str:
+    """The end of README.md: provenance.json in words, without what differs each time that a report is written."""
+    trained = [run["trained"] for run in about["runs"].values() if run["trained"]]
+    lines = [
+        f"Code: {_commit(about['code'])}.",
+        f"Training: {_work(trained)}.",
+        f"Evaluators: {_work([about['quality']] if about['quality'] else [])}.",
+        f"Scoring: {_work([made for made in about['scores'].values() if made])}.",
+    ]
+    return "\n## What made this\n\n" + "".join(f"- {line}\n" for line in lines)
+
+
+def _work(records: list[Mapping[str, Any]]) -> str:
+    """Such as `3 runs, 4.2 min on AMD EPYC (2 cores, 1 thread, AVX2); fp32; seed 0`."""
+    if not records:
+        return "not recorded"
+    minutes = sum(made["seconds"] for made in records) / 60
+    where = dict.fromkeys(_machine(made["hardware"]) for made in records)
+    code = dict.fromkeys(_commit(made["code"]) for made in records)
+    seeds = dict.fromkeys(str(made["seed"]) for made in records if isinstance(made["seed"], int))
+    precision = dict.fromkeys(made["precision"] for made in records)
+    parts = [f"{len(records)} in {minutes:.1f} min on {' and '.join(where)}", *code, ", ".join(precision)]
+    if seeds:
+        parts.append(f"seed {', '.join(seeds)}")
+    if any(made["resumed"] for made in records):
+        parts.append("some after an interruption, the time before which is not counted")
+    return "; ".join(parts)
+
+
+def _machine(hardware: Mapping[str, Any]) -> str:
+    if hardware["gpu"]:
+        return f"{hardware['gpus']} x {hardware['gpu']}"
+    return f"{hardware['cpu']} ({hardware['cores']} cores, {hardware['threads']} threads, {hardware['instructions']})"
+
+
+def _commit(code: Mapping[str, Any]) -> str:
+    if code["commit"] is None:
+        return "no checkout, so the commit is not known"
+    return f"commit {code['commit'][:12]}" + (" and changes that it lacks" if code["changed"] else "")

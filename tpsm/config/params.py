@@ -1,0 +1,149 @@
+"""`params.yaml`: its sections as types, and how a run's values are put together from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tpsm.checkpoints.released import Released
+from tpsm.config.repeats import check_names
+from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
+from tpsm.core.errors import UserError
+from tpsm.core.layout import raw_folder
+from tpsm.core.published import Published
+from tpsm.core.schema import build, read_yaml
+from tpsm.data.config import DataConfig
+from tpsm.jobs.map import as_workers
+from tpsm.methods import METHODS, method_module
+from tpsm.training.config import TrainConfig
+
+
+def read_params(path: Path) -> Params:
+    values = read_yaml(path)
+    if isinstance(scales := values.get("scales"), Mapping):
+        values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
+    params = build(Params, values, path.name)
+    as_workers(params.workers, f"{path.name}.workers")
+    for name in params.datasets:
+        if name not in params.data:
+            raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
+    for key, names in (("runs", params.runs), ("more.runs", params.more.runs), ("animate.runs", params.animate.runs)):
+        for name in names:
+            if name not in params.run:
+                raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
+    if twice := set(params.runs) & set(params.more.runs):
+        raise UserError(f"{path.name}.more.runs lists '{min(twice)}', which {path.name}.runs does too; keep one.")
+    for key, some in (("more", params.more.datasets), ("animate", params.animate.datasets)):
+        if others := set(some) - set(params.datasets):
+            raise UserError(
+                f"{path.name}.{key}.datasets lists '{min(others)}', which {path.name}.datasets does not; change one."
+            )
+    for dataset in params.datasets:
+        check_names(params.run, params.runs_on(dataset), path.name)
+    for dataset in params.animate.datasets:
+        if missing := set(params.animate.runs) - set(params.runs_on(dataset)):
+            raise UserError(
+                f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train on {dataset}."
+            )
+    return params
+
+
+def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
+    """`scale` has a section for each method, or names the file that does, from the folder of `params`.
+
+    Each section is checked by itself: a mistake is then named where it stands, and not in the runs that build on it.
+    """
+    where = f"{params.name}.scales.{name}"
+    if isinstance(scale, str):
+        if not (params.parent / scale).is_file():
+            raise UserError(f"{where} names the file {scale}, which is not there; correct the name.")
+        where, scale = scale, read_yaml(params.parent / scale)
+    if not isinstance(scale, Mapping):
+        raise UserError(f"{where} must be a section of keys and values, or the name of a file, not {scale!r}.")
+    for method, values in scale.items():
+        if method not in METHODS:
+            raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
+        section = build(MethodSection, values, f"{where}.{method}")
+        build(method_module(method).Config, section.model, f"{where}.{method}.model")
+        build(TrainConfig, section.train, f"{where}.{method}.train")
+        build(AvdSection, section.avd, f"{where}.{method}.avd")
+    return dict(scale)
+
+
+def data_section(params: Params, dataset: str) -> DataSection:
+    where = f"params.yaml.data.{dataset}"
+    if dataset not in params.data:
+        raise UserError(f"There is no section {where}; its sections are {', '.join(params.data)}.")
+    values = params.data[dataset]
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where} must be a section of keys and values, not {values!r}.")
+    if "path" in values:
+        raise UserError(
+            f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
+            f"link {values['path']} there, and remove the key."
+        )
+    own = ("scale", "split", "weights", "evaluators")
+    raw = {key: value for key, value in values.items() if key not in own}
+    scale = values.get("scale", "small")
+    if scale not in params.scales:
+        raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
+    split = values.get("split")
+    if split is not None and not isinstance(split, str):
+        raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
+    folders = {key: values.get(key) for key in ("weights", "evaluators")}
+    for key, folder in folders.items():
+        if folder is not None and not isinstance(folder, str):
+            raise UserError(f"{where}.{key} is {folder!r}; name a folder of published weights, or null to train here.")
+    return DataSection(scale, build(DataConfig, raw, where), split, **folders)
+
+
+def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdRun]:
+    """The scale's section of the run's method, changed by the run's own section; every value checked."""
+    if run not in params.run:
+        raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
+    data, section = data_section(params, dataset), params.run[run]
+    where = f"params.yaml.run.{run}"
+    if section.method not in METHODS:
+        raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
+    base = params.scales[data.scale].get(section.method, MethodSection())
+    config = RunConfig(
+        dataset=dataset,
+        run=run,
+        method=section.method,
+        size=data.raw.size,
+        model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
+        train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
+        released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
+    )
+    avd = AvdRun(**vars(build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
+    if data.weights is None or config.released is not None:
+        return config, avd
+    published = Path(data.weights)
+    if run in params.animate.on(dataset).avd:
+        avd = replace(avd, published=Published.at(published / "avd" / f"{run}.safetensors"))
+    return replace(config, published=Published.at(published / f"{run}.safetensors")), avd
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Section by section; a value that is no section, or a null, replaces what stood there."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:
+    path = configs / dataset / "runs" / f"{run}.yaml"
+    if not path.is_file():
+        raise UserError(
+            f"The run '{run}' on '{dataset}' is not configured: name them under runs and datasets in params.yaml, then "
+            f"type `dvc repro prepare@{dataset}`."
+        )
+    values = read_yaml(path)
+    where = f"{dataset}/runs/{run}.yaml"
+    model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
+    return replace(build(RunConfig, values, where), model=model)

@@ -1,0 +1,108 @@
+"""The sections of `params.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tpsm.checkpoints.released import Released
+from tpsm.core.animation import AnimateConfig
+from tpsm.core.published import Published
+from tpsm.data.config import DataConfig
+from tpsm.methods.avd import AvdConfig
+from tpsm.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class MethodSection:
+    """What a scale says of a method: sections of its `Config`, of `TrainConfig`, and of AVD where it has one."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    avd: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """A run: a method, and what it changes of that method's section of the data set's scale.
+
+    `released` names a released checkpoint ("{dataset}" in it is replaced), which is then taken and not trained.
+    `repeat_of` names the run that this one repeats with another `train.seed`, and nothing else.
+    """
+
+    method: str
+    label: str
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    released: str | None = None
+    repeat_of: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`.
+
+    `weights` and `evaluators` are folders of published weights, of its runs and of its evaluators, which are then
+    taken and not trained.
+    """
+
+    scale: str
+    raw: DataConfig
+    split: str | None = None
+    weights: str | None = None
+    evaluators: str | None = None
+
+
+@dataclass(frozen=True)
+class MoreRuns:
+    """Runs that are trained on some of the data sets alone."""
+
+    datasets: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Params:
+    datasets: tuple[str, ...]
+    runs: tuple[str, ...]
+    animate: AnimateConfig
+    data: dict[str, Any]
+    scales: dict[str, dict[str, MethodSection]]
+    run: dict[str, RunSection]
+    evaluation: dict[str, dict[str, Any]]
+    workers: Any = 1  # of `tpsm.jobs.map.Workers`
+    more: MoreRuns = MoreRuns()
+
+    def runs_on(self, dataset: str) -> tuple[str, ...]:
+        """All that is trained on a data set."""
+        return self.runs + (self.more.runs if dataset in self.more.datasets else ())
+
+
+@dataclass(frozen=True)
+class AvdSection:
+    model: AvdConfig = field(default_factory=AvdConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=256, learning_rate=1e-3, clip_norm=None))
+
+
+@dataclass(frozen=True)
+class AvdRun(AvdSection):
+    """All that decides the training of a run's AVD network; with `published` it comes out of that file."""
+
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides the training of one run on one data set. `model` is the method's own `Config`.
+
+    With `released` or `published` the run's weights come out of that file, whose hash makes a changed one count.
+    """
+
+    dataset: str
+    run: str
+    method: str
+    size: int
+    model: Any
+    train: TrainConfig
+    released: Released | None = None
+    published: Published | None = None

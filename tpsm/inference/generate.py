@@ -1,0 +1,83 @@
+"""Running a trained method over clips: reconstruction, and animation of one identity by another's motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+
+from tpsm.core.animation import MODES, Mode
+from tpsm.core.errors import UserError
+from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
+from tpsm.core.types import Keypoints
+from tpsm.data.clip import ClipFile
+from tpsm.inference.relative import relative
+from tpsm.methods.avd import AVD
+from tpsm.methods.base import Method, full_motion
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """`l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
+    to the first, at the frames' resolution. `rounded_up` says where a frame's value lies above the prediction: there,
+    one less is what the released code stores, which truncates."""
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    rounded_up: Bool[np.ndarray, "t h w 3"]
+    l1: Float32[np.ndarray, " t"]
+    motion: Float32[np.ndarray, "t h w 2"]
+
+
+@torch.inference_mode()
+def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstruction:
+    """The first frame, driven by every frame of the same clip (the first included), with the background's motion."""
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(clip.frames(0, 1), device))
+    frames, up, errors, motion = [], [], [], []
+    for start in range(0, len(clip), batch):
+        driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
+        expanded = code.expand(len(driving))
+        prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
+        frames.append(to_frames(prediction.image))
+        up.append(frames[-1] > to_truncated_frames(prediction.image))
+        errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
+        motion.append(full_motion(method, prediction.motion.grid, driving.shape[-2:]).float().cpu())
+    return Reconstruction(
+        np.concatenate(frames), np.concatenate(up), torch.cat(errors).numpy(), torch.cat(motion).numpy()
+    )
+
+
+@torch.inference_mode()
+def animate(
+    method: Method,
+    source: UInt8[np.ndarray, "h w 3"],
+    driving: Iterable[UInt8[np.ndarray, "h w 3"]],
+    mode: Mode,
+    avd: AVD | None = None,
+    batch: int = 16,
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The source in the driving frames' poses, one frame for each, before a still background (as the papers animate).
+
+    Raises:
+        UserError: `mode` is unknown, or is `avd` and there is no AVD network.
+    """
+    if mode not in MODES:
+        raise UserError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+    if mode == "avd" and avd is None:
+        raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(source[None], device))
+    initial: Keypoints | None = None
+    frames = iter(driving)
+    while chunk := list(islice(frames, batch)):
+        pose = method.keypoints(to_tensor(np.stack(chunk), device))
+        initial = pose[:1] if initial is None else initial
+        if mode == "relative":
+            pose = relative(code.keypoints, pose, initial, adapt_scale=method.adapts_scale)
+        elif avd is not None and mode == "avd":
+            pose = avd(code.expand(len(chunk)).keypoints, pose)
+        yield from to_frames(method.render(code.expand(len(chunk)), pose).image)

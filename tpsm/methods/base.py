@@ -1,0 +1,97 @@
+"""The interface of an animation method, and how one is found by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tpsm.core.rng import Draws
+from tpsm.core.types import FramePair, Keypoints, Prediction, SourceCode
+from tpsm.nn.geometry import resize_grid
+from tpsm.nn.losses import PerceptualLoss
+
+
+class Method(nn.Module, ABC):
+    """An unsupervised animation method: what to move (keypoints), how (render), and how to learn both (losses).
+
+    A module that offers a method has two public names, `Config` (a frozen dataclass, every field with a default) and
+    `Model`, a `Method` built as `Model(config)`.
+    """
+
+    align_corners: ClassVar[bool]
+    """How this method samples images: what its released code did (specified per method)."""
+
+    resizes_aligned: ClassVar[bool]
+    """How it brings flows and masks to another size: with corners aligned or not, which need not be as it samples."""
+
+    clipped: ClassVar[tuple[str, ...]] = ()
+    """Submodules whose gradient the trainer clips, each by itself."""
+
+    synchronised: ClassVar[bool] = False
+    """Whether the released code computes batch statistics over all devices."""
+
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Submodules that no prediction uses; published weights leave them out."""
+
+    perceptual: PerceptualLoss
+
+    adapts_scale: ClassVar[bool] = True
+    """Whether relative animation scales the driving displacement to the size of the source's pose."""
+
+    @abstractmethod
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        """The pose of each image."""
+
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"] | None:
+        """Homogeneous matrix from driving to source coordinates, or None where the method has no background model."""
+        return None
+
+    @abstractmethod
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        """Everything that depends on the source alone."""
+
+    @abstractmethod
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        """The source in the pose `driving`. Without `background` the background stays where it is."""
+
+    @abstractmethod
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
+
+        `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
+        """
+
+    def forward(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+    ) -> dict[str, Tensor]:
+        """`losses`, in the form that wrappers for many devices take."""
+        return self.losses(FramePair(source, driving), epoch, draws)
+
+    @abstractmethod
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take the weights of a released checkpoint (module name -> state dict), strictly.
+
+        Raises:
+            UserError: an entry is missing, superfluous or of another shape; the message names it.
+        """
+
+
+def full_motion(
+    method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
+) -> Float[Tensor, "t h w 2"]:
+    """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
+
+    Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
+    outermost pixels, where this package's coordinates have it.
+    """
+    height, width = size
+    large = resize_grid(grid, (height, width), align_corners=method.resizes_aligned)
+    return large if method.align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])

@@ -1,0 +1,46 @@
+"""How many clips a second the stages prepare and reconstruct get through, by the number of workers.
+
+The tasks are the stages' own, on the same clips; what they make goes to a folder that is removed. `python -m eval bench
+--workers` does the same for the stage score.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from tpsm.checkpoints.trained import Trained
+from tpsm.config.params import read_run
+from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
+from tpsm.core.schema import build, read_yaml
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import read_manifest
+from tpsm.data.prepare import PrepareClip
+from tpsm.data.raw import RawClip, find_clips
+from tpsm.inference.tasks import ReconstructClip
+from tpsm.jobs.map import Workers
+from tpsm.jobs.resume import Units
+from tpsm.jobs.speed import Job, compare_workers
+
+
+def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Iterator[str]:
+    """A line a stage: clips/s from start to end, and once every worker has ended a clip, with each of `workers`."""
+    yield f"{dataset}, {run}, at most {clips} clips, {os.cpu_count()} cores; clips/s (once all workers are up)"
+    yield from compare_workers({stage: partial(job, dataset, run, clips) for stage, job in JOBS.items()}, workers)
+
+
+def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
+    config = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    raw = [RawClip(source, "test") for source in find_clips(raw_folder(dataset))["test"][:clips]]
+    return PrepareClip(config, scratch), raw
+
+
+def _reconstruct(dataset: str, run: str, clips: int, scratch: Path) -> Job:
+    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    task = ReconstructClip(CLIPS / dataset, model, Units(scratch, ""))
+    return task, read_manifest(CLIPS / dataset).clips("test")[:clips]
+
+
+JOBS: dict[str, Callable[[str, str, int, Path], Job]] = {"prepare": _prepare, "reconstruct": _reconstruct}
