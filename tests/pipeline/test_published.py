@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.config.params import merge
 from tpsm.core.errors import UserError
 from tpsm.core.published import pack, read_card
+from tpsm.data.manifest import read_manifest
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.publish import publish, thinned
 from tpsm.stages.train import train_run
@@ -251,11 +253,9 @@ def test_weights_trained_on_other_clips_are_refused(project: Path) -> None:
 
 def test_the_same_clips_of_another_encoder_are_the_same(project: Path) -> None:
     tpsm("configure")
-    manifest = Path("data/clips/drawn/manifest.json")
-    changed = json.loads(manifest.read_text())
-    for entry in changed["clips"] if "clips" in changed else changed["entries"]:
-        entry["sha256"] = "0" * 64
-    manifest.write_text(json.dumps(changed))
+    clips = Path("data/clips/drawn")
+    manifest = read_manifest(clips)
+    replace(manifest, entries=tuple(replace(entry, sha256="0" * 64) for entry in manifest.entries)).write(clips)
     train_run("drawn", "tps")
 
 
@@ -299,14 +299,14 @@ def test_publishing_one_run_leaves_the_others_and_all_removes_strangers(project:
     Path("weights/drawn/tps.safetensors").unlink()
     Path("weights/drawn/old.safetensors").touch()
     before = Path("weights/drawn/fomm.safetensors").stat().st_mtime_ns
-    assert "MB  in all" in publish(Path("params.yaml"), "drawn", ("tps",), 30)
+    assert "MB  in all" in publish(Path("params.yaml"), "drawn", ("tps",), 30.0)
     assert Path("weights/drawn/tps.safetensors").is_file() and not Path("weights/drawn/old.safetensors").exists()
     assert Path("weights/drawn/fomm.safetensors").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="does not train 'vox' on drawn"):
-        publish(Path("params.yaml"), "drawn", ("vox",), 30)
+        publish(Path("params.yaml"), "drawn", ("vox",), 30.0)
     Path("trained/drawn/tps/card.json").unlink()
     with pytest.raises(UserError, match=r"drawn tps is not trained: .*tpsm train-all"):
-        publish(Path("params.yaml"), "drawn", (), 30)
+        publish(Path("params.yaml"), "drawn", (), 30.0)
 
 
 def test_what_half_precision_cannot_hold_stays_single() -> None:
