@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import tpsm.data.prepare as module
+from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
-from tpsm.core.types import Clip
 from tpsm.data.clip import pack_truth, read_clip
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest

@@ -10,7 +10,7 @@ from tpsm.config.sections import AvdSection, RunConfig
 from tpsm.core.schema import build, plain
 from tpsm.data.config import DataConfig
 from tpsm.methods import method_module
-from tpsm.methods.avd import AvdConfig
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.training.config import TrainConfig
 
 PLUMBING = ("workers", "checkpoint_every", "preview_every")

@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.layout import file_name
-from tpsm.core.types import Clip, GroundTruth
 
 _CORRUPT = (OSError, zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, SyntaxError)
 

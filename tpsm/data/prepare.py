@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
+from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import file_name, identity_of
-from tpsm.core.types import Clip
 from tpsm.data.clip import ClipFile, write_clip
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.manifest import Entry, Manifest

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.clips import GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.core.types import GroundTruth
 from tpsm.data.clip import unpack_truth
 from tpsm.data.config import DataConfig
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tpsm.checkpoints.trained import Trained
 from tpsm.core.animation import Mode
+from tpsm.core.clips import Clip
 from tpsm.core.files import atomic
-from tpsm.core.types import Clip
 from tpsm.data.clip import ClipFile, write_clip
 from tpsm.data.manifest import Entry
 from tpsm.inference.generate import animate, reconstruct

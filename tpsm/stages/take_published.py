@@ -16,8 +16,9 @@ from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_
 from tpsm.config.sections import AvdRun, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of, write_text
-from tpsm.core.published import Card, card_of, read_card, read_published
+from tpsm.core.published import Card, card_of, read_card
 from tpsm.core.schema import plain
+from tpsm.core.weight_file import read_published
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
 from tpsm.data.pixels import check_clips
