@@ -98,3 +98,15 @@ def test_what_a_stage_reads_is_what_an_earlier_one_writes() -> None:
             if path != "eval" and not path.startswith(given):
                 related = [out for out in outs if path.startswith(out) or out.startswith(path)]
                 assert related, f"{name} reads {path}, which nothing writes"
+
+
+def test_both_imports_of_the_puppets_bring_the_same() -> None:
+    puppets, quick = (yaml.safe_load((ROOT / f"{name}.dvc").read_text()) for name in ("data", "puppets-quick"))
+    assert quick["deps"] == puppets["deps"], "type `dvc update data.dvc puppets-quick.dvc`"
+    assert [out["path"] for out in (*puppets["outs"], *quick["outs"])] == ["data/raw/puppets", "data/raw/puppets-quick"]
+
+
+@pytest.mark.parametrize("name", ["train", "reconstruct", "score"])
+def test_runs_of_some_data_sets_alone_have_the_same_stages(name: str) -> None:
+    more = STAGES[f"{name}-more"]
+    assert more == STAGES[name] | {"matrix": {"dataset": "${more.datasets}", "run": "${more.runs}"}}

@@ -74,7 +74,7 @@ def test_when_the_first_process_is_killed_the_others_keep_their_step_and_end(pro
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert {read_card(path).run for path in Path("trained/drawn").glob("*/card.json")} == {"tps", "fomm"}
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "2 of 2 are trained already" in done.stdout
+    assert "All 2 are trained already" in done.stdout
 
 
 def test_a_line_says_beforehand_how_long_it_takes(

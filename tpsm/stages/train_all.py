@@ -89,11 +89,12 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
     avds = [Job(name, run, avd=True) for name in names for run in params.animate.on(name).avd]
     due = [job for job in runs if not is_complete(job)]
     due_avds = [job for job in avds if Job(job.dataset, job.run) in due or not is_complete(job)]
-    print(f"{len(runs) + len(avds) - len(due) - len(due_avds)} of {len(runs) + len(avds)} are trained already.")
+    done = len(runs) + len(avds) - len(due) - len(due_avds)
     if not due and not due_avds:
+        print(f"All {done} are trained already.")
         return
     count = jobs or default_jobs()
-    print(expected(due, len(due_avds), count), flush=True)
+    print(f"{expected(due, len(due_avds), count)} {done} are trained already.", flush=True)
     if failed := run_all(due, due_avds, count):
         raise UserError(
             f"{len(failed)} of {len(due) + len(due_avds)} did not end well, the first being {failed[0].name} (see "
@@ -101,15 +102,18 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         )
 
 
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_jobs() -> int:
     """Runs at a time: one for each core; on a GPU, which they share, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores) if torch.cuda.is_available() else cores
+    return min(8, cores()) if torch.cuda.is_available() else cores()
 
 
 def threads_of_each(count: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // count)
+    return max(1, cores() // count)
 
 
 def is_complete(job: Job) -> bool:
@@ -138,6 +142,8 @@ def recipe(job: Job) -> dict[str, Any]:
 
 def expected(due: Sequence[Job], avds: int, count: int) -> str:
     """How long it will take, by some steps of each method, timed with as many at a time as will be."""
+    if not due:
+        return f"To train: {avds} AVD networks, minutes each, {count} at a time."
     steps = {job: remaining_steps(job) for job in due}
     methods: dict[str, Job] = {}
     for job in due:
