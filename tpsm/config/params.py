@@ -33,6 +33,8 @@ def read_params(path: Path) -> Params:
         for name in names:
             if name not in params.run:
                 raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
+    if reserved := {"avd", "evaluators"} & set(params.run):
+        raise UserError(f"{path.name}.run.{min(reserved)}: folders of weights have this name; call the run otherwise.")
     if twice := set(params.runs) & set(params.more.runs):
         raise UserError(f"{path.name}.more.runs lists '{min(twice)}', which {path.name}.runs does too; keep one.")
     for key, some in (("more", params.more.datasets), ("animate", params.animate.datasets)):

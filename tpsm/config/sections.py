@@ -74,8 +74,12 @@ class Params:
     more: MoreRuns = MoreRuns()
 
     def runs_on(self, dataset: str) -> tuple[str, ...]:
-        """All that is trained on a data set."""
+        """All that is trained, reconstructed and scored on a data set."""
         return self.runs + (self.more.runs if dataset in self.more.datasets else ())
+
+    def trained_on(self, dataset: str) -> tuple[str, ...]:
+        """The same without runs whose weights the methods' authors released."""
+        return tuple(run for run in self.runs_on(dataset) if self.run[run].released is None)
 
 
 @dataclass(frozen=True)

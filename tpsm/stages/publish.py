@@ -31,7 +31,7 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
             nothing is written.
     """
     params = read_params(params_file)
-    section, known = data_section(params, dataset), params.runs_on(dataset)
+    section, known = data_section(params, dataset), params.trained_on(dataset)
     folder = Path(section.weights or f"weights/{dataset}")
     evaluators = Path(section.evaluators or folder / "evaluators")
     if others := set(runs) - set(known):

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tpsm.config.params import read_params, read_run
+from tpsm.config.params import data_section, read_params, read_run
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
@@ -73,7 +73,7 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         UserError: some did not end well; all others are done. The same command goes on with them.
     """
     params = read_params(params_file)
-    names = list(datasets) or [name for name in params.datasets if params.data[name].get("weights")]
+    names = list(datasets) or [name for name in params.datasets if data_section(params, name).weights]
     if not names:
         raise UserError(f"No data set of {params_file} takes published weights; name one with --dataset.")
     for name in names:
@@ -85,8 +85,8 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
     for name in names:
         prepare_dataset(name, as_workers(params.workers, "workers"))
 
-    runs = [Job(name, run) for name in names for run in params.runs_on(name)]
-    avds = [Job(name, run, avd=True) for name in names for run in params.animate.on(name).avd]
+    runs = [Job(name, run) for name in names for run in params.trained_on(name)]
+    avds = [Job(job.dataset, job.run, avd=True) for job in runs if job.run in params.animate.on(job.dataset).avd]
     due = [job for job in runs if not is_complete(job)]
     due_avds = [job for job in avds if Job(job.dataset, job.run) in due or not is_complete(job)]
     done = len(runs) + len(avds) - len(due) - len(due_avds)
