@@ -127,6 +127,7 @@ class OcclusionAwareGenerator(Generator):
 
 class Model(Method):
     synchronised: ClassVar[bool] = True
+    training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
     resizes_aligned: ClassVar[bool] = False
     adapts_scale: ClassVar[bool] = False
 

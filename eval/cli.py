@@ -89,13 +89,17 @@ def _evaluators(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
         from eval.stages.evaluators import train_evaluators
 
-        train_evaluators(_layout(options))
+        train_evaluators(_layout(options), fresh=options.fresh)
 
     text = (
         "Train the evaluators that params.yaml names for the data set (evaluation.D.evaluators) on its training clips, "
         "and measure them on real test frames. Writes evaluators/D/networks/{landmarks,identity}.pt and quality.json."
     )
-    _dataset(_verb(verbs, "evaluators", run, text))
+    verb = _verb(verbs, "evaluators", run, text)
+    _dataset(verb)
+    verb.add_argument(
+        "--fresh", action="store_true", help="take no published ones; writes trained/D/evaluators, for `tpsm publish`"
+    )
 
 
 def _features(verbs: Verbs) -> None:

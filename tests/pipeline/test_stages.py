@@ -28,7 +28,7 @@ BASELINE = {"detector": TINY, "dense_motion": TINY, "generator": {"width": 4, "m
 PARAMS = {
     "datasets": ["drawn"],
     "runs": ["tps", "fomm", "mraa"],
-    "animate": {"runs": ["tps", "fomm", "mraa"], "avd": ["tps", "mraa"], "pairs": 2},
+    "animate": {"datasets": ["drawn"], "runs": ["tps", "fomm", "mraa"], "avd": ["tps", "mraa"], "pairs": 2},
     "data": {"drawn": {"size": 64, "scale": "tiny"}},
     "run": {name: {"method": name, "label": name.upper()} for name in ("tps", "fomm", "mraa")},
     "scales": {

@@ -101,6 +101,42 @@ def train_avd(dataset: Dataset, run: Run) -> None:
     train_avd(dataset, run)
 
 
+@app.command()
+def train_all(
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Repeat it for several; those with published weights without it.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time: one for each core, on a GPU at most 8, without it.")
+    ] = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Train every run of a data set from scratch, and the AVD networks -> trained/DATASET.
+
+    Published weights are not taken. First a line says how long it will take. Interrupted, the same command goes on
+    from where it was.
+    """
+    from tpsm.stages.train_all import train_all
+
+    train_all(params, dataset or [], jobs)
+
+
+@app.command()
+def publish(
+    dataset: Dataset,
+    run: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
+    limit_mb: Annotated[float, typer.Option(min=0, help="Refuse more than so much in all.")] = 30.0,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Write what `tpsm train-all` trained as published weights: in half precision, with a card each.
+
+    They go into the folder that `data.DATASET.weights` names, or weights/DATASET.
+    """
+    from tpsm.stages.publish import publish
+
+    print(publish(params, dataset, run or [], limit_mb))
+
+
 @app.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A file that the released code of TPSMM, FOMM or MRAA wrote.")],

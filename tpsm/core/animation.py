@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
@@ -14,8 +14,9 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 @dataclass(frozen=True)
 class AnimateConfig:
-    """Which runs animate across identities, which of them with AVD too, and on how many fixed pairs."""
+    """Which runs animate across identities, which of them with AVD too, on which data sets and how many fixed pairs."""
 
+    datasets: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     avd: tuple[str, ...] = ()
     pairs: int = 12
@@ -26,6 +27,11 @@ class AnimateConfig:
             raise ValueError("pairs: must be at least 1")
         if others := set(self.avd) - set(self.runs):
             raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
+
+    def on(self, dataset: str) -> AnimateConfig:
+        """What of it concerns one data set."""
+        here = dataset in self.datasets
+        return replace(self, datasets=(), runs=self.runs if here else (), avd=self.avd if here else ())
 
 
 def read_animate(layout: Layout) -> AnimateConfig:

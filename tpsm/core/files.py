@@ -26,6 +26,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, of the same suffix, that becomes `path` when the block ends without an error.
@@ -42,6 +46,12 @@ def write_text(path: Path, content: str) -> None:
     """UTF-8, whole or not at all."""
     with atomic(path) as draft:
         draft.write_text(content, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    with atomic(path) as draft:
+        draft.write_bytes(content)
 
 
 @contextmanager

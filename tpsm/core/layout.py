@@ -20,6 +20,8 @@ def array_file(name: str) -> str:
 class Layout:
     dataset: str
     root: Path = Path()
+    to_publish: bool = False
+    """Whether the evaluators are those that were trained to be published."""
 
     @property
     def config(self) -> Path:
@@ -43,7 +45,13 @@ class Layout:
 
     @property
     def evaluators(self) -> Path:
+        if self.to_publish:
+            return self.root / "trained" / self.dataset / "evaluators"
         return self.root / "evaluators" / self.dataset
+
+    @property
+    def published_evaluators(self) -> Path:
+        return self.config.with_name("published-evaluators.yaml")
 
     @property
     def networks(self) -> Path:

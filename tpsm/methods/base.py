@@ -34,6 +34,9 @@ class Method(nn.Module, ABC):
     synchronised: ClassVar[bool] = False
     """Whether the released code computes batch statistics over all devices."""
 
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Submodules that no prediction uses; published weights leave them out."""
+
     perceptual: PerceptualLoss
 
     adapts_scale: ClassVar[bool] = True

@@ -29,6 +29,7 @@ from tpsm.methods import method_module
 from tpsm.methods.base import Method
 from tpsm.stages.import_released import released_method, write_released
 from tpsm.stages.summary import write_summary
+from tpsm.stages.take_published import take_run
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import use_all_gpus
 from tpsm.training.loop import Identity, fit
@@ -36,15 +37,21 @@ from tpsm.training.loop import Identity, fit
 log = logging.getLogger(__name__)
 
 
-def train_run(dataset: str, run: str) -> None:
-    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`.
+def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = False) -> None:
+    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`, or the same below `out`.
 
-    A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
+    A run that names a released checkpoint takes its weights instead, and has no curve and no previews; so does one
+    whose weights are published, but it has their curve. `fresh` trains the latter all the same.
     """
     config, began = read_run(dataset, run), time.monotonic()
+    out = out or MODELS / dataset / run
     if config.released is not None:
         if rank() == 0:
             write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
+        return
+    if config.published is not None and not fresh:
+        if rank() == 0:
+            take_run(config, data_config(dataset), read_manifest(CLIPS / dataset), CLIPS / dataset, out)
         return
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
@@ -57,7 +64,6 @@ def train_run(dataset: str, run: str) -> None:
     def preview(path: Path) -> None:
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
-    out = MODELS / dataset / run
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
@@ -74,11 +80,15 @@ def train_run(dataset: str, run: str) -> None:
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
     """The pairs, and a hash of what decides them."""
     dataset = manifest.dataset
-    data = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    data = data_config(dataset)
     batches = PairBatches(
         CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
     )
     return batches, fingerprint(manifest.sha256, asdict(data))
+
+
+def data_config(dataset: str) -> DataConfig:
+    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
