@@ -17,7 +17,6 @@ from tpsm.data.puppets import puppet_clip, synthesize
 from tpsm.data.readers import write_video
 from tpsm.errors import UserError
 from tpsm.strict import build
-from tpsm.types import Clip
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +50,15 @@ def test_an_interrupted_run_goes_on(raw: Path, tmp_path: Path, monkeypatch: pyte
     config = DataConfig(size=32)
     whole = prepare("p", raw, config, tmp_path / "whole")
     written: list[str] = []
-    original = module.write_clip
+    original = module.clip_writer
 
-    def counting(folder: Path, clip: Clip, *, origin: str = "") -> Path:
+    def counting(folder: Path, name: str, identity: str, fps: float, *, origin: str = "") -> object:
         if len(written) == 3:
             raise KeyboardInterrupt
-        written.append(clip.name)
-        return original(folder, clip, origin=origin)
+        written.append(name)
+        return original(folder, name, identity, fps, origin=origin)
 
-    monkeypatch.setattr(module, "write_clip", counting)
+    monkeypatch.setattr(module, "clip_writer", counting)
     with pytest.raises(KeyboardInterrupt):
         prepare("p", raw, config, tmp_path / "cut")
     assert not (tmp_path / "cut" / "manifest.json").exists()

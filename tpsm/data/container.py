@@ -129,8 +129,8 @@ class _Progress:
         end = max(self.end, (self.last or 0.0) + self.longest)
         if self.torn or end < promised - max(0.75 * self.longest, min(1.0, promised / 100)):
             raise UserError(
-                f"The video {self.path} is damaged: it is cut off after {count} frames ({end:.2f} of {promised:.2f} s); "
-                "copy it anew."
+                f"The video {self.path} is damaged: it is cut off after {count} frames "
+                f"({end:.2f} of {promised:.2f} s); copy it anew."
             )
 
 

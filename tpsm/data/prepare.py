@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -21,14 +20,25 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.data.arrays import UNREADABLE
 from tpsm.data.augment import AugmentConfig
-from tpsm.data.clipfile import ClipFile, Entry, Manifest, file_name, identity_of, unpack_truth, write_clip
+from tpsm.data.clipfile import (
+    ClipFile,
+    ClipWriter,
+    Entry,
+    Manifest,
+    clip_writer,
+    file_name,
+    identity_of,
+    unpack_truth,
+)
+from tpsm.data.limits import FPS_RANGE
 from tpsm.data.readers import is_clip, iter_video, natural
 from tpsm.data.splits import Split
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
 from tpsm.mapping import Workers, map_clips
-from tpsm.types import Clip, GroundTruth
+from tpsm.types import GroundTruth
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +74,8 @@ class DataConfig:
             raise ValueError(f"max_frames: must be at least 2, not {self.max_frames}")
         if self.frame_width is not None and self.frame_width < 1:
             raise ValueError(f"frame_width: must be at least 1, not {self.frame_width}")
-        if self.fps is not None and not self.fps > 0:
-            raise ValueError(f"fps: must be positive, not {self.fps}")
+        if self.fps is not None and not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
+            raise ValueError(f"fps: must be between {FPS_RANGE[0]:g} and {FPS_RANGE[1]:g}, not {self.fps:g}")
 
 
 def prepare(
@@ -213,28 +223,27 @@ def _prepare_one(source: Path, config: DataConfig, out: Path, split: str) -> Ent
         truth = None if truth_path is None else _read_truth(truth_path)
         width = config.frame_width or (None if truth is None else truth.labels.shape[2])
         shown, fps = iter_video(source, strip_width=width, fps=config.fps)
-        frames, shape = _fit_all(source, islice(shown, config.max_frames), config)
-        if len(frames) < 2:
-            raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
-        if truth is not None:
-            truth = _fit_truth(truth, len(frames), shape, config, source)
         name = _name(source)
-        write_clip(path.parent, Clip(name, identity_of(name), frames, fps, truth), origin=origin)
+        with clip_writer(path.parent, name, identity_of(name), fps, origin=origin) as writer:
+            shape = _fit_all(source, islice(shown, config.max_frames), config, writer)
+            if len(writer) < 2:
+                raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
+            if truth is not None:
+                writer.truth = _fit_truth(truth, len(writer), shape, config, source)
     return _entry(path, split)
 
 
 def _fit_all(
-    source: Path, frames: Iterator[UInt8[np.ndarray, "_ _ 3"]], config: DataConfig
-) -> tuple[UInt8[np.ndarray, "t s s 3"], tuple[int, ...]]:
-    """Fitted frames, and the height and width that they had before."""
-    fitted: list[UInt8[np.ndarray, "s s 3"]] = []
+    source: Path, frames: Iterator[UInt8[np.ndarray, "_ _ 3"]], config: DataConfig, writer: ClipWriter
+) -> tuple[int, ...]:
+    """Writes the fitted frames, one at a time; returns the height and width that they had before."""
     shape: tuple[int, ...] = ()
     for frame in frames:
-        if fitted and frame.shape[:2] != shape:
+        if shape and frame.shape[:2] != shape:
             raise UserError(f"The frames of {source} are not all of one size.")
         shape = frame.shape[:2]
-        fitted.append(fit_to_size(frame, config.size, config.fit))
-    return np.stack(fitted), shape
+        writer.add(fit_to_size(frame, config.size, config.fit))
+    return shape
 
 
 def fit_to_size(
@@ -277,7 +286,7 @@ def _fit_truth(
 def _read_truth(path: Path) -> GroundTruth:
     try:
         return unpack_truth(path.read_bytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"The ground truth {path} cannot be read ({error}); make it again or remove it.") from error
 
 

@@ -154,7 +154,7 @@ def _to_bytes(values: np.ndarray, sixteen: bool) -> UInt8[np.ndarray, "h w"]:
     """The values as 8 bits. A file of 32 bits does not say what white is, so the smallest usual range that holds them
     all is taken."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if not (0 <= low and high <= 65535):  # NaN fails too
+    if not (low >= 0 and high <= 65535):  # NaN fails too
         raise ValueError(f"its values run from {low:g} to {high:g}, which is no usual range; save it in 8 or 16 bits")
     if sixteen or (values.dtype.kind != "f" and high > 255):
         return (values.astype(np.int64) >> 8).astype(np.uint8)
