@@ -19,7 +19,8 @@ class Checkpoint:
     """A model's weights beside all that it takes to build it again.
 
     `method` is a key of `tpsm.method.METHODS`, or `avd`; `model_config` is the section it was built from;
-    `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done.
+    `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done. `fit` is how frames became
+    squares (`DataConfig.fit`), which a file does not say where they were cropped.
     """
 
     method: str
@@ -31,9 +32,15 @@ class Checkpoint:
     epoch: int
     step: int
     optimizer: dict[str, Any] | None = None
+    fit: str = "crop"
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("crop", "stretch"):
+            raise TypeError(f"fit: must be crop or stretch, not {str(self.fit)[:40]!r}")
 
     def save(self, path: Path) -> None:
-        write_torch(path, {"format": 1, **vars(self)})
+        unsaid = {"fit"} if self.fit == "crop" else set()
+        write_torch(path, {"format": 1, **{key: value for key, value in vars(self).items() if key not in unsaid}})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tpsm.config import AnimateConfig, AvdSection, RunConfig, plain, read_run, r
 from tpsm.data.clipfile import ClipFile, Entry, Manifest, read_manifest
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import DataConfig, fit_to_size
-from tpsm.data.readers import PICTURES, check_writable, iter_video, read_picture, write_video
+from tpsm.data.readers import check_writable, iter_video, kind_of, write_video
 from tpsm.errors import UserError
 from tpsm.files import atomic, sha256_of
 from tpsm.infer import Mode, animate, to_tensor
@@ -50,7 +51,8 @@ def train_run(dataset: str, run: str) -> None:
     config, began = read_run(dataset, run), time.monotonic()
     if config.released is not None:
         if rank() == 0:
-            write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
+            released = read_released(config.released.unchanged(), config.method)
+            write_released(config, released_method(config, released, data_config(dataset).fit))
         return
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
@@ -63,7 +65,7 @@ def train_run(dataset: str, run: str) -> None:
 
     out = MODELS / dataset / run
     log.info("Training %s on %s -> %s", run, dataset, out)
-    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
+    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
     batches, data_hash = training_batches(manifest, config.train)
     resumed = (work_folder(Path(".work"), config.train, identity, data_hash) / "state.pt").is_file()
     fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
@@ -97,8 +99,9 @@ def train_avd(dataset: str, run: str) -> None:
     fit(task, batches, avd.train, identity, out, data_hash=data_hash)
 
 
-def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
-    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write.
+def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: str = "crop") -> None:
+    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write. `fit` is
+    the data set's.
 
     Raises:
         UserError: an entry does not fit the configuration, or the run was trained already; then nothing is written.
@@ -108,7 +111,7 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
         if (folder / "metrics.csv").is_file():
             raise UserError(f"{folder} holds a run trained here; remove it first, or import as another run.")
     released = read_released(file, config.method)
-    method = released_method(config, released)
+    method = released_method(config, released, fit)
     network = None if released.avd is None else released_avd(config, avd, released)
     write_released(replace(config, released=Released.at(str(file))), method)
     if network is None:
@@ -119,10 +122,10 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
         log.info("%s: its AVD network -> %s", file, folders[1])
 
 
-def released_method(config: RunConfig, released: ReleasedCheckpoint) -> Checkpoint:
+def released_method(config: RunConfig, released: ReleasedCheckpoint, fit: str) -> Checkpoint:
     weights = released.method(config.method, config.model).state_dict()
     model = plain(asdict(config.model))
-    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0)
+    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0, fit=fit)
 
 
 def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:
@@ -144,11 +147,16 @@ def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
     """The pairs, and a hash of what decides them."""
     dataset = manifest.dataset
-    data = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    data = data_config(dataset)
     batches = PairBatches(
         CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
     )
     return batches, fingerprint(manifest.sha256, asdict(data))
+
+
+def data_config(dataset: str) -> DataConfig:
+    """The resolved section of a data set."""
+    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
@@ -235,28 +243,47 @@ def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tupl
     return chosen
 
 
-def animate_file(source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None) -> int:
+def animate_file(
+    source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None, source_frame: int | None = None
+) -> int:
     """One picture moved by one video, both of any size and format; returns the number of frames written.
 
-    Frames are cropped to a centred square and resized to the size that the run was trained at, as in training.
+    Frames become squares of the size that the run was trained at, cropped or stretched as in training. What was taken
+    of `source` and `driving` is told: `tpsm.data.readers.kind_of` says when a picture is a strip of frames.
     """
     check_writable(out)
     folder = trained_folder(run, dataset)
     method, checkpoint = load_method(folder / "last.pt")
     method.to(device())
     avd = load_avd(AVDS / folder.relative_to(MODELS) / "last.pt", method, checkpoint.size) if mode == "avd" else None
-    still = fit_to_size(read_still(source), checkpoint.size)
-    video, fps = iter_video(driving)
-    poses = (fit_to_size(frame, checkpoint.size) for frame in tqdm(video, desc=f"{run}: animate, {mode}", unit="frame"))
+
+    still = fit_to_size(read_still(source, source_frame), checkpoint.size, checkpoint.fit)
+    video, fps = iter_video(driving, strips=False)
+    log.info("Driving: the %s %s, at %.4g frames per second.", kind_of(driving, strips=False), driving, fps)
+
+    poses = (
+        fit_to_size(frame, checkpoint.size, checkpoint.fit)
+        for frame in tqdm(video, desc=f"{run}: animate, {mode}", unit="frame")
+    )
     return write_video(out, animate(method, still, poses, mode, avd), fps)
 
 
-def read_still(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture, or the first frame of a video."""
-    if path.suffix.lower() in PICTURES:
-        return read_picture(path)
-    frames, _ = iter_video(path)
-    return next(iter(frames))
+def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture, or the frame `number` of a video or strip (the first without it). Where a number is given, a picture
+    is a strip.
+
+    Raises:
+        UserError: unreadable, or there are not so many frames.
+    """
+    kind = kind_of(path, strips=number is not None)
+    frames, _ = iter_video(path, strips=kind == "strip")
+    frame = next(islice(frames, number or 0, None), None)
+    if frame is None:
+        raise UserError(f"The {kind} {path} has no frame {number}, counted from 0; correct --source-frame.")
+    height, width = frame.shape[:2]
+    place = "the picture" if kind == "picture" else f"frame {number or 0} of the {kind}"
+    log.info("Source: %s %s, %d x %d pixels.", place, path, width, height)
+    return frame
 
 
 def trained_folder(run: str, dataset: str | None) -> Path:
