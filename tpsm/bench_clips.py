@@ -17,7 +17,7 @@ from typing import Any
 
 from tpsm.config import raw_folder, read_run, read_yaml
 from tpsm.data.clipfile import read_manifest
-from tpsm.data.prepare import DataConfig, PrepareClip, RawClip, find_clips
+from tpsm.data.prepare import DataConfig, PrepareClip, RawClip, clip_name, find_clips
 from tpsm.mapping import Workers, finished
 from tpsm.per_clip import ReconstructClip
 from tpsm.stages import CLIPS, CONFIGS, MODELS
@@ -58,7 +58,8 @@ def clips_per_second(task: Callable[[Any], Any], items: Sequence[Any], workers: 
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
     config = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
-    raw = [RawClip(source, "test") for source in find_clips(raw_folder(dataset))["test"][:clips]]
+    folder = raw_folder(dataset)
+    raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw
 
 

@@ -1,7 +1,8 @@
 """Raw clips of any usual kind -> square clips on disk, one file each, and a manifest.
 
 The raw layout is that of the released code: `train/` and `test/`, each with strips, GIFs, videos or folders of
-frames, named `identity#anything`. A strip may have its ground truth beside it, in an .npz of the same stem.
+frames, named `identity#anything`. Clips in further folders, as VoxCeleb's identity/video/clip.mp4, are called
+identity#video#clip. A strip may have its ground truth beside it, in an .npz of the same stem.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tpsm.data.clipfile import (
     unpack_truth,
 )
 from tpsm.data.limits import FPS_RANGE
-from tpsm.data.readers import is_clip, iter_video, natural
+from tpsm.data.readers import is_clip, is_picture, iter_video, kind_of, natural
 from tpsm.data.splits import Split
 from tpsm.errors import UserError
 from tpsm.files import sha256_of
@@ -44,7 +45,8 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "test")
 TEST_SHARE = 0.2
-_FORMAT = 1  # raise it when preparing the same source gives other bytes
+_TOLD = 5  # so many names of what is not taken
+_FORMAT, _DECODED = 1, 2  # raise one when preparing the same strip or folder, or the same video, gives other bytes
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,12 @@ def prepare(
         UserError: no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
     """
     sources = find_clips(folder) if split is None else split_clips(folder, split)
-    train, test = ({identity_of(_name(path)) for path in sources[part]} for part in SPLITS)
+    train, test = ({identity_of(clip_name(path, folder)) for path in sources[part]} for part in SPLITS)
     if overlap := sorted(train & test):
         log.warning(
             "%s: %d of the identities are in both train and test (%s ...)", name, len(overlap), ", ".join(overlap[:5])
         )
-    raw = [RawClip(source, part) for part in SPLITS for source in _by_name(sources[part]).values()]
+    raw = [RawClip(source, part, name) for part in SPLITS for name, source in _by_name(sources[part], folder).items()]
     entries = map_clips(PrepareClip(config, out), raw, workers, f"prepare {name}")
     for part in SPLITS:
         _remove_strangers(out / part, {file_name(entry.name) for entry in entries if entry.split == part})
@@ -108,10 +110,7 @@ def prepare(
 class RawClip:
     source: Path
     split: str
-
-    @property
-    def name(self) -> str:
-        return _name(self.source)
+    name: str
 
 
 @dataclass(frozen=True)
@@ -122,23 +121,35 @@ class PrepareClip:
     out: Path
 
     def __call__(self, raw: RawClip) -> Entry:
-        return _prepare_one(raw.source, self.config, self.out, raw.split)
+        return _prepare_one(raw, self.config, self.out)
 
 
 def find_clips(folder: Path) -> dict[str, list[Path]]:
-    """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test."""
+    """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test.
+
+    What is there besides, and is not taken, is told with the reason.
+    """
     check_folder(folder)
+    passed: dict[str, list[str]] = {}
     if (folder / "train").is_dir():
-        clips = {split: _clips_in(folder / split) for split in SPLITS}
+        clips = {split: _clips_in(folder / split, passed) for split in SPLITS}
+        others = [
+            path.name for path in folder.iterdir() if path.name not in SPLITS and (path.is_dir() or is_clip(path))
+        ]
+        passed["beside train/ and test/"] = sorted(others)
     else:
-        everything = _clips_in(folder)
-        identities = sorted({identity_of(_name(path)) for path in everything})
+        everything = _clips_in(folder, passed)
+        identities = sorted({identity_of(clip_name(path, folder)) for path in everything})
         order = np.random.default_rng(0).permutation(len(identities))
         held_out = {identities[i] for i in order[: round(TEST_SHARE * len(identities))]}
         log.info("%s has no train folder: %d of %d identities are the test", folder, len(held_out), len(identities))
         clips = {split: [] for split in SPLITS}
         for path in everything:
-            clips["test" if identity_of(_name(path)) in held_out else "train"].append(path)
+            clips["test" if identity_of(clip_name(path, folder)) in held_out else "train"].append(path)
+    for reason, names in passed.items():
+        if names:
+            some = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+            log.warning("%s: not taken, %s: %s", folder, reason, some)
     for split, found in clips.items():
         if not found:
             place = folder / split if (folder / "train").is_dir() else folder
@@ -153,8 +164,9 @@ def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
         UserError: none of the clips of train, or of test, is there.
     """
     check_folder(folder)
-    flat = _by_name(_clips_in(folder))
-    there = {part: flat | _by_name(_clips_in(folder / part)) for part in SPLITS}
+    inside = [path for path in _clips_in(folder, {}) if path.relative_to(folder).parts[0] not in SPLITS]
+    flat = _by_name(inside, folder)
+    there = {part: flat | _by_name(_clips_in(folder / part, {}), folder) for part in SPLITS}
     found: dict[str, list[Path]] = {part: [] for part in SPLITS}
     missing = []
     for row in split.rows:
@@ -189,19 +201,52 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _clips_in(folder: Path) -> list[Path]:
-    return sorted(filter(is_clip, folder.iterdir()), key=natural) if folder.is_dir() else []
+def clip_name(path: Path, folder: Path) -> str:
+    """What a raw clip of the data set in `folder` is called: the folders below its split, and its own name, by '#'."""
+    parts = path.relative_to(folder).parts
+    above = parts[1:-1] if parts[0] in SPLITS else parts[:-1]
+    return "#".join([*above, path.name if path.is_dir() else path.stem])
 
 
-def _name(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
+def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
+    """The clips in a folder and the folders below it, in natural order. `passed` takes what is none, by the reason."""
+    clips: list[Path] = []
+    children = sorted(folder.iterdir(), key=natural) if folder.is_dir() else []
+    for path in children:
+        if path.name.startswith("."):
+            reason = "hidden, for its name begins with a dot"
+        elif is_clip(path):
+            clips.append(path)
+            passed.setdefault("in a folder of frames", []).extend(_strangers_among_frames(path))
+            continue
+        elif path.is_dir():
+            reason = "a link to a folder that it is in"
+            if path.resolve() not in [folder.resolve(), *folder.resolve().parents]:
+                inside = _clips_in(path, passed)
+                clips += inside
+                reason = "" if inside else "a folder without clips"
+        elif path.suffix == ".npz" and any(is_clip(other) for other in children if other.stem == path.stem):
+            reason = ""  # ground truth
+        else:
+            reason = "no video or picture of a known kind"
+        if reason:
+            passed.setdefault(reason, []).append(path.name)
+    return clips
 
 
-def _by_name(paths: list[Path]) -> dict[str, Path]:
+def _strangers_among_frames(path: Path) -> list[str]:
+    """The videos and folders that stand in a folder of frames."""
+    inside = path.iterdir() if path.is_dir() else ()
+    return [
+        f"{path.name}/{child.name}" for child in inside if child.is_dir() or (is_clip(child) and not is_picture(child))
+    ]
+
+
+def _by_name(paths: list[Path], folder: Path) -> dict[str, Path]:
     """Raises UserError where two have one name."""
     named: dict[str, Path] = {}
     for path in paths:
-        other = named.setdefault(_name(path), path)
+        other = named.setdefault(clip_name(path, folder), path)
         if other != path:
             raise UserError(f"{other} and {path} have the same name; rename one of them.")
     return named
@@ -214,16 +259,16 @@ def _remove_strangers(folder: Path, wanted: set[str]) -> None:
             path.unlink()
 
 
-def _prepare_one(source: Path, config: DataConfig, out: Path, split: str) -> Entry:
-    beside = source.with_name(_name(source) + ".npz")
+def _prepare_one(raw: RawClip, config: DataConfig, out: Path) -> Entry:
+    source, name, split = raw.source, raw.name, raw.split
+    beside = source.with_name((source.name if source.is_dir() else source.stem) + ".npz")
     truth_path = beside if beside.is_file() else None
     origin = _origin(source, truth_path, config)
-    path = out / split / file_name(_name(source))
+    path = out / split / file_name(name)
     if not _is_from(path, origin):
         truth = None if truth_path is None else _read_truth(truth_path)
         width = config.frame_width or (None if truth is None else truth.labels.shape[2])
         shown, fps = iter_video(source, strip_width=width, fps=config.fps)
-        name = _name(source)
         with clip_writer(path.parent, name, identity_of(name), fps, origin=origin) as writer:
             shape = _fit_all(source, islice(shown, config.max_frames), config, writer)
             if len(writer) < 2:
@@ -293,7 +338,9 @@ def _read_truth(path: Path) -> GroundTruth:
 def _origin(source: Path, truth: Path | None, config: DataConfig) -> str:
     """A hash of everything that the prepared clip depends on."""
     relevant = {key: value for key, value in asdict(config).items() if key in _RELEVANT}
-    digest = hashlib.sha256(json.dumps([_FORMAT, relevant], sort_keys=True).encode())
+    kind = kind_of(source)
+    drawn = kind == "folder" or (kind == "strip" and source.suffix.lower() not in (".tif", ".tiff"))
+    digest = hashlib.sha256(json.dumps([_FORMAT if drawn else _DECODED, relevant], sort_keys=True).encode())
     files = [source] if source.is_file() else sorted(source.iterdir(), key=natural)
     for path in (*files, *([truth] if truth else [])):
         digest.update(os.fsencode(path.name))

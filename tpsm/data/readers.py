@@ -47,7 +47,7 @@ def is_clip(path: Path) -> bool:
         return False
     if path.is_dir():
         return any(is_picture(child) for child in path.iterdir())
-    return path.suffix.lower() in (*PICTURES, *VIDEOS, *ANIMATIONS)
+    return path.suffix.lower() in (*PICTURES, *VIDEOS, *ANIMATIONS) and path.is_file()
 
 
 def is_picture(path: Path) -> bool:

@@ -108,7 +108,8 @@ def read_metadata(path: Path, dataset: str) -> list[Row]:
 
 def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
     """The lines of a list, one in memory at a time."""
-    require_file(path, "list of clips")
+    if path.exists():
+        require_file(path, "list of clips")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
