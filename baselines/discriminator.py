@@ -11,8 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
-from tpsm.blocks import channels, instance_norm, positive
-from tpsm.geometry import gaussians
+from tpsm.nn.blocks import channels, instance_norm, positive
+from tpsm.nn.geometry import gaussians
 
 
 @dataclass(frozen=True)

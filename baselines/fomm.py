@@ -23,16 +23,16 @@ from baselines.layers import (
     spatial_softmax,
     warp_and_mask,
 )
-from tpsm import official
-from tpsm.backbones import PerceptualConfig
-from tpsm.blocks import Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
-from tpsm.draws import Draws
-from tpsm.geometry import coordinate_grid, gaussians, relative_affine
-from tpsm.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
-from tpsm.method import Method
-from tpsm.precision import full_precision
-from tpsm.random_tps import RandomTPS, TransformConfig
-from tpsm.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.rng import Draws
+from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.methods.base import Method
+from tpsm.nn import state_dict as official
+from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
+from tpsm.nn.geometry import coordinate_grid, gaussians, relative_affine
+from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
+from tpsm.nn.precision import full_precision
+from tpsm.nn.random_tps import RandomTPS, TransformConfig
+from tpsm.nn.vgg import PerceptualConfig
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample, positive
-from tpsm.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp, warp_by_each
-from tpsm.precision import full_precision
-from tpsm.types import Motion
+from tpsm.core.types import Motion
+from tpsm.nn.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample, positive
+from tpsm.nn.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp, warp_by_each
+from tpsm.nn.precision import full_precision
 
 
 def spatial_softmax(logits: Float[Tensor, "b k h w"], temperature: float) -> Float[Tensor, "b k h w"]:

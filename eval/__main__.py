@@ -7,9 +7,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from eval import commands
-from eval.study import command as study
-from tpsm.errors import UserError
+from eval import cli as commands
+from eval.study import cli as study
+from tpsm.core.errors import UserError
 
 EXAMPLES = """
 in order, for a data set D of params.yaml:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
 
 LAYERS = 5
 ARRAYS = {

@@ -10,14 +10,14 @@ from typing import Any
 
 from eval import metrics
 from eval.evaluators import ROLES, Role, evaluator_module
-from eval.layout import Layout
 from eval.metrics import PROTOCOLS, Protocol
-from eval.published import read_published
-from eval.statistics import BootstrapConfig
+from eval.stats.intervals import BootstrapConfig
+from eval.tables.published import read_published
 from eval.weights import locate
-from tpsm.config import AnimateConfig, read_yaml
-from tpsm.errors import UserError
-from tpsm.strict import build
+from tpsm.config.params import AnimateConfig, read_yaml
+from tpsm.core.errors import UserError
+from tpsm.core.layout import Layout
+from tpsm.core.schema import build
 
 log = logging.getLogger(__name__)
 WEBP_SIDE = 16383

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from tpsm.errors import UserError
-from tpsm.files import sha256_of
-from tpsm.strict import build
-from tpsm.weights import FOLDER, VGG19, Weights, fetch, torchvision_vgg19
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.schema import build
+from tpsm.downloads.pinned import FOLDER, VGG19, Weights, fetch, torchvision_vgg19
 
 log = logging.getLogger(__name__)
 

@@ -14,5 +14,5 @@ torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)  # severa
 @pytest.fixture(scope="session")
 def warm_workers() -> None:
     """Worker processes fork from one that has imported all they need, once for all tests."""
-    forkserver.set_forkserver_preload(["tpsm.stages", "eval.score_stage", "eval.evaluators.heatmap"])
+    forkserver.set_forkserver_preload(["tpsm.stages.train", "eval.stages.score", "eval.evaluators.heatmap"])
     forkserver.ensure_running()

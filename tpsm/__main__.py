@@ -1,5 +1,5 @@
 """`python -m tpsm` is `tpsm`: what torchrun starts."""
 
-from tpsm.cli import main
+from tpsm.cli.main import main
 
 main()

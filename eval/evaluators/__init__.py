@@ -18,9 +18,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from eval.metrics import Landmarks
-from tpsm.data.clipfile import ClipFile
-from tpsm.errors import UserError
-from tpsm.strict import build
+from tpsm.core.errors import UserError
+from tpsm.core.schema import build
+from tpsm.data.clip import ClipFile
 
 Role = Literal["landmarks", "identity"]
 ROLES: tuple[Role, ...] = ("landmarks", "identity")

@@ -20,9 +20,9 @@ from tqdm import trange
 from eval.evaluators import device, resized, spread, to_images
 from eval.evaluators.augment import crop, crops, jitter
 from eval.metrics import Landmarks
-from tpsm.data.clipfile import ClipFile
-from tpsm.errors import UserError
-from tpsm.torch_file import write_torch
+from tpsm.core.errors import UserError
+from tpsm.core.tensors import write_torch
+from tpsm.data.clip import ClipFile
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from eval.evaluators.augment import crop, crops, jitter
 from eval.evaluators.osnet_file import OsnetFile
 from eval.evaluators.pretrained import as_recorded
 from eval.evaluators.torchreid_osnet import osnet_module
-from tpsm.data.clipfile import ClipFile
-from tpsm.errors import UserError
-from tpsm.torch_file import write_torch
+from tpsm.core.errors import UserError
+from tpsm.core.tensors import write_torch
+from tpsm.data.clip import ClipFile
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from eval.evaluators import device, to_images
 from eval.evaluators.pretrained import Pretrained
 from eval.evaluators.torchreid_osnet import osnet_module
 from eval.weights import Located
-from tpsm.errors import UserError
-from tpsm.files import sha256_of
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
 
 HEIGHT, WIDTH, BATCH = 256, 128, 64
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

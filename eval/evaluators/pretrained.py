@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from eval.weights import Located, locate
-from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.core.errors import UserError
+from tpsm.core.files import atomic
 
 
 @runtime_checkable

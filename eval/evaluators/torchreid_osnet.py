@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
 
 
 @cache

@@ -11,8 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from eval.figures.drawing import save
-from eval.layout import Layout
-from eval.results import Results, Series
+from eval.tables.results import Results, Series
+from tpsm.core.layout import Layout
 
 
 def k_ablation(layout: Layout, results: Results) -> Path | None:

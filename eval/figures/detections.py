@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
 from eval.config import EvalConfig
-from eval.features import real_sequence
+from eval.evaluators.features import real_sequence
 from eval.figures.drawing import DPI, save, spread
-from eval.layout import Layout
 from eval.metrics import to_pixels
+from tpsm.core.layout import Layout
 
 
 def detections(layout: Layout, config: EvalConfig) -> Path | None:

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
-from eval.layout import Layout
-from tpsm.data.clipfile import ClipFile
-from tpsm.files import atomic
+from tpsm.core.files import atomic
+from tpsm.core.layout import Layout
+from tpsm.data.clip import ClipFile
 
 plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0"}
 # One dot of the figure is one pixel of the file, so that nearest-neighbour enlargement stays exact.

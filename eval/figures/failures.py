@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from eval.figures.drawing import frames_of, save, sheet
-from eval.layout import Layout
 from eval.metrics import Metric
-from eval.results import Results, Series
-from eval.tables import number
-from eval.worst import worst_frames
-from tpsm.data.clipfile import file_name
+from eval.report.worst import worst_frames
+from eval.tables.results import Results, Series
+from eval.tables.table import number
+from tpsm.core.layout import Layout
+from tpsm.data.clip import file_name
 
 COUNT = 4
 SMALLEST = 128

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from eval.figures.drawing import frames_of, save, sheet, spread, spread_index, times
-from eval.layout import Layout
-from eval.results import Results
-from eval.score import read_pairs
-from tpsm.data.clipfile import ClipFile, file_name
+from eval.scoring.scorer import read_pairs
+from eval.tables.results import Results
+from tpsm.core.layout import Layout
+from tpsm.data.clip import ClipFile, file_name
 
 
 def reconstruction(layout: Layout, results: Results) -> Path | None:

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 
 from eval.figures.drawing import frames_of, save
-from eval.layout import Layout
 from eval.metrics import to_pixels
-from eval.results import Results
-from tpsm.data.clipfile import file_name
+from eval.tables.results import Results
+from tpsm.core.layout import Layout
+from tpsm.data.clip import file_name
 
 ARROWS = 16
 """Along a side of the picture."""

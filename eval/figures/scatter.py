@@ -9,9 +9,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from eval.figures.drawing import save
-from eval.layout import Layout
 from eval.metrics import Metric
-from eval.results import Results, Series
+from eval.tables.results import Results, Series
+from tpsm.core.layout import Layout
 
 COLUMNS, NAMED = 3, 3
 

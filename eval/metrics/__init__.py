@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, UInt8
 
 from eval.weights import absent
-from tpsm.errors import UserError
-from tpsm.types import GroundTruth
+from tpsm.core.errors import UserError
+from tpsm.core.types import GroundTruth
 
 Need = Literal["landmarks", "identity", "motion", "truth"]
 Protocol = Literal["strict", "legacy"]
@@ -71,7 +71,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Detected joints: xy in [-1, 1] as `tpsm.types` defines, and which of them were found."""
+    """Detected joints: xy in [-1, 1] as `tpsm.core.types` defines, and which of them were found."""
 
     xy: Float32[np.ndarray, "t j 2"]
     found: Bool[np.ndarray, "t j"]

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from eval.metrics import Metric, Sequence, to_pixels
 from eval.metrics.akd import akd
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
 
 METRIC = Metric(
     name="akd_truth",

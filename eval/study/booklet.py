@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from eval.layout import Layout
 from eval.study.key import BROKEN, REAL, Item
 from eval.study.videos import broken, strip
-from tpsm.data.clipfile import ClipFile, file_name
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
+from tpsm.core.layout import Layout
+from tpsm.data.clip import ClipFile, file_name
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from tpsm.errors import UserError
-from tpsm.files import write_text
-from tpsm.strict import build
+from tpsm.core.errors import UserError
+from tpsm.core.files import write_text
+from tpsm.core.schema import build
 
 QUESTIONS = ("continuity", "authenticity")
 REAL, BROKEN = "real", "broken"

@@ -16,14 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from eval.config import due_modes, read_animate
-from eval.layout import Layout
-from eval.score import read_pairs
+from eval.scoring.scorer import read_pairs
 from eval.study.booklet import Booklet, Pair
 from eval.study.design import sheets
 from eval.study.key import QUESTIONS, Item, Key, Shown
-from tpsm.config import read_yaml
-from tpsm.errors import UserError
-from tpsm.files import write_text
+from tpsm.config.params import read_yaml
+from tpsm.core.errors import UserError
+from tpsm.core.files import write_text
+from tpsm.core.layout import Layout
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open

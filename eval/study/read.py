@@ -9,13 +9,13 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from eval.statistics import BootstrapConfig, Estimate
+from eval.stats.intervals import BootstrapConfig, Estimate
 from eval.study.agreement import Agreement, together
 from eval.study.key import QUESTIONS, read_key
 from eval.study.tables import Findings, build_tables
 from eval.study.votes import read_votes
-from eval.tables import to_csv, to_latex, to_markdown
-from tpsm.files import write_text
+from eval.tables.table import to_csv, to_latex, to_markdown
+from tpsm.core.files import write_text
 
 
 def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, out: Path | None) -> Path:

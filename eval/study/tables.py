@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
 
-from eval.statistics import BootstrapConfig, Estimate
+from eval.stats.intervals import BootstrapConfig, Estimate
 from eval.study.agreement import Agreement, of_pair, together
 from eval.study.key import QUESTIONS, Key
 from eval.study.ranking import Standing, ranking
 from eval.study.tally import Tally
 from eval.study.votes import Ballot, Vote
-from eval.tables import Cell, Missing, Table, Value
+from eval.tables.table import Cell, Missing, Table, Value
 
 NO_PAPER = "n/a"
 HOW = (

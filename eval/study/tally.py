@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from eval.statistics import LEVEL, BootstrapConfig, Estimate
+from eval.stats.intervals import LEVEL, BootstrapConfig, Estimate
 from eval.study.votes import Vote
 
 TAIL = (1 - LEVEL) / 2

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from eval.study.key import QUESTIONS, Key, read_json
-from tpsm.errors import UserError
-from tpsm.strict import build
+from tpsm.core.errors import UserError
+from tpsm.core.schema import build
 
 log = logging.getLogger(__name__)
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from PIL import Image
 
-from eval.layout import Layout
-from eval.page import PROTOCOL, reading, what_was_run
-from eval.results import Results
-from eval.tables import Missing, Table, text
+from eval.report.findings import answer
+from eval.report.readme import PROTOCOL, reading, what_was_run
+from eval.tables.html import to_html
+from eval.tables.results import Results
+from eval.tables.table import Missing, Table, text
 from eval.web import FORMAT
-from eval.web.failures import write_failures
-from eval.web.findings import answer
-from eval.web.html_table import to_html
+from eval.web.cards import write_failures
 from eval.web.videos import method_of, write_videos
-from tpsm.files import atomic, write_text
+from tpsm.core.files import atomic, write_text
+from tpsm.core.layout import Layout
 
 PLAYED = ("reconstruction", "animation_", "failures_")
 """Names of figures that the page has in another form: as videos and cards."""

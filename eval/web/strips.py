@@ -9,8 +9,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from eval.config import VideosConfig
-from tpsm.data.clipfile import ClipFile
-from tpsm.files import atomic
+from tpsm.core.files import atomic
+from tpsm.data.clip import ClipFile
 
 
 def chosen_frames(length: int, config: VideosConfig) -> list[int]:

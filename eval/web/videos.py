@@ -11,11 +11,11 @@ import pandas as pd
 from eval.config import VideosConfig
 from eval.figures.drawing import spread
 from eval.figures.frames import common_pairs
-from eval.layout import Layout
-from eval.results import Results, Series
-from eval.tables import number
+from eval.tables.results import Results, Series
+from eval.tables.table import number
 from eval.web.strips import chosen_frames, read_frames, write_strip
-from tpsm.data.clipfile import ClipFile, file_name
+from tpsm.core.layout import Layout
+from tpsm.data.clip import ClipFile, file_name
 
 
 @dataclass(frozen=True)

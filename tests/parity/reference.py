@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from baselines import fomm, mraa
 from baselines.layers import GeneratorConfig
-from tpsm import model as tps
-from tpsm import official
-from tpsm.avd import AVD, AvdConfig
-from tpsm.backbones import PerceptualConfig
-from tpsm.blocks import HourglassConfig
-from tpsm.method import Method
-from tpsm.random_tps import RandomTPS
-from tpsm.types import Keypoints
+from tpsm.core.types import Keypoints
+from tpsm.methods import tps
+from tpsm.methods.avd import AVD, AvdConfig
+from tpsm.methods.base import Method
+from tpsm.nn import state_dict as official
+from tpsm.nn.blocks import HourglassConfig
+from tpsm.nn.random_tps import RandomTPS
+from tpsm.nn.vgg import PerceptualConfig
 
 NO_PERCEPTUAL = PerceptualConfig(weights=())
 # The names that released losses have, and ours.

@@ -10,9 +10,9 @@ from reference import Reference, official_state
 from torch import nn
 
 from baselines import fomm, mraa
-from tpsm import model as tps
-from tpsm.avd import AVD, AvdConfig
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
+from tpsm.methods import tps
+from tpsm.methods.avd import AVD, AvdConfig
 
 HERE = Path(__file__).parent
 
@@ -120,7 +120,7 @@ def test_fixtures_of_any_released_configuration_are_read(config: dict, losses: t
 def test_resnet_at_width_64_is_torchvisions() -> None:
     from torchvision.models import resnet18
 
-    from tpsm.resnet import ResNet18
+    from tpsm.nn.resnet import ResNet18
 
     theirs, ours = resnet18(num_classes=7).eval(), ResNet18(3, 7).eval()
     assert list(own(ours).items()) == list(own(theirs).items())

@@ -12,9 +12,9 @@ import torch
 from reference import Reference
 from torch import Tensor
 
-from tpsm.draws import Draws
-from tpsm.transfer import relative
-from tpsm.types import FramePair
+from tpsm.core.rng import Draws
+from tpsm.core.types import FramePair
+from tpsm.inference.relative import relative
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.errors import UserError
 from tpsm.data.limits import check_fps, check_pixels, max_pixels, require_file
 from tpsm.data.still import Frame, on_white
-from tpsm.errors import UserError
 
 LOSSLESS = ("ffv1", "png", "apng", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "qtrle", "magicyuv", "bmp", "tiff")
 """FFmpeg's names of codecs that give back the pixels they were given."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tpsm.errors import UserError
+from tpsm.core.errors import UserError
 
 PIXELS = 64_000_000
 """The most pixels of an image or a video frame, unless the environment variable TPSM_MAX_PIXELS says another number."""

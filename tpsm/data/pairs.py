@@ -17,13 +17,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tpsm.core.errors import UserError
+from tpsm.core.rng import Part
+from tpsm.core.types import FramePair
 from tpsm.data.augment import AugmentConfig, augment, to_float
-from tpsm.data.clipfile import ClipFile, Manifest, read_manifest
+from tpsm.data.clip import ClipFile, Manifest, read_manifest
 from tpsm.data.prepare import DataConfig
-from tpsm.draws import Part
-from tpsm.errors import UserError
-from tpsm.parallel import device, local_processes
-from tpsm.types import FramePair
+from tpsm.training.distributed import device, local_processes
 
 _OPEN_FILES = 128
 

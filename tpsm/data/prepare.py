@@ -21,9 +21,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.types import GroundTruth
 from tpsm.data.arrays import UNREADABLE
 from tpsm.data.augment import AugmentConfig
-from tpsm.data.clipfile import (
+from tpsm.data.clip import (
     ClipFile,
     ClipWriter,
     Entry,
@@ -34,12 +37,9 @@ from tpsm.data.clipfile import (
     unpack_truth,
 )
 from tpsm.data.limits import FPS_RANGE
-from tpsm.data.readers import is_clip, is_picture, iter_video, kind_of, natural
 from tpsm.data.splits import Split
-from tpsm.errors import UserError
-from tpsm.files import sha256_of
-from tpsm.mapping import Workers, map_clips
-from tpsm.types import GroundTruth
+from tpsm.data.video import is_clip, is_picture, iter_video, kind_of, natural
+from tpsm.jobs.map import Workers, map_clips
 
 log = logging.getLogger(__name__)
 

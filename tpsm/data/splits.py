@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tpsm.data.clipfile import ClipFile, Manifest
-from tpsm.errors import UserError
-from tpsm.files import atomic
+from tpsm.core.errors import UserError
+from tpsm.core.files import atomic
+from tpsm.data.clip import ClipFile, Manifest
 
 FOLDER = Path("splits")
 COLUMNS = ("clip", "split", "sha256")

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from tpsm.core.errors import UserError
 from tpsm.data.limits import check_fps, check_pixels, require_file
-from tpsm.errors import UserError
 
 Frame = UInt8[np.ndarray, "h w 3"]
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")  # others hold several images of one moment, as a phone's MPO does

@@ -1,0 +1,1 @@
+"""Scoring without a data set or a run: two folders of frames."""

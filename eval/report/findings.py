@@ -1,0 +1,163 @@
+"""Which run is best at what, and how sure that is, in words made from the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from eval.metrics import Metric
+from eval.report.seed_ranges import seed_ranges
+from eval.scoring.scorer import SOURCE_COPY
+from eval.stats.intervals import LEVEL, Estimate
+from eval.stats.pairwise import Comparison
+from eval.tables.results import Results, Series
+from eval.tables.table import number
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one metric says of a question's runs, best first. `best` has one name where the first is told apart from
+    every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
+    all. `beside` says how far training seeds move the two runs that the sentence compares, where both have several, and
+    who beats the repeated source; `by_seed` is true where those seeds change places."""
+
+    metric: str
+    unit: str
+    best: tuple[str, ...]
+    sentence: str
+    beside: tuple[str, ...]
+    by_seed: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """`mode` and `protocol` are what the page filters by; `main` sets the methods' questions apart from ablations'.
+    `headline` sums the findings up."""
+
+    title: str
+    headline: str
+    mode: str
+    protocol: str
+    main: bool
+    findings: tuple[Finding, ...]
+
+
+def answer(results: Results) -> list[Question]:
+    """Every question that the tables ask: the methods', those of each animation mode, then the ablations'."""
+    tables = results.config.tables
+    questions = []
+    for title, runs, main in (
+        ("Reconstruction", tables.reconstruction, True),
+        ("Number of keypoints", tables.k_ablation, False),
+        ("Components", tables.components, False),
+    ):
+        for protocol in results.config.protocols:
+            series = [Series(run, protocol=protocol) for run in runs]
+            questions.append(_question(results, title, series, Series("copy-source", protocol=protocol), main))
+    first = next((run for run in tables.animation if results.modes(run)), "")
+    for mode in dict.fromkeys(mode for run in tables.animation for mode in results.modes(run)):
+        series = [Series(run, "animation", mode) for run in tables.animation if mode in results.modes(run)]
+        title = f"Animation across identities, {mode} mode"
+        questions.append(_question(results, title, series, Series(first, "animation", SOURCE_COPY), True))
+    questions.sort(key=lambda question: not question.main)
+    return [question for question in questions if question.findings]
+
+
+def _question(results: Results, title: str, series: Sequence[Series], copy: Series, main: bool) -> Question:
+    measured = [metric for metric in results.metrics.values() if not metric.detection]
+    found = tuple(f for metric in measured if (f := _finding(results, metric, series, copy)) is not None)
+    mode = series[0].mode or "reconstruction" if series else ""
+    protocol = series[0].protocol if series else ""
+    return Question(title, headline(found), mode, protocol, main, found)
+
+
+def headline(findings: Sequence[Finding]) -> str:
+    """Who is best in which metrics, in which of them another seed could say otherwise, and in which ones nobody is."""
+    wins: dict[str, list[str]] = {}
+    for finding in findings:
+        wins.setdefault(finding.best[0] if len(finding.best) == 1 else "", []).append(finding.metric)
+    open_ = wins.pop("", [])
+    parts = [f"{run} is best in {listed(metrics)}." for run, metrics in wins.items()]
+    if unsure := [finding.metric for finding in findings if finding.by_seed and len(finding.best) == 1]:
+        parts.append(f"In {listed(unsure)} some training seeds put the first two the other way round.")
+    if open_:
+        parts.append(f"In {listed(open_)} the first cannot be told apart from another.")
+    return " ".join(parts)
+
+
+def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> Finding | None:
+    """None where fewer than two runs were scored: then there is nothing to compare."""
+    ranked = [(s, e) for s in series if (e := results.estimate(s, metric.name)) is not None]
+    ranked.sort(key=lambda pair: pair[1].mean if metric.lower_is_better else -pair[1].mean)
+    if len(ranked) < 2:
+        return None
+    (first, estimate), *others = ranked
+    name = results.label(first.run)
+    value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
+    tied: list[tuple[Series, Comparison | None]] = []
+    told_apart: list[tuple[Series, Comparison | None]] = []
+    compared = results.comparisons(tuple(series), metric.name)
+    for other, _ in others:
+        comparison = compared.get((other, first))
+        # The comparison is over common frames, and may turn round what the means of all frames rank.
+        sure = (
+            comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
+        )
+        (told_apart if sure else tied).append((other, comparison))
+    best = (name, *(results.label(other.run) for other, _ in tied))
+    rival, comparison = (tied or told_apart)[0]
+    gap = _gap(metric, results.label(rival.run), comparison)
+    if tied:
+        sentence = f"{listed(best)} cannot be told apart: {name} reads {value}, {gap}."
+    else:
+        sentence = f"{name} is best: {value}, {gap}."
+    ranges = seed_ranges(results, metric, first, rival)
+    beside = (ranges.sentence if ranges else "", _against(results, metric, [s for s, _ in ranked], copy))
+    return Finding(
+        metric.title, metric.unit, best, sentence, tuple(filter(None, beside)), ranges is not None and ranges.overlap
+    )
+
+
+def _against(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> str:
+    """Which runs beat repeating the source, the least that one can do."""
+    read = results.estimate(copy, metric.name)
+    if read is None:
+        return ""
+    better = []
+    for mine in series:
+        # Animation's copy is scored on the first run's pairs, which are all runs'.
+        difference = results.difference(mine, copy, metric.name)
+        if difference and difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better:
+            better.append(results.label(mine.run))
+    value = number(read.mean, metric.decimals)
+    if len(better) == len(series):
+        return f"All beat the repeated source ({value})."
+    if not better:
+        return f"None beats the repeated source ({value})."
+    return f"Only {listed(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
+
+
+def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
+    """How far the best run lies before another, with the paired interval and the corrected p; the comparison is of the
+    other with the best."""
+    if comparison is None:
+        return f"with no frame in common with {label}"
+    difference, sign = comparison.difference, 1 if metric.lower_is_better else -1
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    gap = replace(difference, mean=sign * difference.mean, low=low, high=high)
+    word = "lower" if metric.lower_is_better else "higher"
+    p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
+    text = f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}, p {p}"
+    # Two tests may differ: to be told apart takes both.
+    return text if comparison.decided or comparison.corrected > 1 - LEVEL else f"{text}, but the interval reaches zero"
+
+
+def _interval(estimate: Estimate, decimals: int) -> str:
+    if estimate.low != estimate.low:  # NaN: a single clip or identity
+        return ""
+    return f" [{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Such as `a, b and c`; one name and more."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

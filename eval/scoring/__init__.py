@@ -1,0 +1,1 @@
+"""From features to scores: one row per frame, metric and protocol."""

@@ -1,0 +1,256 @@
+"""Scores of one run: a row a frame, metric and protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Float64
+
+from eval import metrics
+from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, ready
+from eval.evaluators import ROLES
+from eval.evaluators.features import Evaluators, load_evaluators, real_sequence
+from eval.metrics import Landmarks, Metric, Need, Protocol, Score, Sequence
+from eval.scoring.legacy_frames import truncated_frames, with_frames
+from tpsm.core.errors import UserError
+from tpsm.core.layout import CONTROLS, Layout
+from tpsm.data.clip import ClipFile, Entry, file_name
+
+COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
+ORDER = ["task", "mode", "metric", "protocol", "clip", "frame"]
+SOURCE_COPY, DRIVING_CLIP = "copy-source", "driving"
+"""Modes of animation rows that no model makes, on a run's own pairs: the source repeated, the driving clip itself."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is scored as one: a test clip's reconstruction (no `mode`), or a pair's animation in one mode.
+
+    `controls`: the two that no model makes are scored on the same pair.
+    """
+
+    name: str
+    mode: str = ""
+    source: str = ""
+    driving: str = ""
+    controls: bool = False
+
+
+class Scorer:
+    def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
+        self.layout, self.config, self.run = layout, config, run
+        self.metrics = [metrics.load(name) for name in ready(config.metrics)]
+        self.entries = {entry.name: entry for entry in layout.manifest().clips("test")}
+        self._l1 = None if run in CONTROLS else self._read_l1()
+
+    @cached_property
+    def evaluators(self) -> Evaluators:
+        return Evaluators(None, None) if self.run in CONTROLS else load_evaluators(self.layout, self.config)
+
+    def due(self) -> list[Due]:
+        """Every test clip, and the pairs of every mode that the pipeline makes of the run.
+
+        What lies in `outputs` besides, of a run or a mode that has left the pipeline, is not looked at.
+        """
+        due = [Due(name) for name in self.entries]
+        animated = self.run not in CONTROLS and "strict" in self.config.protocols
+        modes = due_modes(read_animate(self.layout), self.run) if animated else ()
+        for mode in modes:
+            pairs = self._pairs(self.layout.outputs(self.run) / "animation" / mode / "pairs.csv", mode)
+            due += [Due(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
+        return due
+
+    def rows(self, due: Due) -> Iterator[pd.DataFrame]:
+        yield from self.animation(due) if due.mode else self.reconstruction(self.entries[due.name])
+
+    def reconstruction(self, entry: Entry) -> Iterator[pd.DataFrame]:
+        real = self._real(entry.name)
+        generated = self._control(real) if self.run in CONTROLS else self._reconstructed(entry, real)
+        about = ("reconstruction", "", entry.name, entry.identity)
+        for protocol, made in generated.items():
+            for metric, scores in self.metrics:
+                if metric.reconstruction and protocol in scores and computable(metric, made, real):
+                    yield self._rows(*about, metric, protocol, scores[protocol](made, real))
+
+    def animation(self, due: Due) -> Iterator[pd.DataFrame]:
+        folder = self.layout.outputs(self.run) / "animation"
+        chosen = [entry for entry in self.metrics if entry[0].animation is not None]
+        still, moving = self._real(due.source), self._real(due.driving)
+        generated = {due.mode: self._generated(folder / due.mode / file_name(due.name), len(moving.frames))}
+        if due.controls:
+            generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
+        for shown, sequence in generated.items():
+            yield from self._animation_rows(chosen, shown, due.name, due.source, sequence, still, moving)
+
+    def _animation_rows(
+        self,
+        chosen: list[tuple[Metric, dict[Protocol, Score]]],
+        mode: str,
+        pair: str,
+        source: str,
+        generated: Sequence,
+        still: Sequence,
+        moving: Sequence,
+    ) -> Iterator[pd.DataFrame]:
+        for metric, scores in chosen:
+            if metric.modes is not None and mode not in (*metric.modes, SOURCE_COPY, DRIVING_CLIP):
+                continue
+            reference = repeated(still, len(generated.frames)) if metric.animation == "source" else moving
+            if computable(metric, generated, reference):
+                about = ("animation", mode, pair, self.entries[source].identity)
+                yield self._rows(*about, metric, "strict", scores["strict"](generated, reference))
+
+    def _rows(
+        self,
+        task: str,
+        mode: str,
+        clip: str,
+        identity: str,
+        metric: Metric,
+        protocol: Protocol,
+        values: Float64[np.ndarray, " t"],
+    ) -> pd.DataFrame:
+        about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
+        return frame_rows(about | {"identity": identity}, metric, protocol, values)
+
+    def _real(self, name: str) -> Sequence:
+        if name not in self.entries:
+            raise UserError(
+                f"Run '{self.run}' animates the clip '{name}', which the test split lacks; run animate again."
+            )
+        real = real_sequence(self.layout, name)
+        for role in ROLES:
+            if self.config.evaluators[role] is not None and not real.has(role):
+                raise UserError(
+                    f"The features of '{name}' were made without {evaluator_key(self.layout, role)}; run "
+                    f"`python -m eval features --dataset {self.layout.dataset}` again."
+                )
+        return real
+
+    def _control(self, real: Sequence) -> dict[Protocol, Sequence]:
+        """Its frames are 8-bit ones as they stand: there is nothing to truncate."""
+        return dict.fromkeys(self.config.protocols, control(self.run, real))
+
+    def _reconstructed(self, entry: Entry, real: Sequence) -> dict[Protocol, Sequence]:
+        """The clip as each protocol sees it. The legacy one's frames are needed where an evaluator looks at them."""
+        folder = self.layout.outputs(self.run) / "reconstruction"
+        made = self._generated(folder / file_name(entry.name), entry.frames)
+        if made.frames.shape != real.frames.shape:
+            raise UserError(
+                f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
+            )
+        motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
+        made = replace(made, motion=motion, l1=self._l1_of(entry))
+        seen: dict[Protocol, Sequence] = dict.fromkeys(self.config.protocols, made)
+        looking = self.evaluators.only(needed_in("legacy", self.metrics))
+        if "legacy" in seen and looking != Evaluators(None, None):
+            path = self.layout.rounded_up(self.run, entry.name)
+            frames = truncated_frames(made.frames, path, self.layout.relative(path))
+            seen["legacy"] = with_frames(made, frames, looking)
+        return seen
+
+    def _generated(self, path: Path, frames: int) -> Sequence:
+        with ClipFile(path) as clip:
+            if len(clip) != frames:
+                raise UserError(
+                    f"{self.layout.relative(path)} has {len(clip)} frames where {frames} are due; make it again with "
+                    f"the stages reconstruct and animate of run '{self.run}'."
+                )
+            pictures = clip.frames()
+        features = self.evaluators(pictures)
+        return Sequence(pictures, features.landmarks, features.embedding)
+
+    def _read_l1(self) -> pd.DataFrame:
+        path = self.layout.outputs(self.run) / "reconstruction" / "l1.parquet"
+        if not path.is_file():
+            raise UserError(
+                f"There is no {self.layout.relative(path)}; run the stage reconstruct of run '{self.run}' on "
+                f"'{self.layout.dataset}' first."
+            )
+        return pd.read_parquet(path).sort_values(["clip", "frame"]).set_index("clip")
+
+    def _l1_of(self, entry: Entry) -> Float64[np.ndarray, " t"]:
+        assert self._l1 is not None
+        rows = self._l1.loc[[entry.name]] if entry.name in self._l1.index else self._l1.iloc[:0]
+        if not np.array_equal(rows["frame"], np.arange(entry.frames)):
+            raise UserError(f"l1.parquet of run '{self.run}' does not cover '{entry.name}'; run reconstruct again.")
+        return rows["l1"].to_numpy(np.float64)
+
+    def _pairs(self, path: Path, mode: str) -> list[tuple[str, str, str]]:
+        if not path.is_file():
+            raise UserError(
+                f"There is no {self.layout.relative(path)}; run `tpsm animate-pairs --dataset {self.layout.dataset} "
+                f"--run {self.run} --mode {mode}` first."
+            )
+        table = read_pairs(path)
+        if missing := {"pair", "source", "driving"} - set(table.columns):
+            raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; run animate again.")
+        return list(zip(table["pair"], table["source"], table["driving"], strict=True))
+
+
+def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Score]]]) -> set[Need]:
+    return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
+
+
+def control(run: str, real: Sequence) -> Sequence:
+    """The clip as a control would have it: features are the real clip's own, motion is none, or the true one."""
+    if run == "copy-source":
+        copied = repeated(real, len(real.frames))
+        height, width = real.size
+        still = np.stack(np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height)), axis=-1)
+        motion = np.broadcast_to(still.astype(np.float32), (len(real.frames), height, width, 2))
+        return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=motion)
+    true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
+    return Sequence(real.frames, real.landmarks, real.embedding, motion=true)
+
+
+def frame_rows(
+    about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
+) -> pd.DataFrame:
+    """A row a frame that is scored. `about` has the other columns, but for the metric's own."""
+    first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
+    of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
+    frame = np.arange(first, len(values), dtype=np.int32)
+    return pd.DataFrame({**about, **of, "frame": frame, "value": values[first:]})
+
+
+def repeated(real: Sequence, count: int) -> Sequence:
+    """The first frame, `count` times, with its features."""
+
+    def again(array: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(array[:1], (count, *array.shape[1:]))
+
+    joints = real.landmarks
+    return Sequence(
+        again(real.frames),
+        None if joints is None else Landmarks(again(joints.xy), again(joints.found)),
+        None if real.embedding is None else again(real.embedding),
+    )
+
+
+def computable(metric: Metric, generated: Sequence, reference: Sequence) -> bool:
+    """Whether the clip has all that the metric needs: predicted motion, the reference's truth, both's features."""
+    of = {"motion": (generated,), "truth": (reference,)}
+    return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))
+
+
+def read_pairs(path: Path) -> pd.DataFrame:
+    """Text throughout: a clip may be called NA."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def read_motion(path: Path, shape: tuple[int, ...]) -> Float32[np.ndarray, "t h w 2"] | None:
+    """A clip's predicted motion, of `shape` (frames, height, width); None where the run wrote none: the method predicts
+    none, or the clip has no truth to hold it against."""
+    if not path.is_file():
+        return None
+    with np.load(path) as arrays:
+        grid = arrays["grid"]
+    if grid.shape != (*shape, 2):
+        raise UserError(f"{path.name} holds motion of shape {grid.shape}, not {(*shape, 2)}; run reconstruct again.")
+    return grid.astype(np.float32)

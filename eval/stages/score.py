@@ -1,0 +1,104 @@
+"""The stage score: a run's clips and pairs, scored one by one wherever there is room, and brought together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import pandas as pd
+
+from eval.config import config_key, read_config
+from eval.evaluators import ROLES
+from eval.evaluators.features import features_file, weights
+from eval.report.provenance import of_scores, write_scores
+from eval.scoring.scorer import COLUMNS, ORDER, Due, Scorer
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.layout import CONTROLS, Layout
+from tpsm.data.clip import file_name
+from tpsm.jobs.map import Workers, map_clips
+from tpsm.jobs.resume import WORK, Units, code_hash
+
+ROWS = "rows.parquet"
+
+
+def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
+    """Writes `scores/<data set>/<run>.parquet`, sorted. Rows that strict reconstruction has lack frame 0, which repeats
+    the source; animation is not part of the legacy protocol.
+
+    `run` may be a control, which needs no outputs. A control's animation is scored with every run that animates, on
+    that run's pairs.
+
+    Raises:
+        UserError: outputs or features are missing or do not fit the data set, or no metric applies to it.
+    """
+    began = time.monotonic()
+    task, due = score_job(layout, run)
+    parts = [unit / ROWS for unit in map_clips(task, due, workers, f"{run}: score")]
+    found = [pd.read_parquet(part) for part in parts if part.is_file()]
+    if not found:
+        raise UserError(f"None of {config_key(layout)}.metrics applies to the run '{run}'; name others in params.yaml.")
+    rows = pd.concat(found, ignore_index=True)
+    rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
+    write_scores(layout.scores(run), rows, of_scores(layout, run, began))
+    task.units.remove()
+    return layout.scores(run)
+
+
+def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[Due]]:
+    """What to do, and for which clips and pairs.
+
+    Units are named by all that decides any clip's scores: code, configuration, metrics, evaluators, and the run's
+    tables.
+    """
+    scorer = Scorer(layout, read_config(layout), run)
+    names = [metric.name for metric, _ in scorer.metrics]  # without those whose weights are not here
+    outputs = () if run in CONTROLS else sorted(layout.outputs(run).rglob("*"))
+    read = [layout.config, layout.animate, *(weights(layout, role) for role in ROLES)]
+    read += [path for path in outputs if path.suffix in (".parquet", ".csv")]
+    hashes = [[layout.relative(path), sha256_of(path)] for path in read if path.is_file()]
+    units = Units.of("score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / work)
+    return ScoreClip(layout, run, units, tuple(path for path in outputs if path.is_dir())), scorer.due()
+
+
+@dataclass(frozen=True)
+class ScoreClip:
+    """A clip or pair -> a unit's folder with its rows; with nothing in it where no metric applies.
+
+    `folders` are those that the run's outputs lie in.
+    """
+
+    layout: Layout
+    run: str
+    units: Units
+    folders: tuple[Path, ...]
+
+    def __call__(self, due: Due) -> Path:
+        files = [self.layout.test_clip(name) for name in self._real(due)]
+        files += [features_file(self.layout, name) for name in self._real(due)]
+        files += self._generated(due)
+        hashes = [[self.layout.relative(path), sha256_of(path)] for path in files if path.is_file()]
+        return self.units.make(partial(self._write, due), [due.name, due.mode, due.controls], hashes)
+
+    def _real(self, due: Due) -> tuple[str, ...]:
+        return (due.source, due.driving) if due.mode else (due.name,)
+
+    def _generated(self, due: Due) -> list[Path]:
+        """All that the run may have made of it, named as the clip's file is."""
+        top = self.layout.outputs(self.run) / (f"animation/{due.mode}" if due.mode else "reconstruction")
+        clip = Path(file_name(due.name))
+        folders = [folder for folder in self.folders if folder.is_relative_to(top)]
+        return [folder / clip.with_suffix(suffix).name for folder in folders for suffix in (".zip", ".npz")]
+
+    def _write(self, due: Due, unit: Path) -> None:
+        rows = list(_scorer(self.layout, self.run, self.units.common).rows(due))
+        if rows:
+            pd.concat(rows, ignore_index=True).to_parquet(unit / ROWS, index=False)
+
+
+@lru_cache(maxsize=1)
+def _scorer(layout: Layout, run: str, common: str) -> Scorer:
+    """Once a process, as long as `common` stands for what it has read."""
+    return Scorer(layout, read_config(layout), run)

@@ -1,0 +1,53 @@
+"""Every two of some runs compared: the paired difference, its interval, and what chance alone would do."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from eval.stats.intervals import LEVEL, BootstrapConfig, ClipSums, Estimate, Weigh, holm, mean, paired, sign_flip_p
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`difference` is the first of the pair less the second; `p` is the sign-flip test's, and `corrected` what Holm
+    makes of it over all pairs that were compared together."""
+
+    difference: Estimate
+    p: float
+    corrected: float
+
+    @property
+    def decided(self) -> bool:
+        """Interval and corrected test agree that there is a difference."""
+        return self.difference.excludes_zero and self.corrected <= 1 - LEVEL
+
+    def reversed(self) -> Comparison:
+        """The second less the first."""
+        its = self.difference
+        return replace(self, difference=replace(its, mean=-its.mean, low=-its.high, high=-its.low))
+
+
+def compare(rows: Mapping[K, pd.DataFrame], config: BootstrapConfig, weigh: Weigh) -> dict[tuple[K, K], Comparison]:
+    """Each pair of keys both ways, from rows as `ClipSums.of` takes them; pairs that share no frame are left out."""
+    pairs, differences, p = [], [], []
+    for one, other in combinations(rows, 2):
+        sums = ClipSums.of(paired(rows[one], rows[other]), config.unit, weigh)
+        difference = mean(sums, config)
+        if difference is not None:
+            pairs.append((one, other))
+            differences.append(difference)
+            p.append(float(sign_flip_p(sums.sums[None], config)[0]))
+    corrected = holm(np.array(p, np.float64))
+    found = {}
+    for (one, other), *numbers in zip(pairs, differences, p, corrected.tolist(), strict=True):
+        found[one, other] = Comparison(*numbers)
+        found[other, one] = found[one, other].reversed()
+    return found

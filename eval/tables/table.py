@@ -1,0 +1,171 @@
+"""One typed table, written as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eval.metrics import Protocol
+from eval.stats.intervals import Estimate
+
+
+@dataclass(frozen=True)
+class Value:
+    """An estimate as a cell. `best` sets it in bold."""
+
+    estimate: Estimate
+    decimals: int
+    best: bool = False
+    signed: bool = False
+
+    def text(self) -> str:
+        """Such as `.0278 [.0269, .0287]`."""
+        low, high = self.estimate.low, self.estimate.high
+        mean = number(self.estimate.mean, self.decimals, signed=self.signed)
+        if math.isnan(low):
+            return mean
+        bounds = (number(bound, self.decimals, signed=self.signed) for bound in (low, high))
+        return f"{mean} [{', '.join(bounds)}]"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell that could not be filled."""
+
+    reason: str
+
+    def text(self) -> str:
+        return f"n/a ({self.reason})"
+
+
+Cell = str | int | Value | Missing
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` are as long as `columns`; `notes` stand below. Every writer names the protocol beside the title."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    protocol: Protocol = "strict"
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title} ({self.protocol} protocol)"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"rows: a row of '{self.name}' has {len(row)} cells for {len(self.columns)} columns")
+
+
+def number(value: float, decimals: int, *, signed: bool = False) -> str:
+    """Fixed decimals, without the zero before the point, as the papers print: `.0278`, `-.1`, `5.41`."""
+    rounded = round(value, decimals) + 0.0  # + 0.0: no -0
+    text = f"{rounded:{'+' if signed and rounded else ''}.{decimals}f}"
+    return re.sub(r"^([+-]?)0\.", r"\1.", text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines for a terminal, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def text(cell: Cell) -> str:
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return cell if isinstance(cell, str) else cell.text()
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table under a bold title, with its notes."""
+
+    def shown(cell: Cell) -> str:
+        plain = text(cell).replace("|", "\\|")
+        return f"**{plain}**" if isinstance(cell, Value) and cell.best else plain
+
+    lines = [f"**{table.heading}**", "", _pipes(table.columns)]
+    # The first column names the row.
+    lines.append(_pipes([":--"] + ["--:"] * (len(table.columns) - 1)))
+    lines += [_pipes([shown(cell) for cell in row]) for row in table.rows]
+    lines += ["", *(f"{note}  " for note in table.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _pipes(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def to_csv(table: Table) -> str:
+    """Machine-readable: a column of estimates becomes three, mean, low and high at full precision; reasons are kept."""
+    wide = [not any(isinstance(row[i], (str, int)) for row in table.rows) for i in range(len(table.columns))]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    head: list[str] = []
+    for column, is_wide in zip(table.columns, wide, strict=True):
+        head += [column, f"{column} low", f"{column} high"] if is_wide else [column]
+    writer.writerow(head)
+    for row in table.rows:
+        cells: list[str | int | float] = []
+        for cell, is_wide in zip(row, wide, strict=True):
+            if isinstance(cell, Value):
+                bounds = (cell.estimate.low, cell.estimate.high)
+                cells += [_precise(cell.estimate.mean), *("" if math.isnan(b) else _precise(b) for b in bounds)]
+            else:
+                cells.append(cell if isinstance(cell, int) else text(cell))
+                cells += ["", ""] if is_wide else []
+        writer.writerow(cells)
+    return buffer.getvalue()
+
+
+def _precise(value: float) -> str:
+    return f"{value + 0.0:.6g}"
+
+
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
+_LATEX |= {
+    "<": r"$<$",
+    ">": r"$>$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+}
+
+
+def to_latex(table: Table) -> str:
+    """A booktabs `table` environment, ready to be `\\input`."""
+
+    def escape(plain: str) -> str:
+        return "".join(_LATEX.get(character, character) for character in plain)
+
+    def shown(cell: Cell) -> str:
+        plain = escape(text(cell))
+        return rf"\textbf{{{plain}}}" if isinstance(cell, Value) and cell.best else plain
+
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{escape(' '.join((table.heading + '.', *table.notes)))}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+        r"\toprule",
+        " & ".join(escape(column) for column in table.columns) + r" \\",
+        r"\midrule",
+        *(" & ".join(shown(cell) for cell in row) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,89 @@
+"""The frames that runs do worst, as cards of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eval.figures.frames import common_pairs
+from eval.report.worst import Failure, worst_frames
+from eval.tables.results import Results, Series
+from eval.tables.table import number
+from eval.web.strips import read_frames, write_strip
+from eval.web.videos import method_of
+from tpsm.core.layout import Layout
+from tpsm.data.clip import file_name
+
+COUNT = 3
+"""Cards of a run, mode and metric."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """`strip` holds the real frame and the generated one; in animation the source, the driving frame, the generated."""
+
+    run: str
+    method: str
+    mode: str
+    metric: str
+    value: str
+    clip: str
+    frame: int
+    strip: str
+    shows: tuple[str, ...]
+
+
+def write_failures(layout: Layout, results: Results) -> list[Card]:
+    """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
+    series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
+    series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
+    shown = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task)]
+    return [card for one in shown for card in _cards(layout, results, one)]
+
+
+def _cards(layout: Layout, results: Results, series: Series) -> Iterator[Card]:
+    pairs = None
+    if series.task == "animation":
+        pairs = common_pairs(layout, [series.run], series.mode).set_index("pair")
+    for metric in results.metrics.values():
+        for failure in worst_frames(results, series, metric, COUNT):
+            clip = Path(file_name(failure.clip)).stem
+            strip = f"failure-{series.run}-{series.mode or 'reconstruction'}-{clip}-{failure.frame}.webp"
+            frames, shows = _frames(layout, series, failure, pairs)
+            if not (layout.page / strip).is_file():
+                write_strip(layout.page / strip, frames, results.config.videos)
+            yield Card(
+                results.label(series.run),
+                method_of(results, series.run),
+                series.mode or "reconstruction",
+                metric.title,
+                number(failure.value, metric.decimals),
+                failure.clip,
+                failure.frame,
+                strip,
+                shows,
+            )
+
+
+def _frames(
+    layout: Layout, series: Series, failure: Failure, pairs: pd.DataFrame | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    when = [failure.frame]
+    if pairs is None:
+        made = layout.outputs(series.run) / "reconstruction" / file_name(failure.clip)
+        paths = [(layout.test_clip(failure.clip), when), (made, when)]
+        shows: tuple[str, ...] = ("real", "generated")
+    else:
+        pair = pairs.loc[failure.clip]
+        made = layout.outputs(series.run) / "animation" / series.mode / file_name(failure.clip)
+        paths = [
+            (layout.test_clip(str(pair["source"])), [0]),
+            (layout.test_clip(str(pair["driving"])), when),
+            (made, when),
+        ]
+        shows = ("source", "driving", "generated")
+    return np.concatenate([read_frames(path, frames) for path, frames in paths]), shows

@@ -1,0 +1,176 @@
+"""params.yaml is checked as a whole, before anything trains."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tpsm.config.params import merge, read_params, read_run, read_yaml, resolve_run
+from tpsm.core.errors import UserError
+from tpsm.stages.configure import check_model, configure
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def written(folder: Path, params: dict[str, Any]) -> Path:
+    path = folder / "params.yaml"
+    (folder / "scales").symlink_to(ROOT / "scales")
+    path.write_text(yaml.safe_dump(params))
+    return path
+
+
+def test_the_committed_parameters_resolve(tmp_path: Path) -> None:
+    params = read_params(ROOT / "params.yaml")
+    paths = configure(ROOT / "params.yaml", tmp_path)
+    for dataset in params.datasets:
+        for run in params.runs:
+            assert tmp_path / dataset / "runs" / f"{run}.yaml" in paths
+            assert read_run(dataset, run, tmp_path) == resolve_run(params, dataset, run)[0]
+
+
+def test_a_run_changes_its_methods_section_and_nothing_else(params: dict[str, Any], tmp_path: Path) -> None:
+    read = read_params(written(tmp_path, params))
+    base, changed = resolve_run(read, "puppets", "tps")[0], resolve_run(read, "puppets", "tps-k4")[0]
+    assert changed.model.num_tps == 4
+    assert changed.train == base.train
+    assert {k: v for k, v in vars(changed.model).items() if k != "num_tps"} == {
+        k: v for k, v in vars(base.model).items() if k != "num_tps"
+    }
+
+
+def test_merging_goes_section_by_section_and_null_replaces() -> None:
+    assert merge({"a": {"b": 1, "c": 2}, "d": {"e": 1}}, {"a": {"b": 3}, "d": None}) == {
+        "a": {"b": 3, "c": 2},
+        "d": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": ["puppets"]}, r"Unknown key params\.yaml\.dataset"),
+        (
+            {"datasets": ["portraits"]},
+            r"datasets lists 'portraits', but there is no section params\.yaml\.data\.portraits",
+        ),
+        ({"runs": ["tps-k3"]}, r"runs lists 'tps-k3', but there is no section params\.yaml\.run\.tps-k3"),
+        ({"animate": {"runs": ["tps-k2"], "avd": ["tps"]}}, r"animate\.avd: 'tps' is not among animate\.runs"),
+        ({"animate": {"pairs": 0}}, r"animate\.pairs: must be at least 1"),
+        ({"data": {"puppets": {"scale": "huge"}}}, r"data\.puppets\.scale is 'huge'; choose one of .*small"),
+        ({"data": {"puppets": {"siez": 64}}}, r"Unknown key params\.yaml\.data\.puppets\.siez"),
+        ({"data": {"faces": {"siez": 64}}}, r"Unknown key params\.yaml\.data\.faces\.siez"),
+        (
+            {"data": {"puppets": {"path": "/data/puppets"}}},
+            r"puppets\.path: the folder of a data set is always data/raw/puppets; link /data/puppets there",
+        ),
+        ({"scales": {"vox": "scales/voks.yaml"}}, r"scales\.vox names the file scales/voks\.yaml, which is not there"),
+        ({"scales": {"vox": 4}}, r"scales\.vox must be a section of keys and values, or the name of a file, not 4"),
+        ({"scales": {"small": {"tsp": {}}}}, r"Unknown key params\.yaml\.scales\.small\.tsp; .* knows tps, fomm, mraa"),
+        (
+            {"scales": {"small": {"tps": {"avd": {"train": {"batch": 0}}}}}},
+            r"scales\.small\.tps\.avd\.train\.batch: must be at least 1",
+        ),
+        ({"run": {"tps": {"method": "tpsm"}}}, r"run\.tps\.method is 'tpsm'; choose one of tps, fomm, mraa"),
+        ({"run": {"tps": {"model": {"num_tps": 0}}}}, r"run\.tps\.model\.num_tps: must be at least 1"),
+        ({"run": {"tps": {"model": {"num_tps": "ten"}}}}, r"run\.tps\.model\.num_tps must be of type int, not 'ten'"),
+        ({"run": {"fomm-k5": {"model": {"num_tps": 5}}}}, r"Unknown key params\.yaml\.run\.fomm-k5\.model\.num_tps"),
+        ({"run": {"tps": {"train": {"batch": 0}}}}, r"run\.tps\.train\.batch: must be at least 1"),
+        ({"datasets": ["vox"]}, r"There is no folder data/raw/vox; put the data set there, or link it: .*ln -s"),
+        ({"data": {"puppets": {"size": 40}}}, r"run\.tps\.model with frames of 40 x 40: .*multiples of 32"),
+    ],
+)
+def test_a_mistake_is_named(params: dict[str, Any], tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        configure(written(tmp_path, merge(params, change)), tmp_path / "configs")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fomm: {model: {num_tps: 3}}", r"Unknown key scale\.yaml\.fomm\.model\.num_tps"),
+        ("tps: {train: {epohcs: 3}}", r"Unknown key scale\.yaml\.tps\.train\.epohcs"),
+        ("tsp: {}", r"Unknown key scale\.yaml\.tsp"),
+        ("tps: [", r"scale\.yaml is not valid YAML"),
+    ],
+)
+def test_a_mistake_in_a_scales_file_is_named(params: dict[str, Any], tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "scale.yaml").write_text(text)
+    changed = merge(params, {"scales": {"unused": "scale.yaml"}})
+    with pytest.raises(UserError, match=message):
+        read_params(written(tmp_path, changed))
+
+
+def test_only_the_sets_that_are_asked_for_are_configured(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    raw = Path("data/raw/portraits")
+    raw.parent.mkdir(parents=True)
+    raw.symlink_to("elsewhere")
+    portraits = {"datasets": ["portraits"], "runs": ["mraa"], "animate": {"runs": [], "avd": []}}
+    file = written(tmp_path, merge(params, portraits | {"data": {"portraits": {"size": 64}}}))
+    with pytest.raises(UserError, match="data/raw/portraits links to elsewhere, where nothing is"):
+        configure(file, Path("configs"))
+    raw.unlink()
+    raw.symlink_to(tmp_path / "elsewhere")
+    configure(file, Path("configs"))
+    assert sorted(path.name for path in Path("configs").iterdir()) == ["portraits", "workers.yaml"]
+    assert [path.name for path in Path("configs/portraits/runs").iterdir()] == ["mraa.yaml"]
+
+
+def test_what_dvc_brings_need_not_be_there_yet(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, merge(params, {"runs": [], "animate": {"runs": [], "avd": []}}))
+    with pytest.raises(UserError, match="There is no folder data/raw/puppets"):
+        configure(file, Path("configs"))
+    Path("data.dvc").write_bytes((ROOT / "data.dvc").read_bytes())
+    assert configure(file, Path("configs"))
+
+
+def test_weights_that_training_needs_are_asked_for_first(params: dict[str, Any], tmp_path: Path) -> None:
+    vgg19 = {"perceptual": {"backbone": "vgg19", "file": str(tmp_path / "vgg.pth")}}
+    file = written(tmp_path, merge(params, {"run": {"mraa-k5": {"model": vgg19}}}))
+    message = (
+        r"'mraa-k5' on puppets cannot be trained yet\. perceptual\.file: there is no file .*vgg\.pth; `tpsm weights"
+    )
+    with pytest.raises(UserError, match=message):
+        configure(file, tmp_path / "configs")
+    (tmp_path / "vgg.pth").touch()
+    assert configure(file, tmp_path / "configs")
+
+
+def test_a_depth_that_fits_no_picture_is_refused(params: dict[str, Any], tmp_path: Path) -> None:
+    deep = merge(params, {"run": {"fomm": {"model": {"dense_motion": {"num_blocks": 7}}}}})
+    config, _ = resolve_run(read_params(written(tmp_path, deep)), "puppets", "fomm")
+    with pytest.raises(UserError, match=r"run\.fomm\.model with frames of 64 x 64"):
+        check_model(config)
+
+
+def test_yaml_that_is_none_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML"):
+        read_params(path)
+    with pytest.raises(UserError, match=r"There is no file .*absent\.yaml"):
+        read_params(tmp_path / "absent.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("a:\n  b: &b {c: 1}\n  d: {<<: *b, c: 2}\n")
+    assert read_yaml(file) == {"a": {"b": {"c": 1}, "d": {"c": 2}}}
+    file.write_text("a: {b: 1, b: 2}\n")
+    with pytest.raises(UserError, match="the key 'b' stands twice in one section, in lines 1 and 1"):
+        read_yaml(file)
+    file.write_text("a:\n  b: {c: 1}\n  d: 3\n  b: 2\n")
+    with pytest.raises(UserError, match="the key 'b' stands twice in one section, in lines 2 and 4"):
+        read_yaml(file)

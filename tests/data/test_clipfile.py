@@ -1,0 +1,149 @@
+"""Clips on disk: nothing lost, nothing left half-written, damage told in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tpsm.core.errors import UserError
+from tpsm.core.types import Clip, GroundTruth
+from tpsm.data.clip import ClipFile, Entry, Manifest, file_name, identity_of, read_clip, read_manifest, write_clip
+
+
+def make_clip(name: str = "ann#1", count: int = 3, height: int = 5, width: int = 7, truth: bool = True) -> Clip:
+    rng = np.random.default_rng(0)
+    known = GroundTruth(
+        joints=rng.uniform(-1, 1, (count, 4, 2)).astype(np.float32),
+        visible=rng.random((count, 4)) > 0.5,
+        labels=rng.integers(0, 3, (count, height, width), dtype=np.uint8),
+        to_first=rng.normal(size=(count, 3, 2, 3)).astype(np.float32),
+    )
+    frames = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    return Clip(name, identity_of(name), frames, 12.5, known if truth else None)
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_nothing_is_lost(tmp_path: Path, truth: bool) -> None:
+    clip = make_clip(truth=truth)
+    back = read_clip(write_clip(tmp_path, clip))
+    assert (back.name, back.identity, back.fps) == ("ann#1", "ann", 12.5)
+    np.testing.assert_array_equal(back.frames, clip.frames)
+    assert (back.truth is not None) is truth
+    if clip.truth is not None and back.truth is not None:
+        for field in dataclasses.fields(GroundTruth):
+            wanted, got = getattr(clip.truth, field.name), getattr(back.truth, field.name)
+            np.testing.assert_array_equal(got, wanted)
+            assert got.dtype == wanted.dtype
+
+
+def test_any_frame_is_read_alone(tmp_path: Path) -> None:
+    clip = make_clip(count=5)
+    path = write_clip(tmp_path, clip)
+    with ClipFile(path) as file:
+        assert (len(file), file.height, file.width) == (5, 5, 7)
+        np.testing.assert_array_equal(file.frame(4), clip.frames[4])
+        np.testing.assert_array_equal(file.frames(1, 3), clip.frames[1:3])
+        for index in (-1, 5):
+            with pytest.raises(IndexError):
+                file.frame(index)
+    with zipfile.ZipFile(path) as archive:
+        assert {item.compress_type for item in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_equal_clips_have_equal_bytes_and_leave_nothing_behind(tmp_path: Path) -> None:
+    first, second = write_clip(tmp_path / "a", make_clip()), write_clip(tmp_path / "b", make_clip())
+    assert first.read_bytes() == second.read_bytes()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["ann#1.zip"]
+
+
+def test_a_failed_write_leaves_the_old_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path, make_clip())
+    before = path.read_bytes()
+
+    def full(truth: GroundTruth) -> bytes:
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr("tpsm.data.clip.pack_truth", full)  # the last thing written
+    with pytest.raises(OSError, match="no space"):
+        write_clip(tmp_path, make_clip(count=5))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_file_names_are_safe_and_distinct(one: str, other: str) -> None:
+    first, second = file_name(one), file_name(other)
+    assert "/" not in first and "\\" not in first and "\0" not in first and not first.startswith(".")
+    assert (first == second) == (one == other)
+
+
+def test_identities() -> None:
+    assert [identity_of(name) for name in ("ann#1#2", "ann", "#3")] == ["ann", "ann", "#3"]
+    assert [file_name(name) for name in ("ann#1.mp4", ".a/b")] == ["ann#1.mp4.zip", "%2Ea%2Fb.zip"]
+
+
+def damage_truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def damage_frame(path: Path) -> None:
+    data = path.read_bytes()
+    at = data.index(b"IDAT") + 8
+    path.write_bytes(data[:at] + bytes(16) + data[at + 16 :])
+
+
+def damage_missing_frame(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if name != "000000.png"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in kept.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_frame, damage_missing_frame])
+def test_damage_names_the_file(tmp_path: Path, damage: object) -> None:
+    path = write_clip(tmp_path, make_clip())
+    damage(path)  # type: ignore[operator]
+    with pytest.raises(UserError, match=r"ann#1\.zip is corrupt"):
+        read_clip(path)
+
+
+def test_a_missing_clip_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no clip"):
+        ClipFile(tmp_path / "none.zip")
+
+
+def test_truth_of_another_clip_is_refused(tmp_path: Path) -> None:
+    clip = dataclasses.replace(make_clip(), truth=make_clip(count=4).truth)
+    with pytest.raises(UserError, match="corrupt"):
+        read_clip(write_clip(tmp_path, clip))
+
+
+def test_manifest_round_trip_and_tampering(tmp_path: Path) -> None:
+    entries = tuple(
+        Entry(f"p{i}#1", f"p{i}", split, 4, 8, 8, 10.0, str(i) * 64, True) for i, split in enumerate(("train", "test"))
+    )
+    manifest = Manifest("puppets", 8, entries)
+    path = manifest.write(tmp_path)
+    assert read_manifest(tmp_path) == manifest
+    assert [entry.name for entry in manifest.clips("test")] == ["p1#1"]
+    assert entries[1].file == Path("test/p1#1.zip")
+    assert dataclasses.replace(manifest, entries=entries[::-1]).sha256 == manifest.sha256
+    values = json.loads(path.read_text())
+    values["clips"][0]["sha256"] = "f" * 64
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="hash"):
+        read_manifest(tmp_path)
+    path.write_text("{")
+    with pytest.raises(UserError, match="not a readable manifest"):
+        read_manifest(tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match="prepare"):
+        read_manifest(tmp_path)

@@ -1,0 +1,114 @@
+"""Reported numbers are drawn again from scores alone, and what differs is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from small_pipeline import EVALUATION, configure, make_data, make_outputs
+
+from eval.__main__ import main
+from tpsm.core.layout import Layout
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """A report without evaluators, of which only what `verify` needs is left: no model, no frames."""
+    layout = make_data(tmp_path_factory.mktemp("pipeline"), train=("a#0",))
+    make_outputs(layout)
+    configure(layout, EVALUATION | {"evaluators": {}, "metrics": ["l1", "epe"]})
+    arguments = ["--dataset", "dots", "--root", str(layout.root)]
+    for verb in ("features", "score --run still", "score --run exact", "score --run copy-source", "report"):
+        assert main([*verb.split(), *arguments]) == 0
+    manifest = layout.clips / "manifest.json"
+    for folder in ("models", "outputs", "features", "evaluators", *layout.clips.glob("*/")):
+        shutil.rmtree(layout.root / folder, ignore_errors=True)
+    assert [path for path in layout.clips.rglob("*") if path.is_file()] == [manifest]
+    return layout
+
+
+@pytest.fixture
+def layout(reported: Layout, tmp_path: Path) -> Layout:
+    shutil.copytree(reported.root, tmp_path / "copy")
+    return Layout("dots", tmp_path / "copy")
+
+
+def verify(layout: Layout) -> int:
+    return main(["verify", "--dataset", "dots", "--root", str(layout.root)])
+
+
+def test_a_report_follows_from_its_scores_alone(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(layout) == 0
+    lines = capsys.readouterr().out.splitlines()
+    named = {line.split()[-1] for line in lines if line.startswith("matches")}
+    files = {path.relative_to(layout.report).as_posix() for path in layout.report.rglob("*") if path.is_file()}
+    assert {file for file in files if not file.startswith("figures/")} == named
+    assert "10" in (layout.report / "tables/k_ablation.csv").read_text(), "the run's keypoints come with its scores"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "says"),
+    [
+        ("tables/reconstruction.csv", ("Exact,0,", "Exact,0.1,"), "Exact / L1 ↓ is 0.1, and the scores give 0"),
+        ("tables/reconstruction.md", ("| Exact |", "| Fine |"), "Exact / Run is Fine, and the scores give Exact"),
+        ("tables/k_ablation.tex", ("1,234", "1,235"), "Still / Parameters is 1,235, and the scores give 1,234"),
+        ("metrics.json", ('"clips": 4', '"clips": 5'), "is 5, and the scores give 4"),
+        ("README.md", ("| 1,234 |", "| 1,235 |"), "Number of keypoints, dots (strict protocol): Still / Parameters is"),
+        ("README.md", ("(strict protocol)**\n\n| Run | L1", "**\n\n| Run | L1"), "the page lacks it"),
+        (
+            "README.md",
+            (
+                "**Number of keypoints, dots (strict protocol)**\n\n",
+                "**Number of keypoints, dots (strict protocol)**\n",
+            ),
+            "is",
+        ),
+        ("tables/old.md", None, "no table of this name is due"),
+        ("tables/animation.tex", None, "the file is missing"),
+    ],
+)
+def test_the_first_cell_that_differs_is_named(
+    file: str, change: tuple[str, str] | None, says: str, layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = layout.report / file
+    if change is not None:
+        text = path.read_text()
+        assert change[0] in text
+        path.write_text(text.replace(*change, 1))
+    elif path.exists():
+        path.unlink()
+    else:
+        path.touch()
+    assert verify(layout) == 1
+    output = capsys.readouterr().out
+    line = next(line for line in output.splitlines() if line.startswith(f"differs  {file}"))
+    assert says in line
+    assert file in ("README.md", "tables/old.md") or f"it speaks of another {file}" in output
+
+
+def test_a_changed_score_is_found(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    import pandas as pd
+
+    from eval.report.provenance import about_scores, write_scores
+
+    path = layout.scores("still")
+    rows = pd.read_parquet(path)
+    rows.loc[rows["metric"] == "l1", "value"] *= 1.05
+    write_scores(path, rows, about_scores(path))
+    assert verify(layout) == 1
+    assert "differs  metrics.json: still / legacy / l1 / high is" in capsys.readouterr().out
+    assert json.loads((layout.report / "metrics.json").read_text())["still"]
+
+
+def test_scores_alone_give_a_report_without_pictures_of_frames(layout: Layout) -> None:
+    assert main(["report", "--dataset", "dots", "--root", str(layout.root)]) == 0
+    assert verify(layout) == 0
+    assert not list((layout.report / "figures").glob("reconstruction*"))
+
+
+def test_missing_scores_are_named(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(layout.root / "scores")
+    assert verify(layout) == 2
+    assert "Nothing is scored for 'dots'" in capsys.readouterr().err

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from baselines import fomm, mraa
+from baselines.layers import GeneratorConfig
+from tpsm.core.errors import UserError
+from tpsm.core.rng import Draws
+from tpsm.core.schema import build
+from tpsm.core.types import FramePair
+from tpsm.methods import tps
+from tpsm.methods.base import METHODS, Method, method_module
+from tpsm.nn.blocks import HourglassConfig
+from tpsm.nn.vgg import PerceptualConfig
+
+SMALL = HourglassConfig(4, 16, 2, 0.25)
+COMMON = {"dense_motion": SMALL, "perceptual": PerceptualConfig("pixels", weights=(1.0,))}
+GENERATOR = GeneratorConfig(4, 16, 2, 1)
+CONFIGS = {
+    "tps": tps.Config(
+        num_tps=3, encoder_width=4, background_start=2, inpainting=tps.InpaintingConfig(4, 16, 3), **COMMON
+    ),
+    "fomm": fomm.Config(num_keypoints=3, detector=replace(SMALL, scale_factor=0.5), generator=GENERATOR, **COMMON),
+    "mraa": mraa.Config(
+        num_regions=3,
+        detector=replace(SMALL, scale_factor=0.5),
+        generator=GENERATOR,
+        background=mraa.BackgroundConfig("affine", 4, 16, 2),
+        **COMMON,
+    ),
+}
+VARIANTS = {
+    "tps-one-mask": replace(CONFIGS["tps"], multi_mask=False, background=False, dropout=None),
+    "fomm-one-jacobian": replace(CONFIGS["fomm"], single_jacobian=True),
+    "fomm-no-jacobian": replace(CONFIGS["fomm"], jacobian=False),
+    "fomm-full-scale": replace(CONFIGS["fomm"], detector=replace(SMALL, scale_factor=1.0)),
+    "mraa-no-pca": replace(CONFIGS["mraa"], pca=False),
+    "mraa-no-skips": replace(CONFIGS["mraa"], skips=False, padding=0),
+    "mraa-still": replace(CONFIGS["mraa"], background=mraa.BackgroundConfig("zero", 4, 16, 2)),
+    "mraa-shift": replace(CONFIGS["mraa"], background=mraa.BackgroundConfig("shift", 4, 16, 2)),
+    "mraa-perspective": replace(CONFIGS["mraa"], background=mraa.BackgroundConfig("perspective", 4, 16, 2)),
+}
+ALL = CONFIGS | VARIANTS
+
+
+def make(name: str) -> Method:
+    torch.manual_seed(0)
+    return method_module(name.split("-")[0]).Model(ALL[name])
+
+
+def pictures(batch: int, size: int = 32) -> FramePair:
+    rng = torch.Generator().manual_seed(0)
+    return FramePair(torch.rand(batch, 3, size, size, generator=rng), torch.rand(batch, 3, size, size, generator=rng))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_step_trains_every_parameter(name: str) -> None:
+    model = make(name).train()
+    losses = model.losses(pictures(3), 5, Draws(0))
+    assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+    idle = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not idle
+    flat = {key.rsplit(".", 1)[0] for key, p in model.named_parameters() if not p.grad.abs().sum() > 0}
+    # A norm takes away the bias before it; the encoder of a zero-initialised head learns from the second step on.
+    flat = {key for key in flat if "conv" not in key and "bg_predictor" not in key}
+    assert not flat
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_same_generator_same_losses(name: str) -> None:
+    runs = []
+    for seed in (1, 1, 2):
+        model = make(name).train()
+        losses = model.losses(pictures(3), 0, Draws(seed))
+        runs.append({key: loss.item() for key, loss in losses.items()})
+    assert runs[0] == runs[1] != runs[2]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ALL)
+def test_one_source_drives_many_frames(name: str) -> None:
+    model = make(name).eval()
+    pair = pictures(3)
+    code = model.encode(pair.source[:1])
+    together = model.render(code, model.keypoints(pair.driving))
+    assert together.image.shape == pair.driving.shape
+    assert together.image.min() >= 0 and together.image.max() <= 1
+    weights = together.motion.weights
+    torch.testing.assert_close(weights.sum(1), torch.ones_like(weights[:, 0]))
+    alone = model.render(code, model.keypoints(pair.driving[1:2]))
+    torch.testing.assert_close(together.image[1:2], alone.image, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(together.motion.grid[1:2], alone.motion.grid, atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["tps", "mraa", "mraa-shift", "mraa-perspective"])
+def test_untrained_background_stands_still(name: str) -> None:
+    model = make(name).eval()
+    pair = pictures(2)
+    matrices = model.background(pair.source, pair.driving)
+    torch.testing.assert_close(matrices, torch.eye(3).expand(2, 3, 3))
+    code, driving = model.encode(pair.source), model.keypoints(pair.driving)
+    still, moved = (
+        model.render(code, driving),
+        model.render(code, driving, matrices @ matrices.new_tensor([[1, 0, 0.5], [0, 1, 0], [0, 0, 1]])),
+    )
+    torch.testing.assert_close(model.render(code, driving, matrices).image, still.image, atol=1e-5, rtol=1e-4)
+    assert (moved.motion.grid - still.motion.grid).abs().max() > 1e-3
+
+
+def test_background_joins_at_its_epoch() -> None:
+    model = make("tps").train()
+    names = [set(model.losses(pictures(2), epoch, Draws(0))) for epoch in (1, 2)]
+    assert names[0] == {"perceptual", "equivariance", "warp"} and names[1] == names[0] | {"background"}
+
+
+def test_warp_loss_trains_the_flow_alone() -> None:
+    model = make("tps").train()
+    model.losses(pictures(2), 5, Draws(0))["warp"].backward()
+    trained = {key.split(".")[0] + "." + key.split(".")[1] for key, p in model.named_parameters() if p.grad is not None}
+    assert trained == {
+        "kp_detector.fg_encoder",
+        "bg_predictor.bg_encoder",
+        "dense_motion_network.hourglass",
+        "dense_motion_network.maps",
+    }
+
+
+def test_dropout_ramps_up_and_ends() -> None:
+    dropout = tps.DropoutConfig(start=0.1, maximum=0.3, ramp_epochs=10, until_epoch=35)
+    chances = [dropout.probability(epoch) for epoch in (0, 5, 20, 34, 35)]
+    assert chances == [0.1, pytest.approx(0.25), 0.3, 0.3, None]
+
+
+def test_dropped_motions_have_no_weight() -> None:
+    logits = torch.randn(2, 4, 3, 3)
+    keep = torch.tensor([[1.0, 1, 0, 1], [1, 0, 0, 0]])
+    weights = tps.dropout_softmax(logits, keep)
+    assert not weights[0, 2].any() and not weights[1, 1:].any()
+    kept = torch.softmax(logits[0, [0, 1, 3]], dim=0)
+    torch.testing.assert_close(weights[0, [0, 1, 3]], kept, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_only_the_methods_own_tensors_are_saved(name: str) -> None:
+    model = make(name)
+    model.losses(pictures(2), 0, Draws(0))
+    assert {key.split(".")[0] for key in model.state_dict()} == {child for child, _ in model.named_children()}
+    assert all(hasattr(model, part) for part in model.clipped)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("size", [8, 36])
+def test_pictures_that_do_not_fit_are_refused(name: str, size: int) -> None:
+    with pytest.raises(UserError, match=f"A picture of {size} x {size} does not fit"):
+        make(name).encode(pictures(1, size).source)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_configs_are_built_from_plain_values_and_refuse_bad_ones(name: str) -> None:
+    config = method_module(name).Config
+    built = build(
+        config,
+        {"dense_motion": {"width": 8, "num_blocks": 3}, "perceptual": {"backbone": "pixels", "weights": [10]}},
+        "model",
+    )
+    assert built.dense_motion.width == 8 and built.perceptual.weights == (10.0,)
+    for values, message in [
+        ({"dense_motion": {"width": 0}}, r"model\.dense_motion\.width: must be at least 1"),
+        ({"dense_motion": {"scale_factor": 0.3}}, r"model\.dense_motion\.scale_factor: must be 1 divided"),
+        ({"num_tsp": 3}, r"Unknown key model\.num_tsp"),
+        ({"weights": {"equivariance": -1}}, r"model\.weights\.equivariance: must not be negative"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            build(config, values, "model")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_tps": 0}, "num_tps"),
+        ({"dropout": {"maximum": 1.0}}, r"dropout\.maximum"),
+        ({"dense_motion": {"num_blocks": 1}}, "multi_mask"),
+    ],
+)
+def test_tps_config_refuses(values: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(tps.Config, values, "model")

@@ -1,0 +1,134 @@
+"""What a user meets who gets something wrong: one sentence, exit status 2, and nothing left behind."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tpsm.cli.main import main
+from tpsm.config.params import merge
+
+ROOT = Path(__file__).parents[2]
+RAW = "data/raw/puppets"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the committed parameters, pointed at one good clip in each split."""
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "test"):
+        Path(RAW, split).mkdir(parents=True)
+        Image.fromarray(np.zeros((64, 192, 3), np.uint8)).save(f"{RAW}/{split}/{split}#0.png")
+    Path("scales").symlink_to(ROOT / "scales")
+    change({})
+    return tmp_path
+
+
+def change(changes: dict[str, Any]) -> None:
+    source = Path("params.yaml") if Path("params.yaml").exists() else ROOT / "params.yaml"
+    Path("params.yaml").write_text(yaml.safe_dump(merge(yaml.safe_load(source.read_text()), changes)))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["tpsm", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    message = capsys.readouterr().err.strip().splitlines()
+    return int(stop.value.code or 0), message[-1] if message else ""
+
+
+def empty_clip() -> None:
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(f"{RAW}/test/still#0.png")
+
+
+def corrupt_video() -> None:
+    Path(f"{RAW}/train/broken#0.mp4").write_bytes(b"\x00" * 999)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "message"),
+    [
+        (lambda: shutil.rmtree(RAW), "tpsm: There is no folder data/raw/puppets"),
+        (lambda: shutil.rmtree(f"{RAW}/test"), f"{RAW}/test"),
+        (empty_clip, "still#0.png has a single frame"),
+        (corrupt_video, "broken#0.mp4 cannot be read"),
+    ],
+)
+def test_bad_data_is_named(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    breakage: Callable[[], Any],
+    message: str,
+) -> None:
+    assert run(monkeypatch, capsys, "configure")[0] == 0
+    breakage()
+    code, said = run(monkeypatch, capsys, "prepare", "--dataset", "puppets")
+    assert (code, message in said) == (2, True), said
+    assert not list(project.glob("data/clips/puppets/manifest.json"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "tpsm: Unknown key params.yaml.colour"),
+        ({"run": {"tps": {"model": {"num_tsp": 4}}}}, "tpsm: Unknown key params.yaml.run.tps.model.num_tsp"),
+        ({"run": {"tps": {"model": {"num_tps": 0}}}}, "params.yaml.run.tps.model.num_tps: must be at least 1"),
+        (
+            {"run": {"mraa": {"model": {"num_regions": -3}}}},
+            "params.yaml.run.mraa.model.num_regions: must be at least 1",
+        ),
+        ({"run": {"fomm": {"model": {"num_keypoints": 2.5}}}}, "num_keypoints must be of type int, not 2.5"),
+    ],
+)
+def test_bad_parameters_are_named(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    change(changes)
+    code, said = run(monkeypatch, capsys, "configure")
+    assert (code, message in said) == (2, True), said
+    assert not Path("configs").exists()
+
+
+def test_a_checkpoint_of_another_method_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = {"format": 1, "method": "fomm", "run": "x", "dataset": "puppets", "size": 64, "model_config": {}}
+    Path("models/puppets/tps").mkdir(parents=True)
+    torch.save(fields | {"weights": {}, "epoch": 0, "step": 0, "optimizer": None}, "models/puppets/tps/last.pt")
+    assert run(monkeypatch, capsys, "configure")[0] == 0
+    code, said = run(monkeypatch, capsys, "reconstruct", "--dataset", "puppets", "--run", "tps")
+    assert code == 2
+    assert "holds a checkpoint of method 'fomm', but 'tps' is needed here" in said
+
+
+def test_help_names_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["tpsm", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    text = capsys.readouterr().out
+    commands = (
+        "configure",
+        "params",
+        "synthesize",
+        "fetch",
+        "prepare",
+        "train",
+        "import",
+        "reconstruct",
+        "animate",
+        "weights",
+    )
+    for command in commands:
+        assert command in text

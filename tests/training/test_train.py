@@ -1,0 +1,170 @@
+"""The training loop on a task small enough to follow by hand."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tpsm.checkpoints.checkpoint import load_checkpoint
+from tpsm.core.errors import UserError
+from tpsm.core.rng import Draws, Part
+from tpsm.core.types import FramePair
+from tpsm.training.distributed import launch
+from tpsm.training.loop import Identity, TrainConfig, fit
+from tpsm.training.optimizer import Optimiser, clip_gradients
+
+IDENTITY = Identity("toy", "toy-run", "toys", 4, {})
+CONFIG = TrainConfig(epochs=3, repeats=1, batch=4, learning_rate=0.1, milestones=(2,), checkpoint_every=2)
+
+
+class Toy(nn.Module):
+    """Learns the driving frame's mean; noise from `rng` and batch statistics make any slip in resuming visible."""
+
+    clipped = ("head",)
+    synchronised = False
+
+    def __init__(self, bad_step: int = -1, kill_step: int = -1) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Conv2d(3, 3, 1)
+        self.bad_step, self.kill_step, self.calls = bad_step, kill_step, 0
+
+    def forward(self, source: Tensor, driving: Tensor, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        return self.losses(FramePair(source, driving), epoch, draws)
+
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        noise = draws.uniform(*pair.source.shape)
+        error = (self.head(self.norm(pair.source + noise)) - pair.driving).abs().mean()
+        if self.calls == self.kill_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        bad = error * float("nan") if self.calls == self.bad_step else error * 0.5
+        self.calls += 1
+        return {"fit": error, "half": bad}
+
+
+class Pairs:
+    def __len__(self) -> int:
+        return 5
+
+    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]:
+        for index in range(first, len(self)):
+            rng = torch.Generator().manual_seed(100 * epoch + index)
+            source, driving = torch.rand(2, 4, 3, 4, 4, generator=rng)
+            for part in parts:
+                yield FramePair(source[part.rows], driving[part.rows])
+
+
+def run(task: nn.Module, folder: Path, config: TrainConfig = CONFIG, data: str = "data") -> Path:
+    out = folder / "out"
+    fit(task, Pairs(), config, IDENTITY, out, data_hash=data, work=folder / "work")
+    return out
+
+
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = run(Toy(), tmp_path / "whole")
+    with pytest.raises(UserError, match="Stopped after step 8 of toy-run"):
+        run(Toy(kill_step=7), tmp_path / "cut")
+    cut = run(Toy(), tmp_path / "cut")
+    first, second = load_checkpoint(whole / "last.pt"), load_checkpoint(cut / "last.pt")
+    assert (first.step, first.epoch) == (second.step, second.epoch) == (15, 3)
+    for name, value in first.weights.items():
+        assert torch.equal(value, second.weights[name]), name
+    assert (whole / "metrics.csv").read_bytes() == (cut / "metrics.csv").read_bytes()
+
+
+def test_a_hard_kill_costs_no_more_than_the_last_checkpoint(tmp_path: Path) -> None:
+    whole = run(Toy(), tmp_path / "whole")
+    cut = Toy()
+    cut.losses, honest = lambda *a: (_ for _ in ()).throw(KeyError) if cut.calls == 9 else honest(*a), cut.losses  # type: ignore[method-assign]
+    with pytest.raises(KeyError):
+        run(cut, tmp_path / "cut")
+    resumed = run(Toy(), tmp_path / "cut")
+    weights = load_checkpoint(resumed / "last.pt").weights
+    assert all(torch.equal(v, weights[k]) for k, v in load_checkpoint(whole / "last.pt").weights.items())
+    assert (whole / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
+
+
+def test_gradients_that_accumulate_over_turns_are_the_whole_batchs(tmp_path: Path) -> None:
+    curves = []
+    for turns in (1, 2, 3):  # 3: turns of unequal size
+        task = Toy()
+        task.norm = nn.Identity()  # Batch statistics are each turn's own.
+        # Decay and clipping depend on the gradient's scale, as Adam alone does not.
+        config = replace(CONFIG, accumulate=turns, weight_decay=0.5, clip_norm=0.05)
+        out = run(task, tmp_path / str(turns), config)
+        curves.append(pd.read_csv(out / "metrics.csv").total)
+    assert (curves[1] - curves[0]).abs().max() < 1e-5 and (curves[2] - curves[0]).abs().max() < 1e-5
+
+
+def test_decay_and_clipping_see_the_gradients_own_scale(tmp_path: Path) -> None:
+    """The first step, by hand: Adam's first step is the rate times the sign of the clipped, decayed gradient."""
+    task = Toy()
+    task.norm = nn.Identity()
+    task.head.requires_grad_(True)
+    before = {name: value.detach().clone() for name, value in task.named_parameters()}
+    config = TrainConfig(epochs=1, batch=4, learning_rate=1e-3, milestones=(), weight_decay=0.3, clip_norm=1e-3)
+    pair = next(Pairs().epoch(0, 0, Part.split(4, 1)))
+    losses = task.losses(pair, 0, Draws(0))
+    gradients = torch.autograd.grad(losses["fit"] + losses["half"], list(task.parameters()))
+    bound = 1e-3 / max(g.abs().max() for g in gradients)
+    optimiser = Optimiser(task, config, launch("fp32"))
+    optimiser.step(iter([pair]), Part.split(4, 1), 0, 0)
+    for (name, value), gradient in zip(task.named_parameters(), gradients, strict=True):
+        expected = gradient * min(1.0, float(bound)) + 0.3 * before[name]
+        torch.testing.assert_close(value.grad, gradient * min(1.0, float(bound)), rtol=1e-4, atol=1e-9)
+        torch.testing.assert_close(before[name] - value, 1e-3 * expected.sign(), rtol=1e-3, atol=1e-6)
+
+
+def test_what_does_not_decide_the_result_does_not_start_it_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UserError, match="Stopped after step 8"):
+        run(Toy(kill_step=7), tmp_path)
+    with pytest.raises(UserError, match="Stopped after step 13"):
+        run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1))
+    assert "anew" not in caplog.text
+    run(Toy(), tmp_path, replace(CONFIG, learning_rate=0.2))
+    assert "Starting anew: parameters, data or code have changed since toys-toy-run-" in caplog.text
+
+
+def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"The loss 'half' is nan at step 5 of toy-run.*state\.pt"):
+        run(Toy(bad_step=5), tmp_path)
+    (state,) = (tmp_path / "work").glob("*/state.pt")
+    kept = load_checkpoint(state)
+    assert kept.step == 4
+    assert all(value.isfinite().all() for value in kept.weights.values())
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_schedule_or_other_data_starts_afresh(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        run(Toy(bad_step=5), tmp_path)
+    run(Toy(), tmp_path, data="other data")
+    curve = pd.read_csv(tmp_path / "out" / "metrics.csv")
+    assert list(curve.step) == list(range(15))
+    assert list(curve.columns) == ["step", "epoch", "fit", "half", "total"]
+    assert (curve.total - curve.fit - curve.half).abs().max() < 1e-5
+    assert len(list((tmp_path / "work").iterdir())) == 1  # the finished run left nothing, the broken one its state
+
+
+def test_the_rate_falls_tenfold_at_each_milestone() -> None:
+    config = TrainConfig(learning_rate=1.0, milestones=(2, 4))
+    assert [config.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:
+    task = Toy()
+    for parameter in task.parameters():
+        parameter.grad = torch.full_like(parameter, 40.0)
+    clip_gradients(task, 10.0)
+    assert task.head.weight.grad is not None and task.norm.weight.grad is not None
+    assert torch.allclose(task.head.weight.grad, torch.tensor(10.0))
+    assert torch.equal(task.norm.weight.grad, torch.full((3,), 40.0))

@@ -1,0 +1,71 @@
+"""What training left of a run, loaded: the method, and its AVD network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, load_weights
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.schema import build
+from tpsm.core.types import Keypoints
+from tpsm.methods.avd import AVD, AvdConfig, AvdTraining
+from tpsm.methods.base import Method
+from tpsm.training.distributed import device
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's checkpoint, by name: it is loaded where it is needed, once a process and training."""
+
+    file: Path
+    method: str
+    sha256: str
+
+    @classmethod
+    def at(cls, file: Path, method: str) -> Trained:
+        """One that is not there has no hash; whoever loads it says so."""
+        return cls(file, method, sha256_of(file) if file.is_file() else "")
+
+    def load(self) -> Method:
+        return _method(self)
+
+    def load_avd(self, method: Trained, size: int) -> AVD:
+        """This file's AVD network, for `method` on pictures of `size` pixels."""
+        return _avd(self, method, size)
+
+
+@lru_cache(maxsize=1)
+def _method(trained: Trained) -> Method:
+    method, _ = load_method(trained.file, trained.method)
+    return method.to(device())
+
+
+@lru_cache(maxsize=1)
+def _avd(trained: Trained, method: Trained, size: int) -> AVD:
+    return load_avd(trained.file, method.load(), size)
+
+
+def load_avd(path: Path, method: Method, size: int) -> AVD:
+    if not path.is_file():
+        raise UserError(
+            f"The run '{path.parent.name}' has no AVD network; `animate.avd` in params.yaml names those that get one."
+        )
+    checkpoint = load_checkpoint(path)
+    if checkpoint.method != "avd":
+        raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
+    config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
+    avd = AVD.like(example_keypoints(method, size), config)
+    task = AvdTraining(method, avd, config)
+    load_weights(task, checkpoint, path)
+    return avd.to(device()).eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def example_keypoints(method: Method, size: int) -> Keypoints:
+    """What the method's keypoints look like: how many, and with which parts."""
+    return method.keypoints(torch.zeros(1, 3, size, size, device=next(method.parameters()).device))

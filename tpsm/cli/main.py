@@ -1,0 +1,258 @@
+"""`tpsm`: the stages of the pipeline, and the work that people do by hand. Run any command with --help."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tpsm.cli import data as cli_data
+from tpsm.core.errors import UserError
+
+app = typer.Typer(
+    help="Train, reconstruct and animate with TPSMM, FOMM and MRAA. `dvc repro` runs all stages in order; "
+    "`python -m eval --help` lists the scoring ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
+app.add_typer(splits, name="split")
+for command in (cli_data.synthesize, cli_data.fetch, cli_data.weights):
+    app.command()(command)
+Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        help="Clips at a time on this machine, or a Dask scheduler's address; `workers` in params.yaml if not."
+    ),
+]
+ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and resolve.")]
+
+
+class Mode(StrEnum):
+    standard = "standard"
+    relative = "relative"
+    avd = "avd"
+
+
+@app.command()
+def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("configs")) -> None:
+    """Check params.yaml as a whole, and write one resolved file for each stage."""
+    from tpsm.stages.configure import configure
+
+    print(f"{len(configure(params, out))} resolved files -> {out}; `python -m eval check` looks at `evaluation`")
+
+
+@app.command()
+def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
+    """Print everything that decides RUN on DATASET, defaults included."""
+    from tpsm.config.params import as_yaml, data_section, read_params, resolve_run
+
+    read = read_params(params)
+    config, avd = resolve_run(read, dataset, run)
+    data = data_section(read, dataset).raw
+    print(as_yaml(config) + as_yaml({"avd": asdict(avd), "data": asdict(data)}), end="")
+
+
+@app.command()
+def prepare(dataset: Dataset, workers: Workers = None) -> None:
+    """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
+    from tpsm.config.params import chosen_workers, raw_folder, read_yaml
+    from tpsm.core.schema import build
+    from tpsm.data.prepare import DataConfig, prepare
+    from tpsm.data.splits import SplitConfig
+
+    configs = Path("configs") / dataset
+    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
+    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
+    prepare(
+        dataset, raw_folder(dataset), config, Path("data/clips") / dataset, split.read(dataset), chosen_workers(workers)
+    )
+
+
+@splits.command()
+def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
+    """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
+    from tpsm.data.clip import read_manifest
+    from tpsm.data.splits import make_split
+
+    clips = Path("data/clips") / dataset
+    print(f"split -> {make_split(read_manifest(clips), clips, name)}")
+
+
+@app.command()
+def train(dataset: Dataset, run: Run) -> None:
+    """Train RUN -> models/DATASET/RUN, on every GPU in sight. Interrupted, the same command goes on from where it was.
+
+    On several machines torchrun starts it: see the README.
+    """
+    from tpsm.stages.train import train_run
+
+    train_run(dataset, run)
+
+
+@app.command()
+def train_avd(dataset: Dataset, run: Run) -> None:
+    """Train the network that disentangles pose from identity for a trained RUN -> avd/DATASET/RUN."""
+    from tpsm.stages.train import train_avd
+
+    train_avd(dataset, run)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file that the released code of TPSMM, FOMM or MRAA wrote.")],
+    dataset: Dataset,
+    run: Run,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Take the weights of a released checkpoint as RUN's -> models/DATASET/RUN, and avd/DATASET/RUN where it has AVD.
+
+    A run with `released: FILE` in params.yaml does the same as a part of the pipeline.
+    """
+    from tpsm.config.params import data_section, read_params, resolve_run
+    from tpsm.stages.train import import_file
+
+    read = read_params(params)
+    config, avd = resolve_run(read, dataset, run)
+    import_file(file, config, avd.model, data_section(read, dataset).raw.fit)
+
+
+@app.command()
+def reconstruct(dataset: Dataset, run: Run, workers: Workers = None) -> None:
+    """Rebuild every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
+    from tpsm.config.params import chosen_workers
+    from tpsm.stages.train import reconstruct_run
+
+    reconstruct_run(dataset, run, chosen_workers(workers))
+
+
+@app.command()
+def animate_pairs(
+    dataset: Dataset,
+    run: Run,
+    mode: Annotated[list[Mode], typer.Option(help="Repeat it for several modes.")],
+    workers: Workers = None,
+) -> None:
+    """Animate the fixed cross-identity pairs of the test clips -> outputs/DATASET/RUN/animation/MODE."""
+    from tpsm.config.params import chosen_workers
+    from tpsm.stages.train import animate_run
+
+    animate_run(dataset, run, tuple(m.value for m in mode), chosen_workers(workers))
+
+
+@app.command()
+def animate(
+    source: Annotated[Path, typer.Option(help="A picture (or a video, whose first frame is taken).")],
+    driving: Annotated[Path, typer.Option(help="A video, GIF, image strip or folder of frames.")],
+    run: Run,
+    out: Annotated[Path, typer.Option(help="What to write: .mp4, .gif, .png (a strip), or a folder of frames.")],
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="standard: the driving pose as it is; relative: its change since the first frame; avd: the driving "
+            "pose in the source's shape (runs that `animate.avd` in params.yaml names)."
+        ),
+    ] = Mode.relative,
+    dataset: Annotated[str | None, typer.Option(help="Where the run was trained, if on several data sets.")] = None,
+    source_frame: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, a picture is a strip of frames."),
+    ] = None,
+) -> None:
+    """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""
+    from tpsm.stages.train import animate_file
+
+    frames = animate_file(source, driving, run, mode.value, out, dataset, source_frame)
+    print(f"{frames} frames -> {out}")
+
+
+@app.command()
+def bench_data(dataset: Dataset) -> None:
+    """Print how many training pairs a second one core loads."""
+    from tpsm.data.pairs import benchmark
+
+    for kind, speed in benchmark(Path("data/clips") / dataset).items():
+        print(f"{speed:8.0f} pairs/s  {kind}")
+
+
+@app.command()
+def bench_clips(
+    dataset: Dataset,
+    run: Run,
+    clips: Annotated[int, typer.Option(min=2, help="How many test clips, if there are so many.")] = 100,
+    workers: Annotated[list[str] | None, typer.Option(help="What to compare; repeat it. 1 and 2 without it.")] = None,
+) -> None:
+    """Print how many clips a second are prepared, reconstructed and scored, with 1 worker and with 2.
+
+    The run must be trained, and its stages up to features done. What is made here is removed again.
+    """
+    from tpsm.jobs.map import as_workers
+    from tpsm.profiling.clips import bench
+
+    for line in bench(dataset, run, clips, [as_workers(count, "--workers") for count in workers or ("1", "2")]):
+        print(line, flush=True)
+
+
+@app.command()
+def cost(
+    dataset: str,
+    run: str,
+    tflops: Annotated[float, typer.Option(min=1e-6, help="TFLOP/s that training reaches.")] = 100.0,
+    items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
+    depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
+    measure: Annotated[int, typer.Option(min=0, help="Also time so many training steps here.")] = 0,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pairs a measured step, if not the run's.")] = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print what training RUN on DATASET takes: operations by module, memory by batch, and time."""
+    from tpsm.config.params import read_params
+    from tpsm.profiling.cost_report import pages
+
+    for page in pages(read_params(params), dataset, run, tflops, items, depth, measure, batch):
+        print(page, flush=True)
+
+
+@app.command()
+def bench_train(
+    method: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, bf16, bf16-channels-last or bf16-compiled; all on a GPU, and fp32 on a CPU."),
+    ] = None,
+    scale: Annotated[str, typer.Option(help="A name under `scales` in params.yaml: models and schedules.")] = "vox",
+    size: Annotated[int, typer.Option(min=16, help="Side of a picture in pixels.")] = 256,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pairs a step, if not the scale's.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 200,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load data.")] = None,
+    profile: Annotated[int, typer.Option(min=0, help="So many of the operators that take the most time.")] = 0,
+    out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Time the training of every method on this machine, beside what the machine can do at its best."""
+    from tpsm.config.params import read_params
+    from tpsm.methods.base import METHODS
+    from tpsm.profiling.benchmark import Settings, bench
+
+    chosen = tuple(method or METHODS), tuple(variant or ())
+    settings = Settings(*chosen, scale, size, batch, steps, workers, profile)
+    print(bench(read_params(params), settings, out) / "README.md")
+
+
+def main() -> None:
+    follows = os.environ.get("RANK", "0") != "0"  # of several processes the first alone tells what it does
+    logging.basicConfig(level=logging.WARNING if follows else logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        app()
+    except UserError as error:
+        print(f"tpsm: {error}", file=sys.stderr)
+        sys.exit(2)

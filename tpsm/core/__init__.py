@@ -1,0 +1,1 @@
+"""The vocabulary of the project: what every room may use, and what uses no room."""

@@ -1,0 +1,148 @@
+"""What made a result: code, parameters, data, networks, versions, machine and time. No path, no host, no user, no date.
+
+Every result file carries one record, all of its keys, null where one does not apply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpsm.data.clip import Manifest
+
+PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
+# What decides a result, from the repository's root: a change here that no commit has makes the code `changed`.
+DECIDES = ("baselines", "constraints.txt", "data.dvc", "dvc.yaml", "eval", "params.yaml", "samples", "scales", "tpsm")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """`parameters`, `weights` and `evaluators` are names and SHA-256. `seconds` is the wall time of the process that
+    ended the work; where `resumed`, others had begun it."""
+
+    code: dict[str, Any]
+    parameters: dict[str, str]
+    data: dict[str, Any] | None
+    evaluators: dict[str, str] | None
+    weights: dict[str, str] | None
+    versions: dict[str, str | None]
+    hardware: dict[str, Any]
+    precision: str
+    seed: int | dict[str, int] | None
+    seconds: float
+    resumed: bool
+
+
+def record(
+    since: float,
+    *,
+    parameters: Mapping[str, str],
+    precision: str,
+    data: Manifest | None = None,
+    evaluators: Mapping[str, str] | None = None,
+    weights: Mapping[str, str] | None = None,
+    seed: int | Mapping[str, int] | None = None,
+    resumed: bool = False,
+) -> dict[str, Any]:
+    """The record of what began at `since` (of `time.monotonic()`) and ends now, ready for JSON."""
+    made = Provenance(
+        code=code(),
+        parameters=dict(parameters),
+        data=None if data is None else about_data(data),
+        evaluators=None if evaluators is None else dict(evaluators),
+        weights=None if weights is None else dict(weights),
+        versions=versions(),
+        hardware=hardware(),
+        precision=precision,
+        seed=dict(seed) if isinstance(seed, Mapping) else seed,
+        seconds=round(time.monotonic() - since, 1),
+        resumed=resumed,
+    )
+    return asdict(made)
+
+
+def about_data(manifest: Manifest) -> dict[str, Any]:
+    """`sha256` is over all clips' files, `split` over the names in each part alone."""
+    names = {split: sorted(entry.name for entry in manifest.clips(split)) for split in ("train", "test")}
+    return {
+        "name": manifest.dataset,
+        "size": manifest.size,
+        "sha256": manifest.sha256,
+        "clips": len(manifest.entries),
+        "split": {split: sha256_of_text("\n".join(listed)) for split, listed in names.items()},
+    }
+
+
+def sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code() -> dict[str, Any]:
+    """The commit of the code that runs, and whether it was `changed` since; nulls where this is no checkout of it."""
+    here = Path(__file__).resolve()
+    # Installed into another project's tree, that project's commit says nothing of this code.
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return {"commit": None, "changed": None}
+    changes = _git(here.parents[2], "status", "--porcelain", "--", *DECIDES)
+    return {"commit": _git(here.parent, "rev-parse", "HEAD"), "changed": changes != ""}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None where there is no git, or nothing that it can say."""
+    try:
+        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """`instructions` are those that PyTorch computes with on the CPU: they and the threads decide how sums round."""
+    gpus = torch.cuda.device_count()
+    return {
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name(0) if gpus else None,
+        "gpus": gpus,
+    }
+
+
+@cache
+def cpu_model() -> str:
+    """As the maker calls it; the architecture's name where the system does not tell."""
+    listed = Path("/proc/cpuinfo")
+    if listed.is_file():
+        for line in listed.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if platform.system() == "Darwin":
+        done = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+        if done.stdout.strip():
+            return done.stdout.strip()
+    return platform.machine()

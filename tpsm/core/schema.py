@@ -1,0 +1,71 @@
+"""From plain mappings, as YAML gives them, to frozen dataclasses; what does not fit is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from tpsm.core.errors import UserError
+
+T = TypeVar("T")
+
+
+def build(kind: type[T], values: Any, where: str) -> T:
+    """An instance of the dataclass `kind` from the section `values` (null is an empty one).
+
+    `where` is the key's path in the file, for messages.
+    A dataclass checks what its types cannot say in `__post_init__` by raising `ValueError("<field>: <what is wrong>")`.
+    """
+    values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where} must be a section of keys and values, not {values!r}.")
+    hints = typing.get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise UserError(f"Unknown key {where}.{key}; {where} knows {', '.join(sorted(known))}.")
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if no_default and field.name not in values:
+            raise UserError(f"{where}.{field.name} is missing; add it to {where}.")
+    fields = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise UserError(f"{where}.{error}") from None
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UserError(f"{where} is {value!r}; choose one of {', '.join(map(str, arguments))}.")
+        return value
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{where} must be a list, not {value!r}.")
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        if len(value) != len(arguments):
+            raise UserError(f"{where} must be a list of {len(arguments)}, not {value!r}.")
+        return tuple(
+            _convert(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True))
+        )
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where} must be a section of keys and values, not {value!r}.")
+        return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    raise UserError(f"{where} must be of type {hint.__name__}, not {value!r}.")

@@ -1,0 +1,122 @@
+"""Running a trained method over clips: reconstruction, and animation of one identity by another's motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
+
+from tpsm.core.errors import UserError
+from tpsm.core.types import Keypoints
+from tpsm.data.clip import ClipFile
+from tpsm.inference.relative import relative
+from tpsm.methods.avd import AVD
+from tpsm.methods.base import Method
+from tpsm.nn.geometry import resize_grid
+
+Mode = Literal["standard", "relative", "avd"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Some frames of a clip that follow one another.
+
+    `l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
+    to the first, at the frames' resolution. `rounded_up` says where a frame's value lies above the prediction: there,
+    one less is what the released code stores, which truncates."""
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    rounded_up: Bool[np.ndarray, "t h w 3"]
+    l1: Float32[np.ndarray, " t"]
+    motion: Float32[np.ndarray, "t h w 2"]
+
+
+def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
+    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """Rounded to the nearest level."""
+    return _bytes((images.clamp(0, 1) * 255).round())
+
+
+def to_truncated_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """As the released code stores them, half a level darker on average."""
+    return _bytes(images.clamp(0, 1) * 255)
+
+
+def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    return levels.byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+@torch.inference_mode()
+def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Iterator[Reconstruction]:
+    """The first frame, driven by every frame of the same clip (the first included), with the background's motion.
+
+    It comes in pieces of `batch` frames, of which one is in memory at a time, however long the clip is.
+    """
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(clip.frames(0, 1), device))
+    for start in range(0, len(clip), batch):
+        driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
+        expanded = code.expand(len(driving))
+        prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
+        frames = to_frames(prediction.image)
+        yield Reconstruction(
+            frames,
+            frames > to_truncated_frames(prediction.image),
+            (prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu().numpy(),
+            full_motion(method, prediction.motion.grid, driving.shape[-2:]).float().cpu().numpy(),
+        )
+
+
+def full_motion(
+    method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
+) -> Float[Tensor, "t h w 2"]:
+    """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
+
+    Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
+    outermost pixels, where this package's coordinates have it.
+    """
+    height, width = size
+    large = resize_grid(grid, (height, width), align_corners=method.resizes_aligned)
+    return large if method.align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])
+
+
+@torch.inference_mode()
+def animate(
+    method: Method,
+    source: UInt8[np.ndarray, "h w 3"],
+    driving: Iterable[UInt8[np.ndarray, "h w 3"]],
+    mode: Mode,
+    avd: AVD | None = None,
+    batch: int = 16,
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The source in the driving frames' poses, one frame for each, before a still background (as the papers animate).
+
+    Raises:
+        UserError: `mode` is unknown, or is `avd` and there is no AVD network.
+    """
+    if mode not in MODES:
+        raise UserError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+    if mode == "avd" and avd is None:
+        raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(source[None], device))
+    initial: Keypoints | None = None
+    frames = iter(driving)
+    while chunk := list(islice(frames, batch)):
+        pose = method.keypoints(to_tensor(np.stack(chunk), device))
+        initial = pose[:1] if initial is None else initial
+        if mode == "relative":
+            pose = relative(code.keypoints, pose, initial, adapt_scale=method.adapts_scale)
+        elif avd is not None and mode == "avd":
+            pose = avd(code.expand(len(chunk)).keypoints, pose)
+        yield from to_frames(method.render(code.expand(len(chunk)), pose).image)

@@ -1,0 +1,64 @@
+"""What a method computes on the way to a frame, kept for a few frames of a few clips: points, motion, masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tpsm.core.files import atomic
+from tpsm.data.clip import ClipFile, file_name, read_manifest
+from tpsm.inference.generate import full_motion, to_tensor
+from tpsm.methods.base import Method
+
+CLIPS, FRAMES = 3, 4
+"""Spread evenly: over the test clips, and over each of them without its first frame, which shows no motion."""
+
+
+@torch.inference_mode()
+def write_insides(method: Method, clips: Path, out: Path) -> None:
+    """Of some test clips of the prepared set in `clips`, rebuilt from their first frame: `out/<clip>.npz` with
+
+    - `frames` (n), which ones; `source_xy` (k, 2) and `driving_xy` (n, k, 2), in [-1, 1];
+    - `motion` (n, h, w, 2), where in the first frame each pixel comes from; `weights` (n, m, rows, columns), how much
+      of each of the m motions, background or none first; `occlusion_0` to the last, coarsest first (n, rows, columns),
+      1 where the warped source is trusted; all in half precision.
+    """
+    for old in out.glob("*.npz"):
+        old.unlink()
+    entries = read_manifest(clips).clips("test")
+    for index in np.linspace(0, len(entries) - 1, min(CLIPS, len(entries))).astype(int):
+        entry = entries[index]
+        with (
+            ClipFile(clips / entry.file) as clip,
+            atomic(out / Path(file_name(entry.name)).with_suffix(".npz")) as draft,
+        ):
+            np.savez_compressed(draft, **insides(method, clip, _spread(len(clip))))  # type: ignore[arg-type]
+
+
+def insides(method: Method, clip: ClipFile, frames: list[int]) -> dict[str, np.ndarray]:
+    """The arrays of `write_insides`, by name."""
+    device = next(method.parameters()).device
+    code = method.encode(to_tensor(clip.frames(0, 1), device)).expand(len(frames))
+    driving = to_tensor(np.stack([clip.frame(index) for index in frames]), device)
+    pose = method.keypoints(driving)
+    motion = method.render(code, pose, method.background(code.image, driving)).motion
+    arrays = {
+        "source_xy": code.keypoints.xy[0],
+        "driving_xy": pose.xy,
+        "motion": full_motion(method, motion.grid, driving.shape[-2:]).half(),
+        "weights": motion.weights.half(),
+        **{f"occlusion_{i}": mask[:, 0].half() for i, mask in enumerate(motion.occlusion)},
+    }
+    return {"frames": np.array(frames)} | {name: _numpy(array) for name, array in arrays.items()}
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.cpu().numpy()
+    return array
+
+
+def _spread(length: int) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, length - 1, FRAMES + 1).round()[1:]})

@@ -1,0 +1,94 @@
+"""What the generating stages do with one clip, wherever it is done: read it, run the model, write a unit's files."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tpsm.checkpoints.trained import Trained
+from tpsm.core.files import atomic
+from tpsm.data.arrays import streamed_array
+from tpsm.data.clip import ClipFile, Entry, clip_writer
+from tpsm.inference.generate import Mode, animate, reconstruct
+from tpsm.jobs.resume import Units
+
+OUTPUT, L1 = "output", "l1.npy"
+"""In a reconstructed clip's unit: the files that go to the stage's output, and the errors that its table is made of."""
+
+
+@dataclass(frozen=True)
+class ReconstructClip:
+    """A test clip from its first frame -> a unit's folder."""
+
+    clips: Path
+    model: Trained
+    units: Units
+
+    def __call__(self, entry: Entry) -> Path:
+        return self.units.make(partial(self._write, entry), entry.sha256)
+
+    def _write(self, entry: Entry, unit: Path) -> None:
+        out, arrays, errors = unit / OUTPUT, entry.file.with_suffix(".npz").name, []
+        with ExitStack() as stack:
+            # Every output is open at once, so that a clip of any length passes through in pieces.
+            clip = stack.enter_context(ClipFile(self.clips / entry.file))
+            size = (len(clip), clip.height, clip.width)
+            writer = stack.enter_context(clip_writer(out, clip.name, clip.identity, clip.fps))
+            draft = stack.enter_context(atomic(out / "rounded_up" / arrays))
+            bits = (-(-math.prod((*size, 3)) // 8),)
+            add_bits = stack.enter_context(streamed_array(draft, "bits", bits, np.uint8))
+            add_motion = None
+            if entry.has_truth:
+                draft = stack.enter_context(atomic(out / "motion" / arrays))
+                add_motion = stack.enter_context(streamed_array(draft, "grid", (*size, 2), np.float16, compressed=True))
+
+            # A piece has 16 frames, so its bits end with a byte, but for the last one's.
+            for piece in reconstruct(self.model.load(), clip):
+                for frame in piece.frames:
+                    writer.add(frame)
+                add_bits(np.packbits(piece.rounded_up))
+                errors.append(piece.l1)
+                if add_motion is not None:
+                    add_motion(piece.motion.astype(np.float16))
+        np.save(unit / L1, np.concatenate(errors))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two test clips of different identities."""
+
+    source: Entry
+    driving: Entry
+
+    @property
+    def name(self) -> str:
+        return f"{self.source.name}--{self.driving.name}"
+
+
+@dataclass(frozen=True)
+class AnimatePair:
+    """A pair's source in its driving clip's motion -> a unit's folder, as it goes to the stage's output."""
+
+    clips: Path
+    size: int
+    model: Trained
+    avd: Trained | None
+    mode: Mode
+    units: Units
+
+    def __call__(self, pair: Pair) -> Path:
+        return self.units.make(partial(self._write, pair), pair.source.sha256, pair.driving.sha256)
+
+    def _write(self, pair: Pair, unit: Path) -> None:
+        method = self.model.load()
+        avd = None if self.avd is None else self.avd.load_avd(self.model, self.size)
+        with ClipFile(self.clips / pair.source.file) as still, ClipFile(self.clips / pair.driving.file) as moving:
+            poses = (moving.frame(i) for i in range(len(moving)))
+            with clip_writer(unit, pair.name, still.identity, moving.fps) as writer:
+                for frame in animate(method, still.frame(0), poses, self.mode, avd):
+                    writer.add(frame)

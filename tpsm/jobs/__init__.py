@@ -1,0 +1,1 @@
+"""Running one function over many clips: in processes, on a cluster, resumable."""

@@ -1,0 +1,77 @@
+"""One function for everything that maps over clips: in this process, on this machine's workers, or on a Dask cluster.
+
+Where it runs decides no result. A task writes what it makes into files that appear whole and skips what is there
+already, so that a clip may be begun again after a worker died.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from tqdm import tqdm
+
+from tpsm.core.errors import UserError
+
+
+@runtime_checkable
+class Named(Protocol):
+    @property
+    def name(self) -> str:
+        """What messages call the clip."""
+
+
+Item = TypeVar("Item", bound=Named)
+Result = TypeVar("Result")
+Workers = int | str
+"""1: this process. More: so many processes of this machine. An address, as tcp://host:8786: a Dask cluster."""
+
+
+def map_clips(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: Workers = 1, desc: str = ""
+) -> list[Result]:
+    """`task` of every item, in the items' order.
+
+    Unless `workers` is 1, the task, the items and the results are pickled: they should name files, not hold arrays.
+
+    Raises:
+        UserError: what a task raised, whichever process it ran in; or a clip's process died again and again.
+    """
+    results: dict[int, Result] = {}
+    with tqdm(total=len(items), desc=desc, unit="clip") as bar, closing(finished(task, items, workers)) as stream:
+        for index, result in stream:
+            results[index] = result
+            bar.update()
+    return [results[index] for index in range(len(items))]
+
+
+def finished(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: Workers
+) -> Generator[tuple[int, Result], None, None]:
+    """Each item's number and result, once, as they end. Closing it ends the work."""
+    if isinstance(workers, str):
+        from tpsm.jobs.cluster import on_cluster
+
+        yield from on_cluster(task, items, workers)
+    elif workers > 1:
+        from tpsm.jobs.processes import on_processes
+
+        yield from on_processes(task, items, workers)
+    else:
+        yield from ((index, task(item)) for index, item in enumerate(items))
+
+
+def as_workers(value: Any, where: str) -> Workers:
+    """What `value` of a YAML file or a command line says; UserError names `where` it stands."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\w+://\S+", value):
+        return value
+    raise UserError(
+        f"{where} is {value!r}; give the number of this machine's processes, at least 1, or the address of a Dask "
+        "scheduler, as tcp://host:8786."
+    )

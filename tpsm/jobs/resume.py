@@ -1,0 +1,83 @@
+"""What an unended stage has finished, a folder a clip, so that the stage goes on where it was interrupted.
+
+DVC removes a stage's outputs before it runs it, so finished clips wait in `.work` and move to the outputs together. A
+unit's folder appears whole and is named by everything that decides what is in it: what was made from other inputs, or
+by other code, is not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tpsm.core.files import atomic, atomic_folder
+
+WORK = Path(".work")
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of one stage; `common` is the hash of what decides all of them."""
+
+    folder: Path
+    common: str
+
+    @classmethod
+    def of(cls, stage: str, dataset: str, run: str, *decides: object, work: Path = WORK) -> Units:
+        """`decides` is everything that every clip's result depends on, as JSON can hold it."""
+        name = "@".join(quote(part, safe="") for part in (stage, dataset, run))
+        return cls(work / name, key_of(stage, dataset, run, *decides))
+
+    def make(self, write: Callable[[Path], None], *decides: object) -> Path:
+        """The folder that `write` fills, unless it is there already. `decides` is what its clip's result depends on."""
+        path = self.folder / key_of(self.common, *decides)
+        if not path.is_dir():
+            with atomic_folder(path) as draft:
+                write(draft)
+        return path
+
+    def remove(self) -> None:
+        """All of them, and what an interrupted stage made from other inputs."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def key_of(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def code_hash(*packages: str) -> str:
+    """Of every source file of these packages."""
+    digest = hashlib.sha256()
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None and spec.submodule_search_locations is not None
+        for top in map(Path, spec.submodule_search_locations):
+            for path in sorted(top.rglob("*.py")):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{package}/{path.relative_to(top).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def gather(folders: Iterable[Path], out: Path) -> None:
+    """`out` holds the files of all `folders` and nothing else; the folders keep them."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                _link(path, out / path.relative_to(folder))
+
+
+def _link(source: Path, target: Path) -> None:
+    with atomic(target) as draft:
+        try:
+            os.link(source, draft)
+        except OSError:  # another file system, or one that has no links
+            shutil.copyfile(source, draft)

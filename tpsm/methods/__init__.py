@@ -1,0 +1,1 @@
+"""The methods by name; each is found when it is asked for."""

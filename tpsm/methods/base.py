@@ -1,0 +1,91 @@
+"""The interface of an animation method, and how one is found by name."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tpsm.core.errors import UserError
+from tpsm.core.rng import Draws
+from tpsm.core.types import FramePair, Keypoints, Prediction, SourceCode
+from tpsm.nn.losses import PerceptualLoss
+
+METHODS = {"tps": "tpsm.methods.tps", "fomm": "baselines.fomm", "mraa": "baselines.mraa"}
+
+
+class Method(nn.Module, ABC):
+    """An unsupervised animation method: what to move (keypoints), how (render), and how to learn both (losses).
+
+    A module that offers a method has two public names, `Config` (a frozen dataclass, every field with a default) and
+    `Model`, a `Method` built as `Model(config)`.
+    """
+
+    align_corners: ClassVar[bool]
+    """How this method samples images: what its released code did (specified per method)."""
+
+    resizes_aligned: ClassVar[bool]
+    """How it brings flows and masks to another size: with corners aligned or not, which need not be as it samples."""
+
+    clipped: ClassVar[tuple[str, ...]] = ()
+    """Submodules whose gradient the trainer clips, each by itself."""
+
+    synchronised: ClassVar[bool] = False
+    """Whether the released code computes batch statistics over all devices."""
+
+    perceptual: PerceptualLoss
+
+    adapts_scale: ClassVar[bool] = True
+    """Whether relative animation scales the driving displacement to the size of the source's pose."""
+
+    @abstractmethod
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        """The pose of each image."""
+
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"] | None:
+        """Homogeneous matrix from driving to source coordinates, or None where the method has no background model."""
+        return None
+
+    @abstractmethod
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        """Everything that depends on the source alone."""
+
+    @abstractmethod
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        """The source in the pose `driving`. Without `background` the background stays where it is."""
+
+    @abstractmethod
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
+
+        `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
+        """
+
+    def forward(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+    ) -> dict[str, Tensor]:
+        """`losses`, in the form that wrappers for many devices take."""
+        return self.losses(FramePair(source, driving), epoch, draws)
+
+    @abstractmethod
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take the weights of a released checkpoint (module name -> state dict), strictly.
+
+        Raises:
+            UserError: an entry is missing, superfluous or of another shape; the message names it.
+        """
+
+
+def method_module(name: str) -> Any:
+    """The module that holds a method's `Config` and `Model`. Its code is only imported when it is asked for."""
+    if name not in METHODS:
+        raise UserError(f"There is no method '{name}'; choose one of {', '.join(METHODS)}.")
+    return importlib.import_module(METHODS[name])

@@ -1,0 +1,305 @@
+"""Thin-Plate Spline Motion Model for Image Animation (Zhao and Zhang, CVPR 2022), as its released code computes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tpsm.core.rng import Draws
+from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.methods.base import Method
+from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
+from tpsm.nn import state_dict as official
+from tpsm.nn.blocks import (
+    Head,
+    Hourglass,
+    HourglassConfig,
+    Up,
+    check_sides,
+    downsample,
+    instance_norm,
+    not_negative,
+    positive,
+    stride,
+)
+from tpsm.nn.geometry import (
+    POINTS_PER_TPS,
+    apply_splines,
+    assignments,
+    blend,
+    compose,
+    coordinate_grid,
+    gaussians,
+    project,
+    thin_plate_splines,
+    warp,
+    warp_by_each,
+)
+from tpsm.nn.losses import PerceptualLoss, distance_to_identity, equivariance
+from tpsm.nn.precision import full_precision
+from tpsm.nn.random_tps import RandomTPS, TransformConfig
+from tpsm.nn.resnet import ResNet18
+from tpsm.nn.vgg import PerceptualConfig
+
+
+@dataclass(frozen=True)
+class DropoutConfig:
+    """The probability that a spline is left out grows from `start` by `maximum` every `ramp_epochs`, up to `maximum`.
+
+    From `until_epoch` on there is no dropout.
+    """
+
+    start: float = 0.1
+    maximum: float = 0.3
+    ramp_epochs: int = 10
+    until_epoch: int = 35
+
+    def __post_init__(self) -> None:
+        positive(self, "ramp_epochs")
+        for name in ("start", "maximum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: a probability, at least 0 and below 1")
+
+    def probability(self, epoch: int) -> float | None:
+        """None: no dropout any more."""
+        if epoch >= self.until_epoch:
+            return None
+        return min(epoch / self.ramp_epochs * self.maximum + self.start, self.maximum)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    equivariance: float = 10.0
+    warp: float = 10.0
+    background: float = 10.0
+
+    def __post_init__(self) -> None:
+        not_negative(self, "equivariance", "warp", "background")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The defaults are the released vox-256 model's. `encoder_width` 64 is ResNet-18 as published."""
+
+    num_tps: int = 10
+    encoder_width: int = 64
+    background: bool = True
+    background_start: int = 10
+    multi_mask: bool = True
+    dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
+    inpainting: InpaintingConfig = field(default_factory=InpaintingConfig)
+    dropout: DropoutConfig | None = field(default_factory=DropoutConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        positive(self, "num_tps", "encoder_width")
+        if self.background_start < 0:
+            raise ValueError("background_start: must not be negative")
+        if self.multi_mask:
+            ups = math.log2(stride(self.dense_motion.scale_factor))
+            coarse = self.inpainting.num_down_blocks + 1 - ups
+            if not ups.is_integer() or not 1 <= coarse <= self.dense_motion.num_blocks:
+                raise ValueError(
+                    "multi_mask: a mask for each of the inpainting network's "
+                    f"{self.inpainting.num_down_blocks + 1} resolutions needs a dense_motion.scale_factor that is a "
+                    "power of 2 and no finer grid of masks than these; change inpainting.num_down_blocks or num_blocks"
+                )
+
+
+class KeypointDetector(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.fg_encoder = ResNet18(3, config.num_tps * POINTS_PER_TPS * 2, config.encoder_width)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n 2"]:
+        return (2 * torch.sigmoid(self.fg_encoder(image)) - 1).unflatten(1, (-1, 2))
+
+
+class BackgroundPredictor(nn.Module):
+    """Affine motion of the background, from driving to source coordinates; the identity at first."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.bg_encoder = ResNet18(6, 6, config.encoder_width)
+        self.bg_encoder.conv1.reset_parameters()  # The released code replaces this layer and keeps PyTorch's own init.
+        nn.init.zeros_(self.bg_encoder.fc.weight)
+        with torch.no_grad():
+            self.bg_encoder.fc.bias.copy_(torch.eye(2, 3).flatten())
+
+    def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 3"]:
+        affine = self.bg_encoder(torch.cat([source, driving], dim=1)).unflatten(1, (2, 3))
+        last = affine.new_tensor([0.0, 0.0, 1.0]).expand(affine.shape[0], 1, 3)
+        return torch.cat([affine, last], dim=1)
+
+
+class DenseMotionNetwork(nn.Module):
+    """Which of the background's and the splines' motions each pixel follows, and where the warped source is hidden."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        motions = config.num_tps + 1
+        self.down = downsample(3, config.dense_motion.scale_factor)
+        self.hourglass = Hourglass(
+            3 * motions + POINTS_PER_TPS * config.num_tps + 1, config.dense_motion, instance_norm
+        )
+        outputs = self.hourglass.out_channels
+        self.maps = Head(outputs[-1], motions)
+        ups = round(math.log2(stride(config.dense_motion.scale_factor))) if config.multi_mask else 0
+        finer = [outputs[-1] // 2**i for i in range(ups + 1)]
+        self.up = nn.ModuleList(Up(finer[i], finer[i + 1], instance_norm) for i in range(ups))
+        self.coarse_masks = config.inpainting.num_down_blocks + 1 - ups if config.multi_mask else 1
+        sizes = [*outputs[-self.coarse_masks :], *finer[1:]]
+        self.occlusion = nn.ModuleList(Head(size, 1) for size in sizes)
+
+    def forward(
+        self,
+        source: Float[Tensor, "b 3 _ _"],
+        source_points: Float[Tensor, "b n 2"],
+        driving_points: Float[Tensor, "b n 2"],
+        background: Float[Tensor, "b 3 3"] | None,
+        keep: Float[Tensor, "b m"] | None = None,
+    ) -> Motion:
+        """`keep` is 0 for the motions that dropout leaves out, 1 for others; None takes the plain softmax."""
+        small = self.down(source)
+        batch, _, height, width = small.shape
+        # Candidate motions: the background's, then every spline's (eq. 1 to 4).
+        grid = coordinate_grid(height, width, small)
+        still = grid.expand(batch, -1, -1, -1) if background is None else project(background, grid)
+        driving_sets = driving_points.unflatten(1, (-1, POINTS_PER_TPS))
+        splines = thin_plate_splines(driving_sets, source_points.unflatten(1, (-1, POINTS_PER_TPS)))
+        candidates = torch.cat([still[:, None], apply_splines(splines, driving_sets, height, width)], dim=1)
+        # What the network sees: where points are, and the source as each motion moves it.
+        warped = warp_by_each(small, candidates, align_corners=True)
+        heatmaps = gaussians(driving_points, height, width) - gaussians(source_points, height, width)
+        heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
+        outputs = self.hourglass(torch.cat([heatmaps, warped.flatten(1, 2)], dim=1))
+        # Contribution maps (eq. 6), with dropout (eq. 7), and the flow (eq. 5).
+        logits = self.maps(outputs[-1])
+        weights = assignments(logits) if keep is None else dropout_softmax(logits, keep)
+        flow = blend(weights, candidates)
+        # Multi-resolution occlusion masks.
+        features = outputs[-self.coarse_masks :]
+        for block in self.up:
+            features.append(block(features[-1]))
+        masks = [torch.sigmoid(conv(x)) for conv, x in zip(self.occlusion, features, strict=True)]
+        return Motion(flow, tuple(masks), weights)
+
+
+@full_precision
+def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]) -> Float[Tensor, "b m h w"]:
+    """Softmax over the motions kept.
+
+    As released: the maximum is over all motions, 1e-6 is added to the sum, and nothing is rescaled by 1 / (1 - P) as
+    eq. 7 has it; where the strongest motion is left out, the weights can therefore sum to less than 1.
+    """
+    kept = torch.exp(logits - logits.amax(dim=1, keepdim=True)) * keep[:, :, None, None]
+    return kept / (kept.sum(dim=1, keepdim=True) + 1e-6)
+
+
+class Model(Method):
+    align_corners: ClassVar[bool] = True
+    resizes_aligned: ClassVar[bool] = True
+    clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.kp_detector = KeypointDetector(config)
+        self.dense_motion_network = DenseMotionNetwork(config)
+        self.inpainting_network = InpaintingNetwork(config.inpainting)
+        self.bg_predictor = BackgroundPredictor(config) if config.background else None
+        self.perceptual = PerceptualLoss(config.perceptual)
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        divisor = math.lcm(self.config.dense_motion.divisor, 2**self.config.inpainting.num_down_blocks)
+        smallest = max(divisor, self.config.dense_motion.smallest)
+        check_sides(image, divisor, smallest, "TPSMM's hourglass and inpainting network")
+        return Keypoints(self.kp_detector(image))
+
+    @full_precision
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 3 3"] | None:
+        return None if self.bg_predictor is None else self.bg_predictor(source, driving)
+
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+        return SourceCode(source, self.keypoints(source), self.inpainting_network.encode(source))
+
+    def render(
+        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+    ) -> Prediction:
+        return self._render(code, driving, background, None)
+
+    def _render(
+        self, code: SourceCode, driving: Keypoints, background: Tensor | None, keep: Tensor | None
+    ) -> Prediction:
+        if code.image.shape[0] != driving.xy.shape[0]:
+            code = code.expand(driving.xy.shape[0])
+        motion = self.dense_motion_network(code.image, code.keypoints.xy, driving.xy, background, keep)
+        return Prediction(self.inpainting_network(code.image, code.features, motion), motion)
+
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+        transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", draws)
+        return self.training_step(pair, epoch, draws, transform)[1]
+
+    def training_step(
+        self, pair: FramePair, epoch: int, draws: Draws, transform: RandomTPS
+    ) -> tuple[Prediction, dict[str, Tensor]]:
+        """The prediction and the weighted losses, with the equivariance loss's transform given."""
+        weights = self.config.weights
+        code = self.encode(pair.source)
+        driving = self.keypoints(pair.driving)
+        forth = self.background(pair.source, pair.driving) if epoch >= self.config.background_start else None
+        prediction = self._render(code, driving, forth, self._keep(pair.source, epoch, draws))
+        losses = {}
+        if any(self.config.perceptual.weights):
+            losses["perceptual"] = self.perceptual(prediction.image, pair.driving)
+        if weights.equivariance:
+            transform = transform.to(pair.driving)
+            transformed = self.keypoints(transform.image(pair.driving, align_corners=True))
+            losses["equivariance"] = weights.equivariance * equivariance(driving, transformed, transform)
+        if weights.warp:
+            losses["warp"] = weights.warp * self._warp_loss(pair.driving, code.features, prediction.motion)
+        if forth is not None and weights.background:
+            back = self.background(pair.driving, pair.source)
+            assert back is not None
+            losses["background"] = weights.background * distance_to_identity(compose(forth, back))
+        return prediction, losses
+
+    def _keep(self, source: Tensor, epoch: int, draws: Draws) -> Float[Tensor, "b m"] | None:
+        probability = None if self.config.dropout is None else self.config.dropout.probability(epoch)
+        if probability is None:
+            return None
+        kept = draws.uniform(source.shape[0], self.config.num_tps) < 1 - probability
+        return F.pad(kept.to(source), (1, 0), value=1.0)  # The background is never left out.
+
+    def _warp_loss(self, driving: Tensor, features: tuple[Tensor, ...], motion: Motion) -> Tensor:
+        """Warped source features against the driving picture's, summed over resolutions; trains the flow alone."""
+        with torch.no_grad():
+            targets = self.inpainting_network.encode(driving)
+        grids, masks = motion_at(motion, features[::-1])
+        total = driving.new_zeros(())
+        for feature, target, grid, mask in zip(features[::-1], targets[::-1], grids, masks, strict=True):
+            difference = warp(feature.detach(), grid, align_corners=True) - target
+            total = total + (difference * mask.detach()).abs().mean()
+        return total
+
+    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        official.take(self.kp_detector, modules, "kp_detector")
+        official.take(self.dense_motion_network, modules, "dense_motion_network")
+        official.take(self.inpainting_network, modules, "inpainting_network")
+        if self.bg_predictor is not None:
+            # The released code saves it from the epoch on at which its training begins, and animates without it.
+            hint = "if its training ended before the background's began, set model.background: false."
+            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
+        official.refuse_others(modules, dict(self.named_children()))

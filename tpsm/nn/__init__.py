@@ -1,0 +1,1 @@
+"""Differentiable parts that no single method owns."""

@@ -1,0 +1,232 @@
+"""Convolution blocks, hourglass and anti-aliased downsampling that the methods share.
+
+A norm is given by the function that makes it: `instance_norm` for TPSMM, `nn.BatchNorm2d` for FOMM and MRAA. Every
+convolution has a bias, also before a norm, because released checkpoints hold one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tpsm.core.errors import UserError
+
+Norm = Callable[[int], nn.Module]
+
+
+def instance_norm(channels: int) -> nn.Module:
+    """Affine instance norm: one group a channel is the same function, and faster on a CPU."""
+    return nn.GroupNorm(channels, channels)
+
+
+class Same(nn.Module):
+    """Convolution, norm, ReLU at one resolution."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        self.norm = norm(outputs)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class Down(Same):
+    """`Same`, then the mean of every 2 x 2 pixels."""
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h//2 w//2"]:
+        return F.avg_pool2d(super().forward(x), 2)
+
+
+class Up(Same):
+    """Every pixel four times, then `Same`; computed as one transposed convolution, with 4/9 of the multiplications.
+
+    Doubling pixels is a transposed convolution with 2 x 2 ones, so both steps together are one with the 4 x 4 kernel
+    that spreads each of the 3 x 3 weights over 2 x 2 places.
+    """
+
+    spread: Tensor
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+        super().__init__(inputs, outputs, norm)
+        row = torch.tensor([[0.0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]])  # Transposed, hence mirrored.
+        self.register_buffer("spread", torch.kron(row, row), persistent=False)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o 2*h 2*w"]:
+        kernel = (self.conv.weight.flatten(2) @ self.spread).unflatten(2, (4, 4)).transpose(0, 1)
+        x = F.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
+        return F.relu(self.norm(x), inplace=True)
+
+
+class Head(nn.Conv2d):
+    """7 x 7 convolution at one resolution, to the few channels of a mask or a picture.
+
+    On a CPU, a single channel takes a matrix product and a sum of shifted maps: five times as fast there as the
+    convolution, which computes channels by the eight. The maps would fill a GPU's memory for nothing.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 7, padding=3)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
+        if x.device.type != "cpu" or self.out_channels > 1:
+            return super().forward(x)
+        taps = self.weight[0].flip(1, 2).flatten(1).mT.expand(x.shape[0], -1, -1)
+        size = (x.shape[-2], x.shape[-1])
+        shifted = F.fold(torch.bmm(taps, x.flatten(2)), size, kernel_size=7, padding=3)
+        assert self.bias is not None
+        return shifted + self.bias[:, None, None]
+
+
+class Residual(nn.Module):
+    """x + conv(ReLU(norm(conv(ReLU(norm(x))))))."""
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm1 = norm(channels)
+        self.norm2 = norm(channels)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        out = self.conv1(F.relu(self.norm1(x), inplace=True))
+        return x + self.conv2(F.relu(self.norm2(out), inplace=True))
+
+
+class AntiAlias(nn.Module):
+    """Gaussian blur with zero padding (which darkens the border, as released), then every 1/scale-th pixel."""
+
+    weight: Tensor
+
+    def __init__(self, channels: int, scale: float) -> None:
+        super().__init__()
+        self.stride = stride(scale)
+        sigma = (self.stride - 1) / 2
+        self.padding = round(4 * sigma)
+        offset = torch.arange(-self.padding, self.padding + 1, dtype=torch.float32)
+        row = torch.exp(-offset.square() / (2 * sigma**2))
+        kernel = row[:, None] * row[None, :]
+        self.register_buffer("weight", (kernel / kernel.sum()).expand(channels, 1, -1, -1).contiguous())
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c _ _"]:
+        return F.conv2d(x, self.weight, stride=self.stride, padding=self.padding, groups=x.shape[1])
+
+
+def downsample(channels: int, scale: float) -> nn.Module:
+    """`AntiAlias`, or nothing at scale 1 (which has no kernel in released checkpoints either)."""
+    return nn.Identity() if scale == 1 else AntiAlias(channels, scale)
+
+
+def stride(scale: float) -> int:
+    """1 / scale, which must be whole."""
+    whole = round(1 / scale) if scale > 0 else 0
+    if whole < 1 or abs(whole * scale - 1) > 1e-6:
+        raise ValueError("scale_factor: must be 1 divided by a whole number")
+    return whole
+
+
+@dataclass(frozen=True)
+class HourglassConfig:
+    """`width` doubles with every block up to `max_features`; the hourglass sees the picture at `scale_factor`."""
+
+    width: int = 64
+    max_features: int = 1024
+    num_blocks: int = 5
+    scale_factor: float = 0.25
+
+    def __post_init__(self) -> None:
+        positive(self, "width", "max_features", "num_blocks")
+        stride(self.scale_factor)
+
+    @property
+    def divisor(self) -> int:
+        """What the sides of a picture must be a multiple of."""
+        return stride(self.scale_factor) * 2**self.num_blocks
+
+    @property
+    def smallest(self) -> int:
+        """The least side: it leaves 2 x 2 pixels at the bottom, for a single one has no pattern to tell."""
+        return 2 * self.divisor
+
+
+class Encoder(nn.Module):
+    def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
+        super().__init__()
+        sizes = [inputs, *channels(config.width, config.max_features, config.num_blocks)[1:]]
+        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks))
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
+        """The input, then every block's output."""
+        outputs = [x]
+        for block in self.down_blocks:
+            outputs.append(block(outputs[-1]))
+        return outputs
+
+
+class Decoder(nn.Module):
+    def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
+        super().__init__()
+        sizes = channels(config.width, config.max_features, config.num_blocks)
+        skips = [inputs, *sizes[1:-1]]
+        above = sizes[-1]
+        self.out_channels = []
+        blocks = []
+        for i in reversed(range(config.num_blocks)):
+            blocks.append(Up(above, sizes[i], norm))
+            above = sizes[i] + skips[i]
+            self.out_channels.append(above)
+        self.up_blocks = nn.ModuleList(blocks)
+
+    def forward(self, skips: list[Tensor]) -> list[Tensor]:
+        """Every block's output with the skip that joins it, from coarse to fine."""
+        outputs = [skips[-1]]
+        for block, skip in zip(self.up_blocks, reversed(skips[:-1]), strict=True):
+            outputs.append(torch.cat([block(outputs[-1]), skip], dim=1))
+        return outputs[1:]
+
+
+class Hourglass(nn.Module):
+    """U-Net. The last output has `config.width` + `inputs` channels at the input's resolution."""
+
+    def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
+        super().__init__()
+        self.encoder = Encoder(inputs, config, norm)
+        self.decoder = Decoder(inputs, config, norm)
+        self.out_channels = tuple(self.decoder.out_channels)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
+        """The outputs of all decoder blocks, from coarse to fine."""
+        return self.decoder(self.encoder(x))
+
+
+def channels(width: int, max_features: int, blocks: int) -> list[int]:
+    """`width` doubled `blocks` times, never above `max_features`: from the finest map to the coarsest."""
+    return [min(max_features, width * 2**i) for i in range(blocks + 1)]
+
+
+def positive(config: object, *fields: str) -> None:
+    """For a config's `__post_init__`."""
+    for field in fields:
+        if getattr(config, field) < 1:
+            raise ValueError(f"{field}: must be at least 1")
+
+
+def not_negative(config: object, *fields: str) -> None:
+    for name in fields:
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name}: must not be negative")
+
+
+def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, why: str) -> None:
+    """Raises UserError unless both sides are multiples of `divisor` and at least `smallest`."""
+    height, width = image.shape[-2:]
+    if height % divisor or width % divisor or min(height, width) < smallest:
+        raise UserError(
+            f"A picture of {width} x {height} does not fit: {why} need sides that are multiples of {divisor}, "
+            f"{smallest} at least; change the picture's size, or num_blocks and scale_factor of the model."
+        )

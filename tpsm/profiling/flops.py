@@ -1,0 +1,175 @@
+"""What a computation costs. Counting needs shapes and no values, so PyTorch's `meta` tensors are enough."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from tpsm.nn.blocks import AntiAlias, Up
+
+
+@dataclass(frozen=True)
+class Flops:
+    """2 for every multiply-add of a convolution or a matrix product; nothing else is counted.
+
+    `published` counts what the released code computes where ours is rearranged: doubled pixels and a 3 x 3 convolution
+    in `Up`, and all pixels in `AntiAlias`, also those that are then left out.
+    """
+
+    computed: float = 0.0
+    published: float = 0.0
+
+    def __add__(self, other: Flops) -> Flops:
+        return Flops(self.computed + other.computed, self.published + other.published)
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """What computes; by its factors, what the released code computes in its place."""
+
+    name: str
+    convolutions: float = 1.0
+    products: float = 1.0
+
+    @staticmethod
+    def of(name: str, module: nn.Module) -> _Owner:
+        if isinstance(module, Up):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
+            return _Owner(name, 36 / 16, 0.0)
+        return _Owner(name, float(module.stride**2)) if isinstance(module, AntiAlias) else _Owner(name)
+
+    def flops(self, operation: Any, count: int) -> Flops:
+        convolves = operation in (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
+        return Flops(float(count), count * (self.convolutions if convolves else self.products))
+
+
+class FlopCounter(TorchDispatchMode):
+    """Within the block, `flops` grows by the name of the submodule of `root` that computes; "" is none of them.
+
+    The backward pass has no modules, so `backward` runs it: what it computes belongs to the module whose weights or
+    inputs it reads.
+    """
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self.flops: defaultdict[str, Flops] = defaultdict(Flops)
+        self._root = root
+        self._active = [_Owner("")]
+        self._inputs: dict[int, tuple[Any, _Owner]] = {}
+        self._in_backward = False
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> FlopCounter:
+        for name, module in self._root.named_modules():
+            if name:
+                enter = partial(self._enter, _Owner.of(name, module))
+                self._hooks.append(module.register_forward_pre_hook(enter))
+                self._hooks.append(module.register_forward_hook(self._leave, always_call=True))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        for hook in self._hooks:
+            hook.remove()
+
+    def backward(self, loss: Tensor) -> None:
+        self._in_backward = True
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._in_backward = False
+
+    def _enter(self, owner: _Owner, *_: Any) -> None:
+        self._active.append(owner)
+
+    def _leave(self, *_: Any) -> None:
+        self._active.pop()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        operation = func.overloadpacket
+        if operation in flop_registry:
+            owner = self._owner(args)
+            count = flop_registry[operation](*args, **(kwargs or {}), out_val=out)
+            self.flops[owner.name] += owner.flops(operation, count)
+        return out
+
+    def _owner(self, inputs: Iterable[Any]) -> _Owner:
+        # The last first: a convolution's weights tell more than its input, which two modules may share. A storage is
+        # kept, or its number might become another's.
+        storages = [tensor.untyped_storage() for tensor in inputs if isinstance(tensor, Tensor)][::-1]
+        if not self._in_backward:
+            for storage in storages:
+                self._inputs[storage._cdata] = storage, self._active[-1]
+            return self._active[-1]
+        known = (self._inputs[storage._cdata][1] for storage in storages if storage._cdata in self._inputs)
+        return next(known, _Owner(""))
+
+
+class Traffic(TorchDispatchMode):
+    """Within the block, `bytes` grows by what every operation reads and writes, each of its tensors once.
+
+    This is what computing one operation after the other must move; a compiler that fuses them moves less.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        read, written = _tensors((args, kwargs)), _tensors(out)
+        views = {tensor.untyped_storage()._cdata for tensor in read}
+        if func._schema.is_mutable or any(tensor.untyped_storage()._cdata not in views for tensor in written):
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in read + written)
+        return out
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:
+    """The memory that `compute` keeps for its backward pass, each storage once; that of the tensors `apart` is not."""
+    weights = {tensor.untyped_storage()._cdata for tensor in apart}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = compute()
+    del result  # till now it kept alive what was saved, so that no two storages had one number
+    return sum(kept.values())
+
+
+@contextmanager
+def imagined_gpu() -> Iterator[None]:
+    """Within the block tensors are a GPU's and have no values: for what depends on the device, as bf16's rules do."""
+    with FakeTensorMode(), torch.backends.cudnn.flags(enabled=False), torch.device("cuda"):
+        yield
+
+
+@contextmanager
+def gpu_autocast() -> Iterator[None]:
+    """bf16 by a GPU's rules, also where there is none (`torch.autocast` then refuses)."""
+    torch.set_autocast_dtype("cuda", torch.bfloat16)
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+        torch.clear_autocast_cache()

@@ -1,0 +1,1 @@
+"""Where raw clips come from, and which of them are there."""

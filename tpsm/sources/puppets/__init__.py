@@ -1,0 +1,1 @@
+"""Articulated figures, drawn with exact joints and motion."""

@@ -1,0 +1,124 @@
+"""`tpsm configure`: `params.yaml`, checked as a whole, and resolved into one small file for each stage of the pipeline.
+
+A stage depends on its own resolved file, so that a change in `params.yaml` re-runs what it concerns and nothing else,
+and a mistake anywhere in it is found before the first step of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpsm.checkpoints.released import read_released
+from tpsm.config.params import (
+    WORKERS,
+    Params,
+    RunConfig,
+    as_yaml,
+    data_section,
+    raw_folder,
+    read_params,
+    read_yaml,
+    resolve_run,
+)
+from tpsm.config.repeats import check_repeat, seeds
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of, write_text
+from tpsm.data.prepare import check_folder
+from tpsm.data.splits import SplitConfig, read_split
+from tpsm.methods.base import method_module
+from tpsm.nn.vgg import weights_file
+
+
+def configure(params_file: Path, out: Path) -> list[Path]:
+    """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths.
+
+    Sets that `datasets` does not name get none; their sections are checked all the same.
+    """
+    params = read_params(params_file)
+    data = {dataset: data_section(params, dataset) for dataset in params.data}
+    resolved = {dataset: {run: resolve_run(params, dataset, run) for run in params.runs} for dataset in params.datasets}
+    for dataset, runs in resolved.items():
+        for run, (config, _) in runs.items():
+            if (original := params.run[run].repeat_of) is not None:
+                check_repeat(config, runs[original][0])
+        if raw_folder(dataset) not in brought_by_dvc():
+            check_folder(raw_folder(dataset))
+        for run, (config, avd) in runs.items():
+            if config.released is not None:
+                read_released(config.released.unchanged(), config.method).method(config.method, config.model)
+            check_model(config)
+            runs[run] = with_vgg19(config), avd
+    files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
+    for dataset, runs in resolved.items():
+        name = data[dataset].split
+        split = SplitConfig() if name is None else SplitConfig(name, read_split(dataset, name).sha256)
+        evaluation = params.evaluation.get(dataset, {})
+        sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
+        # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
+        # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
+        parts = ("evaluators", "metrics", "protocols")
+        sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
+        sections["labels"] = {run: params.run[run].label for run in params.runs}
+        sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
+        for run, (config, avd) in runs.items():
+            sections |= {f"runs/{run}": config, f"avd/{run}": avd}
+        files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
+    check_table_names(params, params_file.name)
+    for path, section in files.items():
+        write_text(path, as_yaml(section))
+    return list(files)
+
+
+def check_model(config: RunConfig) -> None:
+    """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
+    this size is refused here, by name, and not an hour later."""
+    where = f"params.yaml.run.{config.run}.model"
+    try:
+        with torch.device("meta"):
+            model = method_module(config.method).Model(config.model).eval()
+            image = torch.empty(1, 3, config.size, config.size)
+            model.render(model.encode(image), model.keypoints(image))
+    except (UserError, ValueError, RuntimeError) as error:  # PyTorch's own, where a layer cannot take the size
+        raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
+
+
+def with_vgg19(config: RunConfig) -> RunConfig:
+    """The run with the SHA-256 of VGG-19's weights, where its loss takes them: another file is another run.
+
+    They are a download: that training lacks them should be said before a set of videos is prepared.
+    """
+    perceptual = config.model.perceptual
+    if config.released is not None or perceptual.backbone != "vgg19" or not any(perceptual.weights):
+        return config
+    try:
+        sha256 = sha256_of(weights_file(perceptual))
+    except UserError as error:
+        raise UserError(f"The run '{config.run}' on {config.dataset} cannot be trained yet. {error}") from None
+    return replace(config, model=replace(config.model, perceptual=replace(perceptual, sha256=sha256)))
+
+
+def check_table_names(params: Params, where: str) -> None:
+    """A table may name runs that are not trained, for its cells say so; but not what no section of `run` defines."""
+    for dataset, evaluation in params.evaluation.items():
+        tables = evaluation.get("tables") or {}
+        if not isinstance(tables, Mapping):
+            raise UserError(f"{where}.evaluation.{dataset}.tables must hold lists of runs by a table's name.")
+        named = {"published_as": evaluation.get("published_as") or {}, **tables}
+        for key, runs in named.items():
+            for run in runs if isinstance(runs, (list, dict)) else ():
+                if run not in params.run:
+                    key = key if key == "published_as" else f"tables.{key}"
+                    raise UserError(
+                        f"{where}.evaluation.{dataset}.{key} names '{run}', but there is no section {where}.run.{run}."
+                    )
+
+
+def brought_by_dvc() -> set[Path]:
+    """The folders that the .dvc files here import; DVC brings them when they are needed."""
+    files = [path for path in Path().glob("*.dvc") if path.is_file()]
+    return {Path(out["path"]) for file in files for out in read_yaml(file)["outs"]}

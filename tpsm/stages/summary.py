@@ -1,0 +1,82 @@
+"""What is written down of a run beside its weights and beside its frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tpsm.checkpoints.checkpoint import load_method
+from tpsm.checkpoints.trained import Trained, example_keypoints
+from tpsm.config.params import RunConfig, as_yaml
+from tpsm.core.files import sha256_of, write_text
+from tpsm.core.provenance import record, sha256_of_text
+from tpsm.data.clip import Manifest
+from tpsm.methods.base import Method
+from tpsm.profiling.cost import count_frame
+
+
+def write_summary(
+    out: Path,
+    config: RunConfig,
+    method: Method,
+    steps: int | None,
+    began: float,
+    data: tuple[Manifest, Path] | None = None,
+    resumed: bool = False,
+) -> None:
+    """`out/summary.json`: the run in numbers, and what made `out/last.pt`, from `began` on (of `time.monotonic()`).
+
+    `data` is the set and its resolved section, where it was trained on one.
+    """
+    parameters = {f"runs/{config.run}.yaml": sha256_of_text(as_yaml(config))}
+    if data is not None:
+        parameters[data[1].name] = sha256_of(data[1])
+    about = facts(config, method, steps)
+    about["provenance"] = record(
+        began,
+        parameters=parameters,
+        data=None if data is None else data[0],
+        weights={"last.pt": sha256_of(out / "last.pt")},
+        precision=config.train.precision,
+        seed=about["seed"],
+        resumed=resumed,
+    )
+    _write_json(out / "summary.json", about)
+
+
+def write_model(out: Path, config: RunConfig, networks: Sequence[Trained]) -> None:
+    """`out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it, the method's
+    first.
+
+    It is the same whenever they are. So scores can tell it without the models, and are not due again when training
+    anew gave the same weights.
+    """
+    method, checkpoint = load_method(networks[0].file, config.method)
+    about = facts(config, method, checkpoint.step if config.released is None else None)
+    weights = {network.file.as_posix(): network.sha256 for network in networks}
+    _write_json(out / "model.json", about | {"weights": weights})
+
+
+def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any]:
+    """Of released weights nobody knows the seed, nor how many steps made them."""
+    trained = config.released is None
+    about = {
+        "run": config.run,
+        "method": config.method,
+        "keypoints": example_keypoints(method, config.size).xy.shape[1],
+        "parameters": sum(parameter.numel() for parameter in method.parameters()),
+        "flops_per_frame": count_frame(method.eval(), config.size),
+        "size": config.size,
+        "steps": steps,
+        "batch": config.train.batch if trained else None,
+        "seed": config.train.seed if trained else None,
+        "precision": config.train.precision if trained else None,
+        "perceptual": config.model.perceptual.backbone,
+    }
+    return about if config.released is None else about | {"released": config.released.sha256}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,85 @@
+"""One step of optimisation, on one device or many: what of it is the same for every method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from tpsm.core.rng import Draws, Part
+from tpsm.core.types import FramePair
+from tpsm.nn.sync_batch_norm import synchronise
+from tpsm.training.distributed import world_size
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from tpsm.training.loop import TrainConfig
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What the loop needs of a model: `Method` and `AvdTraining` both are one."""
+
+    clipped: Any
+    synchronised: Any
+
+    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]: ...
+
+
+class Optimiser:
+    """Adam on the parameters of a task that want a gradient."""
+
+    def __init__(self, task: nn.Module, config: TrainConfig, fabric: Fabric) -> None:
+        self.task, self.config, self.fabric = task, config, fabric
+        wanted = cast(Task, task).synchronised if config.sync_batch_norm is None else config.sync_batch_norm
+        if wanted and world_size() > 1:
+            synchronise(task)
+        if config.channels_last:
+            task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            for child in task.children():
+                child.compile()
+        trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
+        self.adam = torch.optim.Adam(
+            trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+        )
+        self._model, self._adam = fabric.setup(task, self.adam)
+
+    def step(self, pairs: Iterator[FramePair], parts: Sequence[Part], epoch: int, seed: int) -> dict[str, Tensor]:
+        """Takes a batch of pairs for each part, and lowers the mean loss of the whole batch.
+
+        Returns what these parts are of it, times the number of processes: their mean is the mean over all samples.
+
+        The released TPSMM code's clipping is kept: after all parts are in, each named submodule by itself.
+        """
+        for group in self.adam.param_groups:
+            group["lr"] = self.config.rate(epoch)
+        self.adam.zero_grad(set_to_none=True)
+        means: dict[str, Tensor] = {}
+        for turn, part in enumerate(parts, start=1):
+            pair = next(pairs).to(self.fabric.device)
+            with self.fabric.no_backward_sync(self._model, enabled=turn < len(parts)):
+                losses = self._model(pair.source, pair.driving, epoch, Draws(seed, part))
+                # Gradients are then averaged over processes, whose parts of the batch may differ by a sample.
+                weight = part.share * world_size()
+                self.fabric.backward(torch.stack(list(losses.values())).sum() * weight)
+            for name, value in losses.items():
+                term = value.detach() * weight
+                means[name] = means[name] + term if name in means else term
+        clip_gradients(self.task, self.config.clip_norm)
+        self._adam.step()
+        return means
+
+
+def clip_gradients(task: nn.Module, bound: float | None) -> None:
+    """The released TPSMM code bounds the infinity norm of some submodules, each by itself."""
+    if bound is None:
+        return
+    children = dict(task.named_children())
+    # A part that the configuration leaves out is no child.
+    for name in children.keys() & set(cast(Task, task).clipped):
+        nn.utils.clip_grad_norm_(children[name].parameters(), bound, norm_type=math.inf)
