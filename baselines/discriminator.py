@@ -11,7 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
-from tpsm.nn.blocks import channels, instance_norm, positive
+from tpsm.core.schema import positive
+from tpsm.nn.blocks import channels, instance_norm
 from tpsm.nn.geometry import gaussians
 
 

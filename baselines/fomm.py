@@ -24,10 +24,11 @@ from baselines.layers import (
     warp_and_mask,
 )
 from tpsm.core.rng import Draws
+from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
-from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, not_negative, positive, stride
+from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, stride
 from tpsm.nn.geometry import coordinate_grid, gaussians, relative_affine
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision

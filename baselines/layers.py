@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tpsm.core.schema import positive
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample, positive
+from tpsm.nn.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample
 from tpsm.nn.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp, warp_by_each
 from tpsm.nn.precision import full_precision
 

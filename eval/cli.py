@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from eval.scoring.controls import CONTROLS
 from tpsm.core.errors import UserError
-from tpsm.core.layout import CONTROLS, Layout
+from tpsm.core.layout import Layout
 from tpsm.downloads.pinned import FOLDER
 
 Verbs: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
@@ -57,7 +58,7 @@ def _layout(options: Namespace) -> Layout:
 
 def _check(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
-        from eval.config import check
+        from eval.stages.check import check
 
         found = check(options.root)
         if not found:
@@ -86,7 +87,7 @@ def _weights(verbs: Verbs) -> None:
 
 def _evaluators(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
-        from eval.evaluators.features import train_evaluators
+        from eval.stages.evaluators import train_evaluators
 
         train_evaluators(_layout(options))
 
@@ -99,8 +100,8 @@ def _evaluators(verbs: Verbs) -> None:
 
 def _features(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
-        from eval.evaluators.features import compute_features
-        from tpsm.config.params import chosen_workers
+        from eval.stages.features import compute_features
+        from tpsm.jobs.map import chosen_workers
 
         compute_features(_layout(options), chosen_workers(options.workers, options.root / "configs"))
 
@@ -119,7 +120,7 @@ def _score(verbs: Verbs) -> None:
             raise UserError("score: name --dataset and --run, or --real and --generated.")
         _refuse(options, "score: {} goes with --real and --generated.", "landmarks", "identity", "resize", "out")
         from eval.stages.score import score_run
-        from tpsm.config.params import chosen_workers
+        from tpsm.jobs.map import chosen_workers
 
         workers = chosen_workers(options.workers, options.root / "configs")
         print(f"scores -> {score_run(_layout(options), options.run_name, workers)}")
@@ -183,7 +184,7 @@ def _fid(verbs: Verbs) -> None:
 
 def _coverage(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
-        from tpsm.sources.coverage import write_coverage
+        from eval.stages.coverage import write_coverage
 
         print(f"coverage -> {write_coverage(_layout(options))}")
 
@@ -276,15 +277,23 @@ def _compare(verbs: Verbs) -> None:
 
 def _bench(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
-        from eval.stages.bench import bench
+        from eval.stages.bench import bench, bench_workers
+        from tpsm.jobs.map import as_workers
 
-        print(bench(_layout(options), options.run_name, options.frames).text())
+        if options.workers:
+            workers = [as_workers(count, "--workers") for count in options.workers]
+            for line in bench_workers(_layout(options), options.run_name, options.clips, workers):
+                print(line, flush=True)
+        else:
+            print(bench(_layout(options), options.run_name, options.frames).text())
 
     text = (
         "Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their ratio. "
-        "Keeps no scores."
+        "With --workers: how many clips a second are scored with each of these numbers of workers. Keeps no scores."
     )
     verb = _verb(verbs, "bench", run, text)
     _dataset(verb)
     _run_name(verb, "a name under `runs`")
     verb.add_argument("--frames", type=int, default=1000, help="about so many (default: %(default)s)")
+    verb.add_argument("--workers", nargs="+", metavar="N", help="numbers of workers to compare")
+    verb.add_argument("--clips", type=int, default=100, help="with --workers: at most so many (default: %(default)s)")

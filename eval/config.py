@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from eval import metrics
-from eval.evaluators import ROLES, Role, evaluator_module
-from eval.metrics import PROTOCOLS, Protocol
 from eval.stats.intervals import BootstrapConfig
-from eval.tables.published import read_published
-from eval.weights import locate
-from tpsm.config.params import AnimateConfig, read_yaml
-from tpsm.core.errors import UserError
+from eval.types import PROTOCOLS, Protocol, Role
 from tpsm.core.layout import Layout
-from tpsm.core.schema import build
+from tpsm.core.schema import build, read_yaml
 
-log = logging.getLogger(__name__)
 WEBP_SIDE = 16383
 
 
@@ -89,7 +80,8 @@ class VideosConfig:
 @dataclass(frozen=True)
 class EvalConfig:
     """`metrics` are names of files in eval/metrics, `protocols` how they are taken; `published` is a set of
-    eval/published.yaml, whose rows are matched by run name unless `published_as` names another row for the run."""
+    eval/tables/published.yaml, whose rows are matched by run name unless `published_as` names another row for the
+    run."""
 
     metrics: tuple[str, ...] = (
         *("l1", "akd", "mkr", "aed", "akd_truth", "epe", "pose"),
@@ -123,16 +115,6 @@ def read_config(layout: Layout) -> EvalConfig:
     return build(EvalConfig, read_yaml(layout.config), config_key(layout))
 
 
-def read_animate(layout: Layout) -> AnimateConfig:
-    """Which runs animate across identities, as `tpsm configure` resolved it."""
-    return build(AnimateConfig, read_yaml(layout.animate), "animate")
-
-
-def due_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
-    """The animation modes that the pipeline makes of `run`."""
-    return ("standard", "relative") * (run in animate.runs) + ("avd",) * (run in animate.avd)
-
-
 def config_key(layout: Layout) -> str:
     """Where the section stands in params.yaml."""
     return f"evaluation.{layout.dataset}"
@@ -140,61 +122,3 @@ def config_key(layout: Layout) -> str:
 
 def evaluator_key(layout: Layout, role: Role) -> str:
     return f"{config_key(layout)}.evaluators.{role}"
-
-
-def check(root: Path) -> list[str]:
-    """The data sets under `configs/` whose evaluation section, and that of every evaluator, is in order.
-
-    Raises:
-        UserError: the first key that is wrong, or the first file of weights that is not there. Rows of runs that the
-            data set does not train are only told: they will say n/a.
-    """
-    datasets = sorted(path.parent.name for path in (root / "configs").glob("*/runs"))
-    for dataset in datasets:
-        layout = Layout(dataset, root)
-        config = read_config(layout)
-        for role in ROLES:
-            if (section := config.evaluators[role]) is not None:
-                module, settings = evaluator_module(role, section, evaluator_key(layout, role))
-                for name in getattr(module, "NEEDS", ()):
-                    locate(name, Path(settings.weights))
-                getattr(module, "check", lambda _: None)(settings)
-        ready(config.metrics)
-        trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
-        check_tables(layout, config, trained)
-        check_published(layout, config, trained)
-    return datasets
-
-
-def ready(names: Iterable[str]) -> list[str]:
-    """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
-    found = []
-    for name in names:
-        if command := metrics.to_type(metrics.load(name)[0]):
-            log.warning("The metric %s is left out; type `%s` to have it.", name, command)
-        else:
-            found.append(name)
-    return found
-
-
-def check_tables(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:
-    key = f"{config_key(layout)}.tables"
-    for run in config.tables.runs():
-        if run not in trained:
-            log.warning("%s names the run '%s', which `runs` does not train: its cells will say n/a.", key, run)
-    animated = read_animate(layout).runs
-    for run in config.tables.animation:
-        if run in trained and run not in animated:
-            log.warning("%s.animation names '%s', which is not among `animate.runs`: its cells will say n/a.", key, run)
-
-
-def check_published(layout: Layout, config: EvalConfig, trained: Set[str]) -> None:
-    key = f"{config_key(layout)}.published"
-    published = None if config.published is None else read_published(config.published, key)
-    for run, row in config.published_as.items():
-        if run not in trained:
-            log.warning("%s_as names the run '%s', which `runs` does not train.", key, run)
-        if published is None:
-            raise UserError(f"{key}_as needs {key}; name a set there, or leave both out.")
-        if row not in published.rows:
-            raise UserError(f"{key}_as.{run} is '{row}'; choose one of {', '.join(published.rows)}.")

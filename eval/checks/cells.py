@@ -11,9 +11,8 @@ from typing import Any
 
 from eval import metrics
 from eval.metrics import Metric
-from eval.scoring.scorer import DRIVING_CLIP, SOURCE_COPY
+from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from tpsm.core.errors import UserError
-from tpsm.core.layout import CONTROLS
 
 
 @dataclass(frozen=True, order=True)

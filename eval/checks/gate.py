@@ -11,9 +11,9 @@ from pathlib import Path
 from eval.checks.baseline import Baseline, Expected, joins, measure, read_baseline, write_baseline
 from eval.checks.cells import Cell, Key, read_cells
 from eval.stats.noise import quantile
-from tpsm.config.params import read_yaml
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
+from tpsm.core.schema import read_yaml
 
 BASELINE = "baseline.json"
 COVERAGE = 0.99

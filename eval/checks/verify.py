@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from eval.stages.report import estimates, numbers
+from eval.report.numbers import estimates, numbers
 from eval.tables.table import Table, to_markdown
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout

@@ -10,20 +10,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
-from eval.metrics import Landmarks
+from eval.types import Landmarks, Role
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
-from tpsm.data.clip import ClipFile
 
-Role = Literal["landmarks", "identity"]
-ROLES: tuple[Role, ...] = ("landmarks", "identity")
 KINDS: dict[Role, dict[str, str]] = {
     "landmarks": {
         "heatmap": "eval.evaluators.heatmap",
@@ -67,23 +62,3 @@ def evaluator_module(role: Role, section: Mapping[str, Any], key: str) -> tuple[
         raise UserError(f"{key}.kind is {kind!r}; choose one of {', '.join(kinds)}, or set {key} to null.")
     module: Any = importlib.import_module(kinds[kind])
     return module, build(module.Config, section, key)
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def to_images(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[Tensor, "t 3 h w"]:
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).contiguous()
-
-
-def resized(images: Float[Tensor, "t 3 h w"], size: int) -> Float[Tensor, "t 3 {size} {size}"]:
-    """Images at an evaluator's input size."""
-    if images.shape[-2:] == (size, size):
-        return images
-    return torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
-
-
-def spread(clip: ClipFile, count: int) -> np.ndarray:
-    """Indices of at most `count` frames, evenly spread over the clip."""
-    return np.unique(np.linspace(0, len(clip) - 1, min(count, len(clip))).round().astype(int))

@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch.nn import functional
 
-from eval.evaluators import to_images
-from eval.evaluators.pretrained import Pretrained, as_recorded, package
-from eval.metrics import Landmarks
+from eval.evaluators.pretrained import Pretrained, as_recorded
+from eval.types import Landmarks
+from tpsm.core.errors import package
+from tpsm.core.tensors import to_images
 
 POINTS = 68
 NEEDS = ("dlib-landmarks",)

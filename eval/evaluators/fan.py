@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Float64, UInt8
 
-from eval.evaluators import device, to_images
-from eval.evaluators.pretrained import Pretrained, as_recorded, package
-from eval.metrics import Landmarks
+from eval.evaluators.pretrained import Pretrained, as_recorded
+from eval.types import Landmarks
+from tpsm.core.device import device
+from tpsm.core.errors import package
+from tpsm.core.tensors import to_images
 
 POINTS = 68
 NEEDS = ("fan", "s3fd")

@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import pickle
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
-from eval.config import EvalConfig, evaluator_key, read_config
-from eval.evaluators import ROLES, IdentityEncoder, LandmarkDetector, Role, evaluator_module
-from eval.evaluators.pretrained import Pretrained
-from eval.metrics import Landmarks, Sequence
-from eval.scoring.quality import identity_quality, landmark_quality
-from tpsm.config.params import as_yaml
+from eval.config import EvalConfig, evaluator_key
+from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module
+from eval.types import ROLES, Features, Landmarks, Role, Sequence
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
+from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout, array_file
-from tpsm.core.provenance import record, sha256_of_text
-from tpsm.data.clip import ClipFile, Entry
-from tpsm.jobs.map import Workers, map_clips
-from tpsm.jobs.resume import code_hash
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the evaluators read off one clip; None for a role without an evaluator."""
-
-    landmarks: Landmarks | None
-    embedding: Float32[np.ndarray, "t d"] | None
+from tpsm.data.clip import ClipFile
+from tpsm.data.manifest import Entry
 
 
 @dataclass(frozen=True)
@@ -61,44 +44,6 @@ class Evaluators:
 
 def weights(layout: Layout, role: Role) -> Path:
     return layout.networks / f"{role}.pt"
-
-
-def train_evaluators(layout: Layout) -> None:
-    """Writes `evaluators/<data set>/networks/{landmarks,identity}.pt` and `quality.json`, their accuracy on real test
-    frames and what made them.
-
-    A pretrained evaluator is not trained: what stands for it is the record of its weights, settings and packages.
-    """
-    began = time.monotonic()
-    config, manifest = read_config(layout), layout.manifest()
-    training = [layout.clips / entry.file for entry in manifest.clips("train")]
-    test = [layout.clips / entry.file for entry in manifest.clips("test")]
-    quality: dict[str, object] = {}
-    measures: dict[Role, Callable] = {"landmarks": landmark_quality, "identity": identity_quality}
-    seeds: dict[str, int] = {}
-    layout.networks.mkdir(parents=True, exist_ok=True)
-    for role in ROLES:
-        section = config.evaluators[role]
-        if section is None:
-            weights(layout, role).unlink(missing_ok=True)
-            log.info("%s is null: metrics that need it are skipped", evaluator_key(layout, role))
-            continue
-        module, settings = evaluator_module(role, section, evaluator_key(layout, role))
-        evaluator = module.train(settings, training, evaluator_key(layout, role))
-        evaluator.save(weights(layout, role))
-        seeds |= {role: settings.seed} if hasattr(settings, "seed") else {}
-        used = {"pretrained": evaluator.record} if isinstance(evaluator, Pretrained) else {}
-        quality[role] = {"kind": settings.kind} | used | measures[role](evaluator, test)
-    quality["provenance"] = record(
-        began,
-        parameters={"evaluators": sha256_of_text(as_yaml(config.evaluators))},
-        data=manifest,
-        evaluators={path.name: sha256_of(path) for path in sorted(layout.networks.glob("*.pt"))},
-        precision="fp32",
-        seed=seeds,
-    )
-    with atomic(layout.evaluators / "quality.json") as draft:
-        draft.write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _found(layout: Layout, role: Role) -> Path:
@@ -129,40 +74,6 @@ def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
         ) from error
 
 
-def compute_features(layout: Layout, workers: Workers = 1) -> None:
-    """Writes `features/<data set>/<clip>.npz` for every test clip. Those of the same clip and evaluators are kept."""
-    config = read_config(layout)
-    entries = layout.manifest().clips("test")
-    task = FeaturesOfClip(layout, evaluators_key(layout, config))
-    _evaluators.cache_clear()
-    _evaluators(layout, task.evaluators)  # changed weights are refused, also where all features are kept
-    map_clips(task, entries, workers, "features of real clips")
-    kept = {features_file(layout, entry.name) for entry in entries}
-    for path in layout.features.glob("*.npz"):
-        if path not in kept:
-            path.unlink()
-
-
-@dataclass(frozen=True)
-class FeaturesOfClip:
-    """A test clip -> its file, unless it is there from the same clip and `evaluators`, which is their key."""
-
-    layout: Layout
-    evaluators: str
-
-    def __call__(self, entry: Entry) -> None:
-        path, key = features_file(self.layout, entry.name), features_key(self.evaluators, entry)
-        if _stored_key(path) != key:
-            with ClipFile(self.layout.clips / entry.file) as clip:
-                write_features(path, _evaluators(self.layout, self.evaluators)(clip.frames()), key)
-
-
-@lru_cache(maxsize=1)
-def _evaluators(layout: Layout, key: str) -> Evaluators:
-    """Once a process, as long as they have the same `key`."""
-    return load_evaluators(layout, read_config(layout))
-
-
 def evaluators_key(layout: Layout, config: EvalConfig) -> str:
     """What decides features beside the frames: each evaluator's section, file and code, as JSON."""
     parts: dict[str, object] = {}
@@ -176,13 +87,6 @@ def features_key(evaluators: str, entry: Entry) -> str:
     """A hash of what decides a clip's features: its frames, and the evaluators by their key."""
     parts = {"clip": entry.sha256, **json.loads(evaluators)}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _stored_key(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with np.load(path) as arrays:
-        return str(arrays["key"]) if "key" in arrays else None
 
 
 def write_features(path: Path, features: Features, key: str) -> None:

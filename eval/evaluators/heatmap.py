@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import trange
 
-from eval.evaluators import device, resized, spread, to_images
 from eval.evaluators.augment import crop, crops, jitter
-from eval.metrics import Landmarks
+from eval.evaluators.images import resized
+from eval.types import Landmarks
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.tensors import write_torch
-from tpsm.data.clip import ClipFile
+from tpsm.core.tensors import to_images, write_torch
+from tpsm.data.clip import ClipFile, spread_index
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _read(
             truth = clip.truth()
             if truth is None:
                 raise UserError(f"{path.name} has no ground-truth joints to train {key} on; set {key} to null.")
-            chosen = spread(clip, config.frames_per_clip)
+            chosen = spread_index(len(clip), config.frames_per_clip)
             frames = to_images(np.stack([clip.frame(int(i)) for i in chosen])).float()
             images.append(resized(frames, config.size).round().to(torch.uint8))
             joints.append(torch.from_numpy(truth.joints[chosen]))

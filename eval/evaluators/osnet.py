@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import trange
 
-from eval.evaluators import device, resized, spread, to_images
 from eval.evaluators.augment import crop, crops, jitter
+from eval.evaluators.images import resized
 from eval.evaluators.osnet_file import OsnetFile
 from eval.evaluators.pretrained import as_recorded
 from eval.evaluators.torchreid_osnet import osnet_module
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.tensors import write_torch
-from tpsm.data.clip import ClipFile
+from tpsm.core.tensors import to_images, write_torch
+from tpsm.data.clip import ClipFile, spread_index
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,9 @@ def _read(config: Config, clips: Sequence[Path], key: str) -> tuple[UInt8[Tensor
     images, identities = [], []
     for path in clips:
         with ClipFile(path) as clip:
-            frames = to_images(np.stack([clip.frame(int(i)) for i in spread(clip, config.frames_per_clip)])).float()
+            frames = to_images(
+                np.stack([clip.frame(int(i)) for i in spread_index(len(clip), config.frames_per_clip)])
+            ).float()
             images.append(resized(frames, config.size).round().to(torch.uint8))
             identities += [clip.identity] * len(frames)
     names, labels = np.unique(np.array(identities), return_inverse=True)

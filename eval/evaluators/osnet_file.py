@@ -17,12 +17,13 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eval.evaluators import device, to_images
 from eval.evaluators.pretrained import Pretrained
 from eval.evaluators.torchreid_osnet import osnet_module
 from eval.weights import Located
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.tensors import to_images
 
 HEIGHT, WIDTH, BATCH = 256, 128, 64
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -7,12 +7,10 @@ what stands in `evaluators/<data set>`: features are those of this file, and ano
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from eval.weights import Located, locate
@@ -87,17 +85,3 @@ def as_recorded(evaluator: P, path: Path) -> P:
 
 def _brief(value: Any) -> str:
     return json.dumps(value) if value is not None else "none"
-
-
-def package(module: str, distribution: str, kind: str) -> ModuleType:
-    """An optional package, imported when it is needed.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UserError(
-            f"{kind} needs the package {distribution} ({error}); type `pip install {distribution}`."
-        ) from error

@@ -18,9 +18,11 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from eval.evaluators import device, to_images
-from eval.evaluators.pretrained import Pretrained, as_recorded, package
-from eval.metrics import Landmarks
+from eval.evaluators.pretrained import Pretrained, as_recorded
+from eval.types import Landmarks
+from tpsm.core.device import device
+from tpsm.core.errors import package
+from tpsm.core.tensors import to_images
 
 WIDTH, HEIGHT, BINS = 192, 256, 2  # the input's pixels, and cells a pixel of the output
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

@@ -11,16 +11,18 @@ from matplotlib.patches import Circle
 
 from eval.config import EvalConfig
 from eval.evaluators.features import real_sequence
-from eval.figures.drawing import DPI, save, spread
-from eval.metrics import to_pixels
+from eval.figures.drawing import DPI, save
+from eval.types import to_pixels
 from tpsm.core.layout import Layout
+from tpsm.data.clip import spread
+from tpsm.data.manifest import read_manifest
 
 
 def detections(layout: Layout, config: EvalConfig) -> Path | None:
     """Joints that the landmark evaluator finds in real test frames (dots), true joints that it misses (crosses)."""
     if config.evaluators.landmarks is None or not (layout.clips / "test").is_dir():
         return None
-    entries = spread(layout.manifest().clips("test"), 2 * config.figures.frames)
+    entries = spread(read_manifest(layout.clips).clips("test"), 2 * config.figures.frames)
     columns = config.figures.frames
     rows = -(-len(entries) // columns)
     size = config.figures.enlarge_to * 1.5 / DPI

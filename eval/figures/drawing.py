@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import matplotlib as mpl
 
@@ -23,7 +22,6 @@ plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0"}
 # One dot of the figure is one pixel of the file, so that nearest-neighbour enlargement stays exact.
 DPI = 100
 MARGIN, CAPTION = 4, 16
-T = TypeVar("T")
 
 
 def sheet(
@@ -70,19 +68,6 @@ def sheet(
 def frames_of(path: Path, when: Sequence[int]) -> list[UInt8[np.ndarray, "h w 3"]]:
     with ClipFile(path) as clip:
         return [clip.frame(index) for index in when]
-
-
-def times(frames: int, count: int) -> list[int]:
-    return [int(i) for i in np.linspace(0, frames - 1, count).round()]
-
-
-def spread_index(size: int, count: int) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, size - 1, min(count, size)).round()}) if size else []
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, evenly spread."""
-    return [items[i] for i in spread_index(len(items), count)]
 
 
 def save(figure: Figure, layout: Layout, name: str) -> Path:

@@ -11,8 +11,7 @@ from eval.metrics import Metric
 from eval.report.worst import worst_frames
 from eval.tables.results import Results, Series
 from eval.tables.table import number
-from tpsm.core.layout import Layout
-from tpsm.data.clip import file_name
+from tpsm.core.layout import Layout, file_name
 
 COUNT = 4
 SMALLEST = 128

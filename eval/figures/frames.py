@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from eval.figures.drawing import frames_of, save, sheet, spread, spread_index, times
-from eval.scoring.scorer import read_pairs
+from eval.figures.drawing import frames_of, save, sheet
+from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results
-from tpsm.core.layout import Layout
-from tpsm.data.clip import ClipFile, file_name
+from tpsm.core.layout import Layout, file_name
+from tpsm.data.clip import ClipFile, spread, spread_index, times
+from tpsm.data.manifest import read_manifest
 
 
 def reconstruction(layout: Layout, results: Results) -> Path | None:
     """Real frames of a few test clips, and every run's reconstruction of them from the first."""
     config = results.config.figures
     runs = [run for run in results.config.tables.reconstruction if run in results.scored and layout.has_frames(run)]
-    entries = spread(layout.manifest().clips("test"), config.clips)
+    entries = spread(read_manifest(layout.clips).clips("test"), config.clips)
     if not runs:
         return None
     grid, labels = [], []
@@ -58,10 +57,3 @@ def animation(layout: Layout, results: Results, mode: str) -> Path | None:
         return None
     headings = ["source", *(f"{share:.0%}" for share in np.linspace(0, 1, config.frames))]
     return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), layout, f"animation_{mode}")
-
-
-def common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> pd.DataFrame:
-    """The pairs that every run has animated."""
-    tables = [read_pairs(layout.outputs(run) / "animation" / mode / "pairs.csv") for run in runs]
-    common = set.intersection(*(set(table["pair"]) for table in tables))
-    return tables[0][tables[0]["pair"].isin(common)].reset_index(drop=True)

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 
 from eval.figures.drawing import frames_of, save
-from eval.metrics import to_pixels
 from eval.tables.results import Results
-from tpsm.core.layout import Layout
-from tpsm.data.clip import file_name
+from eval.types import to_pixels
+from tpsm.core.layout import Layout, file_name
+from tpsm.data.manifest import read_manifest
 
 ARROWS = 16
 """Along a side of the picture."""
@@ -24,7 +24,7 @@ def insides(layout: Layout, results: Results, run: str) -> Path | None:
     """A row a clip: the source's points, and for one frame its points, the motion, which of the motions each pixel
     follows, the masks from the coarsest to the finest, and the generated frame."""
     rows = []
-    for entry in layout.manifest().clips("test"):
+    for entry in read_manifest(layout.clips).clips("test"):
         if (path := layout.insides(run, entry.name)).is_file():
             with np.load(path) as arrays:
                 rows.append((entry.name, dict(arrays)))

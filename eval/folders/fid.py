@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 from tqdm import tqdm
 
-from eval.evaluators import device, to_images
 from eval.folders.score import clips_in, read, refuse_pictures
 from eval.stats.set_distances import ByIdentity, Features, frechet, kernel_distance
 from eval.tables.table import Missing, Value, aligned, number
 from eval.weights import locate
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.data.clip import identity_of
+from tpsm.core.layout import identity_of
+from tpsm.core.tensors import to_images
 
 SIZE, BATCH = 299, 32
 

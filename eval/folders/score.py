@@ -18,19 +18,21 @@ from PIL import Image
 from tqdm import tqdm
 
 from eval import metrics
-from eval.config import EvaluatorsConfig, ready
-from eval.evaluators import KINDS, ROLES, Role, evaluator_module
+from eval.config import EvaluatorsConfig
+from eval.evaluators import KINDS, evaluator_module
 from eval.evaluators.features import Evaluators
-from eval.metrics import PROTOCOLS, Need, Sequence
-from eval.report.provenance import write_scores
-from eval.scoring.scorer import COLUMNS, ORDER, computable, frame_rows
+from eval.metrics import ready
+from eval.scoring.scorer import computable
+from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
 from eval.stats.intervals import BootstrapConfig, ClipSums, Estimate, mean
 from eval.tables.results import WEIGHS
 from eval.tables.table import Value, aligned
+from eval.types import PROTOCOLS, ROLES, Need, Role, Sequence
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_text
+from tpsm.core.layout import SUFFIX, identity_of
 from tpsm.core.provenance import record
-from tpsm.data.clip import SUFFIX, ClipFile, identity_of
+from tpsm.data.clip import ClipFile
 from tpsm.data.video import is_clip, natural, read_video
 
 FORMATS = (".parquet", ".csv")

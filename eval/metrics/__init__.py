@@ -8,24 +8,21 @@ of the papers' evaluation program, where that has the metric. A new metric is a 
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, UInt8
+from jaxtyping import Float64
 
+from eval.types import PROTOCOLS, Need, Protocol, Sequence
 from eval.weights import absent
 from tpsm.core.errors import UserError
-from tpsm.core.types import GroundTruth
 
-Need = Literal["landmarks", "identity", "motion", "truth"]
-Protocol = Literal["strict", "legacy"]
-PROTOCOLS: tuple[Protocol, ...] = ("strict", "legacy")
-"""How frames become a number: as it should be, and as the papers' program (pose-evaluation) has it. In the legacy one
-metrics see truncated 8-bit frames, and reconstruction counts frame 0, which repeats the source."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,46 +66,6 @@ class Metric:
         return PROTOCOLS if self.legacy is not None else ("strict",)
 
 
-@dataclass(frozen=True)
-class Landmarks:
-    """Detected joints: xy in [-1, 1] as `tpsm.core.types` defines, and which of them were found."""
-
-    xy: Float32[np.ndarray, "t j 2"]
-    found: Bool[np.ndarray, "t j"]
-
-    def pixels(self, height: int, width: int) -> Float64[np.ndarray, "t j 2"]:
-        """The joints in pixels; the centre of the first pixel is 0."""
-        return to_pixels(self.xy, height, width)
-
-    def __getitem__(self, frames: slice) -> Landmarks:
-        return Landmarks(self.xy[frames], self.found[frames])
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """All that metrics may look at, for one clip of `t` frames. What does not exist is None.
-
-    `l1` is the error of the predicted frames before they were quantised, a value a frame; `motion` is the backward
-    motion from each frame to frame 0, in [-1, 1], at the frames' size.
-    """
-
-    frames: UInt8[np.ndarray, "t h w 3"]
-    landmarks: Landmarks | None = None
-    embedding: Float32[np.ndarray, "t d"] | None = None
-    truth: GroundTruth | None = None
-    motion: Float32[np.ndarray, "t h w 2"] | None = None
-    l1: Float64[np.ndarray, " t"] | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width, in pixels."""
-        return self.frames.shape[1], self.frames.shape[2]
-
-    def has(self, need: Need) -> bool:
-        held = {"landmarks": self.landmarks, "identity": self.embedding, "motion": self.motion, "truth": self.truth}
-        return held[need] is not None
-
-
 def to_type(metric: Metric) -> str | None:
     """The command that gets what `metric` still lacks on this machine, a package or weights; None where it is ready."""
     commands = [f"pip install {package}" for package in metric.packages if find_spec(package) is None]
@@ -116,11 +73,6 @@ def to_type(metric: Metric) -> str | None:
 
 
 Score = Callable[[Sequence, Sequence], Float64[np.ndarray, " t"]]
-
-
-def to_pixels(xy: Float[np.ndarray, "*n 2"], height: int, width: int) -> Float64[np.ndarray, "*n 2"]:
-    """[-1, 1] to pixels, the corner pixels' centres at -1 and 1."""
-    return (np.asarray(xy, np.float64) + 1) / 2 * (width - 1, height - 1)
 
 
 def names() -> tuple[str, ...]:
@@ -144,3 +96,14 @@ def load(name: str) -> tuple[Metric, dict[Protocol, Score]]:
         raise UserError(f"eval/metrics/{name}.py has one of METRIC.legacy and legacy() without the other; give both.")
     functions = {"strict": "score", "legacy": "legacy"}
     return metric, {protocol: getattr(module, functions[protocol]) for protocol in metric.protocols}
+
+
+def ready(names: Iterable[str]) -> list[str]:
+    """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
+    found = []
+    for name in names:
+        if command := to_type(load(name)[0]):
+            log.warning("The metric %s is left out; type `%s` to have it.", name, command)
+        else:
+            found.append(name)
+    return found

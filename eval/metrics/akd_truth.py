@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from eval.metrics import Metric, Sequence, to_pixels
+from eval.metrics import Metric
 from eval.metrics.akd import akd
+from eval.types import Sequence, to_pixels
 from tpsm.core.errors import UserError
 
 METRIC = Metric(

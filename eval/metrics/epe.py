@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from eval.metrics import Metric, Sequence, to_pixels
+from eval.metrics import Metric
+from eval.types import Sequence, to_pixels
 
 METRIC = Metric(
     name="epe",

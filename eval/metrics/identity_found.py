@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from eval.metrics import Metric, Sequence
+from eval.metrics import Metric
+from eval.types import Sequence
 
 METRIC = Metric(
     name="identity_found",

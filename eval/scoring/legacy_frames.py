@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from eval.evaluators.features import Features
-from eval.metrics import Landmarks, Sequence
+from eval.types import Features, Landmarks, Sequence
 from tpsm.core.errors import UserError
 
 

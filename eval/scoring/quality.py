@@ -11,10 +11,10 @@ from jaxtyping import Float, UInt8
 from scipy.stats import rankdata
 
 from eval.evaluators import IdentityEncoder, LandmarkDetector
-from eval.metrics import to_pixels
 from eval.metrics.aed import aed
 from eval.metrics.akd import akd
 from eval.metrics.mkr import mkr
+from eval.types import to_pixels
 from tpsm.data.clip import read_clip
 
 Quality = dict[str, float | int | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +12,19 @@ import pandas as pd
 from jaxtyping import Float32, Float64
 
 from eval import metrics
-from eval.config import EvalConfig, due_modes, evaluator_key, read_animate, ready
-from eval.evaluators import ROLES
+from eval.config import EvalConfig, evaluator_key
 from eval.evaluators.features import Evaluators, load_evaluators, real_sequence
-from eval.metrics import Landmarks, Metric, Need, Protocol, Score, Sequence
+from eval.metrics import Metric, Score, ready
+from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
+from eval.scoring.pairs import read_pairs
+from eval.scoring.scores_file import frame_rows
+from eval.types import ROLES, Need, Protocol, Sequence
+from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
-from tpsm.core.layout import CONTROLS, Layout
-from tpsm.data.clip import ClipFile, Entry, file_name
-
-COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
-ORDER = ["task", "mode", "metric", "protocol", "clip", "frame"]
-SOURCE_COPY, DRIVING_CLIP = "copy-source", "driving"
-"""Modes of animation rows that no model makes, on a run's own pairs: the source repeated, the driving clip itself."""
+from tpsm.core.layout import Layout, file_name
+from tpsm.data.clip import ClipFile
+from tpsm.data.manifest import Entry, read_manifest
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Scorer:
     def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
         self.layout, self.config, self.run = layout, config, run
         self.metrics = [metrics.load(name) for name in ready(config.metrics)]
-        self.entries = {entry.name: entry for entry in layout.manifest().clips("test")}
+        self.entries = {entry.name: entry for entry in read_manifest(layout.clips).clips("test")}
         self._l1 = None if run in CONTROLS else self._read_l1()
 
     @cached_property
@@ -197,51 +197,10 @@ def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Scor
     return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
 
 
-def control(run: str, real: Sequence) -> Sequence:
-    """The clip as a control would have it: features are the real clip's own, motion is none, or the true one."""
-    if run == "copy-source":
-        copied = repeated(real, len(real.frames))
-        height, width = real.size
-        still = np.stack(np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height)), axis=-1)
-        motion = np.broadcast_to(still.astype(np.float32), (len(real.frames), height, width, 2))
-        return Sequence(copied.frames, copied.landmarks, copied.embedding, motion=motion)
-    true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
-    return Sequence(real.frames, real.landmarks, real.embedding, motion=true)
-
-
-def frame_rows(
-    about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
-) -> pd.DataFrame:
-    """A row a frame that is scored. `about` has the other columns, but for the metric's own."""
-    first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
-    of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
-    frame = np.arange(first, len(values), dtype=np.int32)
-    return pd.DataFrame({**about, **of, "frame": frame, "value": values[first:]})
-
-
-def repeated(real: Sequence, count: int) -> Sequence:
-    """The first frame, `count` times, with its features."""
-
-    def again(array: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(array[:1], (count, *array.shape[1:]))
-
-    joints = real.landmarks
-    return Sequence(
-        again(real.frames),
-        None if joints is None else Landmarks(again(joints.xy), again(joints.found)),
-        None if real.embedding is None else again(real.embedding),
-    )
-
-
 def computable(metric: Metric, generated: Sequence, reference: Sequence) -> bool:
     """Whether the clip has all that the metric needs: predicted motion, the reference's truth, both's features."""
     of = {"motion": (generated,), "truth": (reference,)}
     return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))
-
-
-def read_pairs(path: Path) -> pd.DataFrame:
-    """Text throughout: a clip may be called NA."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def read_motion(path: Path, shape: tuple[int, ...]) -> Float32[np.ndarray, "t h w 2"] | None:

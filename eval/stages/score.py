@@ -10,16 +10,17 @@ from pathlib import Path
 import pandas as pd
 
 from eval.config import config_key, read_config
-from eval.evaluators import ROLES
 from eval.evaluators.features import features_file, weights
-from eval.report.provenance import of_scores, write_scores
-from eval.scoring.scorer import COLUMNS, ORDER, Due, Scorer
+from eval.scoring.controls import CONTROLS
+from eval.scoring.scorer import Due, Scorer
+from eval.scoring.scores_file import COLUMNS, ORDER, of_scores, write_scores
+from eval.types import ROLES
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.layout import CONTROLS, Layout
-from tpsm.data.clip import file_name
+from tpsm.core.fingerprint import code_hash
+from tpsm.core.layout import Layout, file_name
 from tpsm.jobs.map import Workers, map_clips
-from tpsm.jobs.resume import WORK, Units, code_hash
+from tpsm.jobs.resume import WORK, Units
 
 ROWS = "rows.parquet"
 

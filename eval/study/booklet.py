@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from eval.study.key import BROKEN, REAL, Item
 from eval.study.videos import broken, strip
 from tpsm.core.errors import UserError
-from tpsm.core.layout import Layout
-from tpsm.data.clip import ClipFile, file_name
+from tpsm.core.layout import Layout, file_name
+from tpsm.data.clip import ClipFile
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from eval.config import due_modes, read_animate
-from eval.scoring.scorer import read_pairs
+from eval.scoring.pairs import read_pairs
 from eval.study.booklet import Booklet, Pair
 from eval.study.design import sheets
 from eval.study.key import QUESTIONS, Item, Key, Shown
-from tpsm.config.params import read_yaml
+from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
+from tpsm.core.schema import read_yaml
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from eval.metrics import PROTOCOLS, Metric, Protocol
-from eval.scoring.scorer import DRIVING_CLIP, SOURCE_COPY
+from eval.metrics import Metric
+from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.stats.intervals import UNITS, Estimate
 from eval.tables.detection import detection
 from eval.tables.pairwise import comparisons
@@ -15,7 +15,7 @@ from eval.tables.results import Results, Series
 from eval.tables.seeds import seeds
 from eval.tables.table import Cell, Missing, Table, Value
 from eval.tables.verdict import verdicts
-from tpsm.core.layout import CONTROLS
+from eval.types import PROTOCOLS, Protocol
 
 INTERVALS = (
     "{mean} [95 % interval over {unit}]. Bold: the run that is better than every other of its column, where the "

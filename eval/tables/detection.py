@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from eval.metrics import Metric
+from eval.scoring.controls import CONTROLS
 from eval.tables.results import Results, Series
 from eval.tables.table import Cell, Missing, Table, Value
-from tpsm.core.layout import CONTROLS
 
 
 def detection(results: Results) -> Table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from eval.metrics import Metric, Protocol
+from eval.metrics import Metric
 from eval.tables.results import Results, Series
 from eval.tables.table import Cell, Missing, Table, Value, number
+from eval.types import Protocol
 
 NOTE = (
     "Run less the other, paired over common frames [95 % interval over {unit}]. p: how often swapping the two runs' "

@@ -61,5 +61,5 @@ def read_published(name: str, key: str) -> PublishedSet:
     """The set `name`; `key` is where params.yaml names it, for the message."""
     sets = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     if name not in sets:
-        raise UserError(f"{key} is '{name}'; choose one of {', '.join(sets)} (eval/published.yaml), or null.")
+        raise UserError(f"{key} is '{name}'; choose one of {', '.join(sets)} (eval/tables/published.yaml), or null.")
     return build(PublishedSet, sets[name], f"{FILE.name}.{name}")

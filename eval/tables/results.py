@@ -14,14 +14,16 @@ import pandas as pd
 
 from eval import metrics
 from eval.config import EvalConfig
-from eval.metrics import Metric, Protocol
-from eval.report.provenance import about_scores
-from eval.scoring.scorer import DRIVING_CLIP, SOURCE_COPY
+from eval.metrics import Metric
+from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
+from eval.scoring.scores_file import about_scores
 from eval.stats.intervals import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
 from eval.stats.pairwise import Comparison, compare
-from tpsm.config.params import read_yaml
+from eval.types import Protocol
 from tpsm.core.errors import UserError
-from tpsm.core.layout import CONTROLS, Layout
+from tpsm.core.layout import Layout
+from tpsm.core.schema import read_yaml
+from tpsm.data.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 WEIGHS: dict[Protocol, Weigh] = {"strict": "clip", "legacy": "frame"}
@@ -174,7 +176,7 @@ class Results:
 
     @cached_property
     def has_truth(self) -> bool:
-        return any(entry.has_truth for entry in self.layout.manifest().clips("test"))
+        return any(entry.has_truth for entry in read_manifest(self.layout.clips).clips("test"))
 
     def about(self, run: str) -> dict[str, Any]:
         """What the scores of `run` say of themselves."""

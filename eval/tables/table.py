@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.metrics import Protocol
 from eval.stats.intervals import Estimate
+from eval.types import Protocol
 
 
 @dataclass(frozen=True)

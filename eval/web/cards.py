@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eval.figures.frames import common_pairs
 from eval.report.worst import Failure, worst_frames
+from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
 from eval.web.strips import read_frames, write_strip
 from eval.web.videos import method_of
-from tpsm.core.layout import Layout
-from tpsm.data.clip import file_name
+from tpsm.core.layout import Layout, file_name
 
 COUNT = 3
 """Cards of a run, mode and metric."""

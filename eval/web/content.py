@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from eval.report.facts import PROTOCOL, reading, what_was_run
 from eval.report.findings import answer
-from eval.report.readme import PROTOCOL, reading, what_was_run
 from eval.tables.html import to_html
 from eval.tables.results import Results
 from eval.tables.table import Missing, Table, text

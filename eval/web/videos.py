@@ -9,13 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from eval.config import VideosConfig
-from eval.figures.drawing import spread
-from eval.figures.frames import common_pairs
+from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
 from eval.web.strips import chosen_frames, read_frames, write_strip
-from tpsm.core.layout import Layout
-from tpsm.data.clip import ClipFile, file_name
+from tpsm.core.layout import Layout, file_name
+from tpsm.data.clip import ClipFile, spread
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 
 from baselines import fomm
 from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_method
-from tpsm.config.params import plain
 from tpsm.core.errors import UserError
+from tpsm.core.schema import plain
 from tpsm.nn.blocks import HourglassConfig
 
 CONFIG = fomm.Config(

@@ -24,16 +24,20 @@ from baselines import fomm, mraa
 from eval.__main__ import main as evaluate
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.checkpoints.released import Released, read_released
+from tpsm.checkpoints.trained import load_avd
 from tpsm.cli.main import app
-from tpsm.config.params import RunConfig, merge, plain, read_params, read_run, resolve_run
+from tpsm.config.params import merge, read_params, read_run, resolve_run
+from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
+from tpsm.core.schema import plain
 from tpsm.data.video import write_video
 from tpsm.methods import tps
 from tpsm.methods.avd import AvdConfig
 from tpsm.nn.vgg import PerceptualConfig
 from tpsm.sources.puppets.generate import synthesize
-from tpsm.stages.train import animate_file, import_file, load_avd
-from tpsm.training.loop import TrainConfig
+from tpsm.stages.animate_file import animate_file
+from tpsm.stages.import_released import import_file
+from tpsm.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 MRAA_AVD = AvdConfig(id_bottle=64, pose_bottle=64)
@@ -113,13 +117,13 @@ def sha256(file: Path) -> str:
 MEASURED = """
 import sys
 from pathlib import Path
-from tpsm import model as tps
+from tpsm.methods import tps
 from baselines import fomm
-from tpsm.avd import AvdConfig
-from tpsm.config import RunConfig
-from tpsm.released import skeleton
-from tpsm.stages import import_file
-from tpsm.train import TrainConfig
+from tpsm.methods.avd import AvdConfig
+from tpsm.config.sections import RunConfig
+from tpsm.checkpoints.released import skeleton
+from tpsm.stages.import_released import import_file
+from tpsm.training.config import TrainConfig
 
 def peak():
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
@@ -414,7 +418,7 @@ def test_a_file_without_avd_says_so_and_leaves_no_other_files(folder: Path, capl
 def test_the_avd_stage_refuses_a_file_without_it(folder: Path) -> None:
     config, avd = small("tps")
     released = read_released(spoilt(lambda parts: parts.pop("avd_network")), "tps")
-    from tpsm.stages.train import released_avd
+    from tpsm.stages.import_released import released_avd
 
     with pytest.raises(UserError, match=r"spoilt\.pth\.tar holds no AVD network; take its run out of animate\.avd"):
         released_avd(config, avd, released)

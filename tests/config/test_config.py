@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tpsm.config.params import merge, read_params, read_run, read_yaml, resolve_run
+from tpsm.config.params import merge, read_params, read_run, resolve_run
 from tpsm.core.errors import UserError
+from tpsm.core.schema import read_yaml
 from tpsm.stages.configure import check_model, configure
 
 ROOT = Path(__file__).parents[2]

@@ -15,15 +15,18 @@ from baselines import fomm, mraa
 from baselines.discriminator import DiscriminatorConfig
 from baselines.layers import GeneratorConfig
 from eval import config as evaluation
-from eval.config import check
+from eval.stages.check import check
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
-from tpsm.config.params import as_yaml, data_section, merge, plain, read_params, read_yaml, resolve_run
+from tpsm.config.params import data_section, merge, read_params, resolve_run
 from tpsm.core.errors import UserError
+from tpsm.core.schema import as_yaml, plain, read_yaml
 from tpsm.data.augment import AugmentConfig
+from tpsm.data.config import DataConfig
 from tpsm.data.pairs import PairBatches
-from tpsm.data.prepare import DataConfig, prepare
+from tpsm.data.prepare import prepare
+from tpsm.methods import METHODS, method_module
 from tpsm.methods.avd import AVD, AvdConfig, AvdTraining
-from tpsm.methods.base import METHODS, Method, method_module
+from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig
 from tpsm.methods.tps import Config, DropoutConfig, LossWeights
 from tpsm.nn.blocks import HourglassConfig
@@ -32,7 +35,8 @@ from tpsm.nn.vgg import PerceptualConfig
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages import configure as configuring
 from tpsm.stages.configure import check_model, configure
-from tpsm.training.loop import Identity, TrainConfig, fit
+from tpsm.training.config import TrainConfig
+from tpsm.training.loop import Identity, fit
 
 ROOT = Path(__file__).parents[2]
 PARAMS = read_params(ROOT / "params.yaml")

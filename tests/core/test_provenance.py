@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tpsm.core import provenance
-from tpsm.data.clip import Entry, Manifest
+from tpsm.data.manifest import Entry, Manifest
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,9 @@ def manifest(test: str = "b") -> Manifest:
 
 
 def test_a_record_is_whole_json_and_names_no_place() -> None:
-    made = provenance.record(time.monotonic() - 2, parameters={"a.yaml": "0" * 64}, precision="fp32", data=manifest())
+    made = provenance.record(
+        time.monotonic() - 2, parameters={"a.yaml": "0" * 64}, precision="fp32", data=manifest().about()
+    )
     text = json.dumps(made, allow_nan=False)
     assert made.keys() == provenance.Provenance.__dataclass_fields__.keys()
     assert 2 <= made["seconds"] < 3 and made["hardware"]["cores"] >= 1 and made["hardware"]["cpu"]
@@ -31,13 +33,13 @@ def test_a_record_is_whole_json_and_names_no_place() -> None:
 
 
 def test_another_split_of_the_same_clips_is_another_hash() -> None:
-    one, other = provenance.about_data(manifest("b")), provenance.about_data(manifest("a"))
+    one, other = manifest("b").about(), manifest("a").about()
     assert one["sha256"] != other["sha256"] and one["split"]["train"] == other["split"]["test"] != one["split"]["test"]
 
 
 def code_of(folder: Path) -> dict:
     """What the copy of the module in `folder` says of its code."""
-    run = "import json; from tpsm.provenance import code; print(json.dumps(code()))"
+    run = "import json; from tpsm.core.provenance import code; print(json.dumps(code()))"
     done = subprocess.run([sys.executable, "-c", run], cwd=folder, capture_output=True, check=True)
     return json.loads(done.stdout)
 

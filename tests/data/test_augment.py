@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
-from tpsm.data.augment import AugmentConfig, augment, to_float
+from tpsm.core.tensors import to_float
+from tpsm.data.augment import AugmentConfig, augment
 
 OFF = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
 

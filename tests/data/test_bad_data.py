@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from tpsm.core.errors import UserError
-from tpsm.data.prepare import DataConfig, find_clips, prepare
+from tpsm.data.config import DataConfig
+from tpsm.data.prepare import prepare
+from tpsm.data.raw import find_clips
 from tpsm.data.video import check_writable, iter_video, read_picture, read_video, write_video
 
 RNG = np.random.default_rng(0)

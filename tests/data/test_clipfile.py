@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tpsm.core.errors import UserError
+from tpsm.core.layout import file_name, identity_of
 from tpsm.core.types import Clip, GroundTruth
-from tpsm.data.clip import ClipFile, Entry, Manifest, file_name, identity_of, read_clip, read_manifest, write_clip
+from tpsm.data.clip import ClipFile, read_clip, write_clip
+from tpsm.data.manifest import Entry, Manifest, read_manifest
 
 
 def make_clip(name: str = "ann#1", count: int = 3, height: int = 5, width: int = 7, truth: bool = True) -> Clip:

@@ -14,9 +14,11 @@ import tpsm.data.pairs as module
 from tpsm.core.errors import UserError
 from tpsm.core.types import Clip, FramePair
 from tpsm.data.augment import AugmentConfig
-from tpsm.data.clip import Entry, Manifest, write_clip
-from tpsm.data.pairs import PairBatches, PairDataset, benchmark
-from tpsm.data.prepare import DataConfig
+from tpsm.data.clip import write_clip
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import Entry, Manifest
+from tpsm.data.pairs import PairBatches, PairDataset
+from tpsm.profiling.loading import benchmark
 
 OFF = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
 FRAMES = 5

@@ -13,8 +13,12 @@ from PIL import Image
 import tpsm.data.prepare as module
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
-from tpsm.data.clip import pack_truth, read_clip, read_manifest
-from tpsm.data.prepare import DataConfig, find_clips, fit_to_size, prepare
+from tpsm.data.clip import pack_truth, read_clip
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import read_manifest
+from tpsm.data.prepare import prepare
+from tpsm.data.raw import find_clips
+from tpsm.data.resize import fit_to_size
 from tpsm.data.video import write_video
 from tpsm.sources.puppets.generate import puppet_clip, synthesize
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from baselines.layers import warp_and_mask
+from tpsm.core.tensors import to_frames, to_truncated_frames
 from tpsm.core.types import Motion
-from tpsm.inference.generate import full_motion, to_frames, to_truncated_frames
-from tpsm.methods.base import METHODS, method_module
+from tpsm.methods import METHODS, method_module
+from tpsm.methods.base import full_motion
 from tpsm.nn.geometry import coordinate_grid, resize_grid, warp
 
 

@@ -16,7 +16,8 @@ import pytest
 from clip_jobs import Log, items
 
 from tpsm.core.errors import UserError
-from tpsm.data.prepare import DataConfig, prepare
+from tpsm.data.config import DataConfig
+from tpsm.data.prepare import prepare
 from tpsm.jobs import cluster
 from tpsm.jobs.map import map_clips
 from tpsm.sources.puppets.generate import synthesize
@@ -25,14 +26,14 @@ installed = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None,
     reason="distributed is not installed: pip install '.[cluster]' brings it",
 )
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A scheduler with two workers, each of which is started again when it dies."""
     folder = tmp_path_factory.mktemp("dask")
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")])
     fails = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     environment = os.environ | fails | {"PYTHONPATH": path}
 

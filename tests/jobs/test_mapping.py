@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from clip_jobs import Log, items
 
-from tpsm.config.params import chosen_workers
 from tpsm.core.errors import UserError
-from tpsm.jobs.map import as_workers, map_clips
+from tpsm.jobs.map import as_workers, chosen_workers, map_clips
 from tpsm.jobs.resume import Units, gather
 
 pytestmark = pytest.mark.usefixtures("warm_workers")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_models import make, pictures
+from small_methods import make, pictures
 
 from tpsm.core.rng import Draws
 from tpsm.core.types import Keypoints

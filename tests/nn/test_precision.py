@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_models import CONFIGS, make, pictures
+from small_methods import CONFIGS, make, pictures
 
 from tpsm.core.rng import Draws
 from tpsm.core.types import Motion

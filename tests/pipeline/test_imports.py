@@ -1,74 +1,118 @@
-"""The house's one rule of order: imports point one way."""
+"""The house's one rule of order: imports point down. The two tables say which room may import which."""
 
-import ast
-from pathlib import Path
+from __future__ import annotations
+
+from collections import Counter
 
 import pytest
+from imports import PROGRAMS, ROOT, files, imports, reached
 
-ROOT = Path(__file__).parents[2]
-MODELS = {"tpsm.model", "baselines.fomm", "baselines.mraa"}
-FOUNDATION = ["tpsm.types", "tpsm.errors"]
-# What a module may import of the project, itself apart. A name that ends in a dot stands for all below it.
-ALLOWED = {
-    "tpsm.precision": [],
-    "tpsm.geometry": [*FOUNDATION, "tpsm.precision"],
-    "tpsm.blocks": [*FOUNDATION, "tpsm.geometry", "tpsm.precision"],
-    "tpsm.backbones": [*FOUNDATION, "tpsm.blocks", "tpsm.files", "tpsm.torch_file", "tpsm.weights"],
-    "tpsm.draws": [],
-    "tpsm.random_tps": [*FOUNDATION, "tpsm.precision", "tpsm.draws", "tpsm.geometry"],
-    "tpsm.losses": [
-        *FOUNDATION,
-        *("tpsm.precision", "tpsm.draws", "tpsm.random_tps", "tpsm.geometry", "tpsm.blocks", "tpsm.backbones"),
-    ],
-    "tpsm.method": [*FOUNDATION, "tpsm.draws", "tpsm.losses"],
+LARGEST = 15
+"""Python files in a folder."""
+
+TPSM = {
+    "core": "",
+    "nn": "core",
+    "jobs": "core",
+    "downloads": "core",
+    "data": "core jobs",
+    "methods": "core nn",
+    "checkpoints": "core nn methods",
+    "sources": "core downloads data",
+    "training": "core jobs nn checkpoints",
+    "inference": "core jobs data nn methods checkpoints",
+    "config": "core jobs data methods checkpoints training",
+}
+for room in ("profiling", "stages", "cli", "__main__.py"):
+    TPSM[room] = " ".join(TPSM)
+
+BELOW = "tpsm/core tpsm/jobs tpsm/data tpsm/downloads tpsm/sources"
+"""What eval may import of tpsm: nothing there loads a model."""
+
+EVAL = {
+    "types.py": "tpsm/core",
+    "weights.py": "tpsm/core tpsm/downloads",
+    "stats": "",
+    "metrics": "types.py weights.py tpsm/core",
+    "config.py": "types.py metrics stats tpsm/core",
+    "evaluators": "types.py weights.py config.py tpsm/core tpsm/data",
+    "scoring": "types.py config.py metrics evaluators tpsm/core tpsm/data",
+    "tables": "types.py config.py stats metrics scoring tpsm/core tpsm/data",
+    "report": "types.py config.py stats metrics scoring tables tpsm/core tpsm/data",
+    "figures": "types.py config.py metrics evaluators scoring tables report tpsm/core tpsm/data",
+    "web": "config.py scoring tables report tpsm/core tpsm/data",
+    "folders": "types.py weights.py config.py stats metrics evaluators scoring tables tpsm/core tpsm/data",
+    "study": "stats tables scoring tpsm/core tpsm/data",
+    "checks": "metrics stats scoring tables report tpsm/core",
+}
+EVAL["stages"] = f"{' '.join(EVAL)} tpsm/core tpsm/jobs tpsm/data tpsm/sources"
+EVAL["cli.py"] = f"{' '.join(EVAL)} {BELOW}"
+EVAL["__main__.py"] = f"{' '.join(EVAL)} {BELOW}"
+
+
+def full(program: str, names: str) -> set[str]:
+    return {name if "/" in name else f"{program}/{name}" for name in names.split()}
+
+
+ROOMS = {
+    **{f"tpsm/{room}": full("tpsm", below) for room, below in TPSM.items()},
+    "baselines": {"tpsm/core", "tpsm/nn", "tpsm/methods/base.py"},
+    **{f"eval/{room}": full("eval", below) for room, below in EVAL.items()},
 }
 
 
-def modules(package: str) -> dict[str, Path]:
-    paths = (ROOT / package).rglob("*.py")
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+def room_of(file: str) -> str:
+    """The folder below its program, or the file itself where it stands there alone."""
+    return "baselines" if file.startswith("baselines/") else "/".join(file.split("/")[:2])
 
 
-def imports(path: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where things come from"
-            assert node.module
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] in ("tpsm", "baselines", "eval")}
+def test_every_file_has_a_room() -> None:
+    titles = {f"{program}/__init__.py" for program in PROGRAMS}
+    assert {room_of(file) for file in files() if file not in titles} == set(ROOMS)
+    assert all(not imports(title) for title in titles)
 
 
-def under(name: str, *packages: str) -> bool:
-    return any(name == package or name.startswith(package + ".") for package in packages)
-
-
-@pytest.mark.parametrize("module", ALLOWED)
-def test_foundation_imports_only_what_lies_below_it(module: str) -> None:
-    path = ROOT / (module.replace(".", "/") + ".py")
-    stray = {name for name in imports(path) if not under(name, *ALLOWED[module], module)}
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_what_its_row_allows(room: str) -> None:
+    allowed = ROOMS[room] | {room}
+    stray = {
+        f"{file} imports {other}"
+        for file in files()
+        if room_of(file) == room
+        for other in imports(file)
+        if not {room_of(other), other} & allowed
+    }
     assert not stray
 
 
-def test_tpsm_never_imports_baselines_or_eval() -> None:
-    for name, path in modules("tpsm").items():
-        assert not {i for i in imports(path) if under(i, "baselines", "eval")}, name
+def test_eval_reaches_no_model_at_any_depth() -> None:
+    ours = [file for file in files() if file.startswith("eval/")]
+    assert {room_of(file) for file in reached(*ours) if not file.startswith("eval/")} <= set(BELOW.split())
 
 
-def test_baselines_never_import_tpsm_model() -> None:
-    for name, path in modules("baselines").items():
-        assert not {i for i in imports(path) if under(i, "tpsm.model", "eval")}, name
+def test_no_baseline_reaches_another_method() -> None:
+    methods = {"tpsm/methods/tps.py", "baselines/fomm.py", "baselines/mraa.py"}
+    for method in methods:
+        assert reached(method) & methods == {method}
 
 
-def test_eval_knows_no_model() -> None:
-    foundation = ("tpsm.types", "tpsm.errors", "tpsm.strict", "tpsm.files", "tpsm.provenance", "tpsm.weights")
-    allowed = ("eval", *foundation, "tpsm.config", "tpsm.data", "tpsm.mapping", "tpsm.torch_file", "tpsm.units")
-    for name, path in modules("eval").items():
-        assert not {i for i in imports(path) if not under(i, *allowed) and i != "tpsm"}, name
+def test_training_and_inference_know_no_method() -> None:
+    for room in ("tpsm/training", "tpsm/inference"):
+        found = reached(*(file for file in files() if room_of(file) == room))
+        assert not {file for file in found if file.startswith("baselines/") or file == "tpsm/methods/tps.py"}
 
 
-def test_the_loop_knows_no_method() -> None:
-    for name in ("tpsm/train.py", "tpsm/infer.py"):
-        assert not imports(ROOT / name) & MODELS, name
+def test_there_is_no_circle_of_files() -> None:
+    circles = {file for file in files() if file in reached(*imports(file))}
+    assert not circles
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    pairs = {(room_of(file), room_of(other)) for file in files() for other in imports(file)}
+    mutual = {pair for pair in pairs if pair[0] != pair[1] and pair[::-1] in pairs}
+    assert not mutual
+
+
+def test_no_room_is_crowded() -> None:
+    crowds = Counter((ROOT / file).parent.relative_to(ROOT).as_posix() for file in files())
+    assert not {room: count for room, count in crowds.items() if count > LARGEST}

@@ -1,63 +1,83 @@
 """dvc.yaml knows what its stages run: a change of code that decides a result must re-run the stage."""
 
-import ast
-from pathlib import Path
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
 import yaml
+from imports import REGISTRY, ROOT, file_of, imports, reached
 
-from tpsm.training.loop import STEP_CODE
+from tpsm.core.fingerprint import TRAINING_CODE
+from tpsm.methods import METHODS
 
-ROOT = Path(__file__).parents[2]
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-# Cannot change what a step of training computes: plumbing, or code that refuses to run rather than run otherwise.
-PLUMBING = {
-    "tpsm/checkpoint.py",
-    "tpsm/curve.py",
-    "tpsm/errors.py",
-    "tpsm/files.py",
-    "tpsm/mapping.py",
-    "tpsm/method.py",
-    "tpsm/official.py",
+ENTRIES = {
+    "configure": ("tpsm/stages/configure.py", "eval/stages/check.py"),
+    "prepare": ("tpsm/stages/prepare.py",),
+    "coverage": ("eval/stages/coverage.py",),
+    "evaluators": ("eval/stages/evaluators.py",),
+    "features": ("eval/stages/features.py",),
+    "train": ("tpsm/stages/train.py",),
+    "train-avd": ("tpsm/stages/train_avd.py",),
+    "reconstruct": ("tpsm/stages/reconstruct.py",),
+    "animate": ("tpsm/stages/animate.py",),
+    "animate-avd": ("tpsm/stages/animate.py",),
+    "score": ("eval/stages/score.py",),
+    "score-control": ("eval/stages/score.py",),
+    "report": ("eval/stages/report.py",),
+    "page": ("eval/stages/page.py",),
 }
-PLUMBING |= {"tpsm/data/clipfile.py", "tpsm/data/prepare.py", "tpsm/data/readers.py", "tpsm/data/splits.py"}
-PLUMBING |= {"tpsm/strict.py", "tpsm/torch_file.py", "tpsm/types.py"}
-PLUMBING |= {"tpsm/cluster.py", "tpsm/processes.py", "tpsm/units.py"}
+# Cannot change a result: what reads, writes, names, checks or distributes, or refuses to run rather than run otherwise.
+# A stage depends on the results of these as files; what only they import decides nothing either.
+HARMLESS = (
+    *("tpsm/config", "tpsm/jobs", "tpsm/checkpoints", "tpsm/downloads", "tpsm/stages", "eval/stages"),
+    *(
+        f"tpsm/core/{name}.py"
+        for name in ("errors", "files", "schema", "layout", "provenance", "fingerprint", "device")
+    ),
+    *(
+        f"tpsm/data/{name}.py"
+        for name in ("arrays", "clip", "config", "container", "limits", "manifest", "still", "video")
+    ),
+    *("tpsm/inference/preview.py", "eval/config.py", "eval/weights.py"),
+)
 
 
-def reached(*modules: str) -> set[str]:
-    """The project's files that are imported from `modules`, at any depth."""
+def under(file: str, *tops: str) -> bool:
+    return any(file == top or file.startswith(f"{top}/") for top in tops)
+
+
+def deciding(*entries: str) -> set[str]:
+    """The files that decide what a stage computes: those that its entries reach, but not through harmless ones. Where
+    a stage finds methods by name, every method is among them."""
     found: set[str] = set()
-    waiting = [f"{module.replace('.', '/')}.py" for module in modules]
+    waiting = [file for entry in entries for file in imports(entry)]
+    if REGISTRY in reached(*entries):
+        waiting += [file for module in METHODS.values() if (file := file_of(module))]
     while waiting:
         file = waiting.pop()
-        if file in found or not (ROOT / file).is_file():
-            continue
-        found.add(file)
-        for node in ast.walk(ast.parse((ROOT / file).read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                waiting += [f"{name.replace('.', '/')}.py" for name in names]
+        if file not in found and not under(file, *HARMLESS):
+            found.add(file)
+            waiting += imports(file)
     return found
 
 
-@pytest.mark.parametrize(
-    ("stage", "modules"),
-    [
-        ("train", ["tpsm.train", "tpsm.model", "baselines.fomm", "baselines.mraa", "tpsm.data.pairs"]),
-    ],
-)
-def test_training_depends_on_all_code_that_decides_it(stage: str, modules: list[str]) -> None:
-    dependencies = set(STAGES[stage]["deps"])
-    missing = {file for file in reached(*modules) - PLUMBING if not dependencies & {file, file.split("/")[0]}}
+def test_every_stage_has_an_entry() -> None:
+    assert ENTRIES.keys() == STAGES.keys()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_code_that_decides_it(stage: str) -> None:
+    missing = {file for file in deciding(*ENTRIES[stage]) if not under(file, *STAGES[stage]["deps"])}
     assert not missing
 
 
 def test_a_resumed_run_and_the_pipeline_agree_on_what_decides_a_step() -> None:
-    files = {file.removeprefix("tpsm/") for file in STAGES["train"]["deps"] if file.startswith("tpsm/")}
-    assert files | {"avd.py"} == set(STEP_CODE)
-    assert {"tpsm/avd.py", "tpsm/step.py", "tpsm/train.py"} <= set(STAGES["train-avd"]["deps"])
+    for stage in ("train", "train-avd"):
+        code = {path for path in STAGES[stage]["deps"] if path.startswith(("tpsm", "baselines", "eval/"))}
+        assert code == set(TRAINING_CODE)
+    assert all((ROOT / path).exists() for path in TRAINING_CODE)
 
 
 def test_every_dependency_on_code_exists() -> None:

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 from tpsm.cli.main import app
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.data.clip import read_clip, read_manifest
+from tpsm.data.clip import read_clip
+from tpsm.data.manifest import read_manifest
 from tpsm.data.video import read_video, write_video
 from tpsm.sources.puppets.generate import synthesize
-from tpsm.stages.train import animate_file, cross_identity_pairs
+from tpsm.stages.animate import cross_identity_pairs
+from tpsm.stages.animate_file import animate_file
 
 TINY = {"width": 4, "max_features": 8, "num_blocks": 2}
 PIXELS = {"perceptual": {"backbone": "pixels", "weights": [10]}}

@@ -20,22 +20,26 @@ import yaml
 from small_pipeline import EVALUATION, make_data, make_outputs
 from test_stages import PARAMS
 
-from eval.evaluators.features import compute_features, train_evaluators
+from eval.stages.evaluators import train_evaluators
+from eval.stages.features import compute_features
 from eval.stages.score import score_run
 from tpsm.checkpoints.checkpoint import Checkpoint
 from tpsm.checkpoints.trained import example_keypoints
-from tpsm.config.params import plain, read_params, resolve_run
+from tpsm.config.params import read_params, resolve_run
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
-from tpsm.data.prepare import DataConfig, prepare
+from tpsm.core.schema import plain
+from tpsm.data.config import DataConfig
+from tpsm.data.prepare import prepare
 from tpsm.inference.tasks import ReconstructClip
 from tpsm.jobs.processes import Worker
+from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdTraining
-from tpsm.methods.base import Method, method_module
-from tpsm.profiling import clips as bench_clips
+from tpsm.methods.base import Method
 from tpsm.sources.puppets.generate import synthesize
+from tpsm.stages.animate import animate_run
 from tpsm.stages.configure import configure
-from tpsm.stages.train import animate_run, reconstruct_run
+from tpsm.stages.reconstruct import reconstruct_run
 
 RUN = Path("outputs/drawn/mraa")
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -202,19 +206,13 @@ def test_score(scored: Layout, run: str) -> None:
     assert not units.exists()
 
 
-def test_the_benchmark_compares_one_worker_with_two(
+def test_the_benchmarks_compare_one_worker_with_two(
     scored: Layout, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = bench_clips.JOBS.copy()
-    for folder, dataset, run, stages in (
-        (project, "drawn", "mraa", ["prepare", "reconstruct"]),
-        (scored.root, "dots", "still", ["score"]),
-    ):
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(bench_clips, "JOBS", {stage: jobs[stage] for stage in stages})
-        lines = list(bench_clips.bench(dataset, run, 6, [1, 2]))[2:]
-        assert [line.split()[0] for line in lines] == stages
-        for line in lines:
-            one, _, two, _, ratio, _ = (float(cell) for cell in re.findall(r"[\d.]+", line))
-            assert ratio == pytest.approx(two / one, rel=0.05, abs=0.01)
-        assert not list(Path(".work").iterdir())
+    monkeypatch.chdir(project)
+    lines = [*bench("drawn", "mraa", 6, [1, 2])][2:] + [*bench_workers(scored, "still", 6, [1, 2])][1:]
+    assert [line.split()[0] for line in lines] == ["prepare", "reconstruct", "score"]
+    for line in lines:
+        one, _, two, _, ratio, _ = (float(cell) for cell in re.findall(r"[\d.]+", line))
+        assert ratio == pytest.approx(two / one, rel=0.05, abs=0.01)
+    assert not list((project / ".work").iterdir()) and not list((scored.root / ".work").iterdir())

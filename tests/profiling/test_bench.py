@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from test_models import CONFIGS
+from small_methods import CONFIGS
 
 from tpsm.cli.main import main
 from tpsm.config.params import read_params
 from tpsm.core.errors import UserError
 from tpsm.profiling import benchmark as module
-from tpsm.profiling.benchmark import Settings, bench
+from tpsm.profiling.benchmark import bench
+from tpsm.profiling.benchmark_report import VARIANTS, Settings
 from tpsm.profiling.peak import Ceilings, measure_ceilings
 from tpsm.profiling.timing import Trial, _in_one_line, apart, take
-from tpsm.training.loop import TrainConfig
+from tpsm.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 CEILINGS = Ceilings(fp32=2e10, tf32=None, bf16=4e10, copy=1e10)
@@ -109,7 +110,7 @@ def test_the_report_has_a_row_for_every_variant(tmp_path: Path, monkeypatch: pyt
 
 
 def test_without_a_gpu_only_fp32_is_measured_unasked() -> None:
-    skipped = [module._skipped(variant, ()) for variant in module.VARIANTS]
+    skipped = [module._skipped(variant, ()) for variant in VARIANTS]
     if torch.cuda.is_available():
         assert skipped == [None] * 4
     else:

@@ -6,33 +6,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_models import CONFIGS
+from small_methods import CONFIGS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from tpsm.config.params import RunConfig, read_params, resolve_run
+from tpsm.config.params import read_params, resolve_run
+from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Draws
 from tpsm.core.types import FramePair
-from tpsm.data.clip import Manifest
-from tpsm.methods.base import method_module
+from tpsm.data.manifest import Manifest
+from tpsm.methods import method_module
 from tpsm.nn.blocks import AntiAlias, Up
-from tpsm.profiling.cost import (
-    LOSSES,
-    Items,
-    count_avd,
-    count_frame,
-    count_work,
-    in_all,
-    predict_memory,
-    total,
-    training_items,
-)
+from tpsm.profiling.cost import LOSSES, Items, count_avd, count_work, in_all, predict_memory, total, training_items
 from tpsm.profiling.cost_report import batches, duration, measured_page, memory_page, pages
 from tpsm.profiling.flops import FlopCounter, Traffic, gpu_autocast, imagined_gpu, saved_bytes
 from tpsm.profiling.timing import Timing, untrained
-from tpsm.training.loop import TrainConfig
+from tpsm.stages.summary import count_frame
+from tpsm.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 # Parameters, and GFLOP for a frame and the features of its source, as measured of the released code at 256 x 256.

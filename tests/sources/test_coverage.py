@@ -14,8 +14,10 @@ from eval.__main__ import main
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout
-from tpsm.data.clip import Entry, Manifest, read_clip, read_manifest, write_clip
-from tpsm.data.prepare import DataConfig, prepare
+from tpsm.data.clip import read_clip, write_clip
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import Entry, Manifest, read_manifest
+from tpsm.data.prepare import prepare
 from tpsm.data.splits import SplitConfig, frames_sha256, make_split, read_split
 from tpsm.sources.coverage import published_video
 from tpsm.sources.fetch.ledger import Key, Outcome, opened, read_ledger
@@ -37,12 +39,12 @@ def add(layout: Layout, name: str, split: str, like: str | None = None) -> None:
     """A clip more in the prepared set, with the frames of `like` or its own."""
     clip = replace(dots(like or name, seed=99, has_truth=False), name=name, identity=name.split("#")[0])
     if like is not None:
-        source = next(entry for entry in layout.manifest().entries if entry.name == like)
+        source = next(entry for entry in read_manifest(layout.clips).entries if entry.name == like)
         clip = replace(clip, frames=read_clip(layout.clips / source.file).frames)
     path = write_clip(layout.clips / split, clip)
     height, width = clip.frames.shape[1:3]
     entry = Entry(name, clip.identity, split, len(clip.frames), width, height, 25.0, sha256_of(path), False)
-    manifest = layout.manifest()
+    manifest = read_manifest(layout.clips)
     Manifest(manifest.dataset, manifest.size, (*manifest.entries, entry)).write(layout.clips)
 
 
@@ -56,13 +58,18 @@ def test_a_whole_set_without_a_list(layout: Layout) -> None:
     found, page = certify(layout)
     assert found["expected"] is found["listed_by"] is None and found["present"] == {"train": 5, "test": 4}
     assert not any(found[key] for key in ("missing", "duplicates", "identities_in_both", "videos_in_both", "unlisted"))
-    assert found["sha256"] == layout.manifest().sha256 and found["content"].keys() == {"d#0", "d#1", "e#0", "e#1"}
+    assert found["sha256"] == read_manifest(layout.clips).sha256 and found["content"].keys() == {
+        "d#0",
+        "d#1",
+        "e#0",
+        "e#1",
+    }
     assert "Nothing lists what should be there" in page
 
 
 def test_what_is_missing_has_the_ledgers_reason(layout: Layout) -> None:
     with opened(layout.root / "data/raw/dots/ledger.csv") as ledger:
-        for entry in layout.manifest().entries[:-1]:  # e#1 is there, and not listed
+        for entry in read_manifest(layout.clips).entries[:-1]:  # e#1 is there, and not listed
             ledger.record(Key(entry.split, entry.name), f"video{entry.name[0]}", Outcome.ok)
         ledger.record(Key("train", "f#0"), "videof", Outcome.refused, "a bad day")
         ledger.record(Key("train", "f#0"), "videof", Outcome.gone)  # the later one counts
@@ -135,12 +142,12 @@ def test_the_hash_of_frames_speaks_of_pixels_alone(tmp_path: Path) -> None:
 
 
 def test_a_named_split_lists_the_clips_and_their_frames(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    path = make_split(layout.manifest(), layout.clips, "all-v1", layout.root)
+    path = make_split(read_manifest(layout.clips), layout.clips, "all-v1", layout.root)
     take_split(layout, "all-v1", read_split("dots", "all-v1", layout.root).sha256)
     found, page = certify(layout)
     assert found["listed_by"] == "split" and found["expected"] == found["present"] and not found["missing"]
     assert found["split_sha256"] in page and not found["other_content"]
-    gone, *rest = layout.manifest().entries
+    gone, *rest = read_manifest(layout.clips).entries
     Manifest("dots", 32, tuple(rest)).write(layout.clips)
     write_clip(layout.clips / rest[0].split, replace(dots(rest[0].name, 77), identity="a"))
     found, page = certify(layout)
@@ -197,7 +204,7 @@ def test_prepare_takes_the_split_and_tells_what_it_lacks(
 
 
 def test_a_published_split_does_not_change(layout: Layout) -> None:
-    root, manifest = layout.root, layout.manifest()
+    root, manifest = layout.root, read_manifest(layout.clips)
     path = make_split(manifest, layout.clips, "all-v1", root)
     with pytest.raises(UserError, match="a published one does not change; raise the version"):
         make_split(manifest, layout.clips, "all-v1", root)

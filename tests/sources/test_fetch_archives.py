@@ -19,7 +19,8 @@ from PIL import Image
 from web import Web
 
 from tpsm.core.errors import UserError
-from tpsm.data.prepare import DataConfig, prepare
+from tpsm.data.config import DataConfig
+from tpsm.data.prepare import prepare
 from tpsm.sources.fetch.archives import Limits, fetch_archives, groups
 from tpsm.sources.fetch.downloaders import Access
 from tpsm.sources.fetch.ledger import Outcome

@@ -22,7 +22,9 @@ from web import Web
 
 from tpsm.cli.main import main
 from tpsm.core.errors import UserError
-from tpsm.data.prepare import DataConfig, fit_to_size, prepare
+from tpsm.data.config import DataConfig
+from tpsm.data.prepare import prepare
+from tpsm.data.resize import fit_to_size
 from tpsm.data.video import lossless_video, read_video
 from tpsm.sources.fetch.clip_list import Row, read_metadata
 from tpsm.sources.fetch.cut import crop, cut, span

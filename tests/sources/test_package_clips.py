@@ -10,7 +10,7 @@ import pytest
 
 from tpsm.cli.main import main
 from tpsm.core.errors import UserError
-from tpsm.data.clip import identity_of
+from tpsm.core.layout import identity_of
 from tpsm.data.splits import read_split
 from tpsm.data.video import iter_wanted, lossless_video, read_video
 from tpsm.downloads.pinned import Source, Weights

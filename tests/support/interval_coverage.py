@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import stats
-from test_intervals import HARD, clips_of, simulate
 
 from eval.stats.intervals import BootstrapConfig, interval, standard_error
 
 CONFIG = BootstrapConfig(samples=2000)
 SAMPLES = 4000
 OTHERS = ("percentile", "BCa", "Student", "bootstrap-t")
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+# What an identity adds, what each of its clips multiplies that by, and the mean in truth.
+HARD: dict[str, tuple[Draw, Draw, float]] = {
+    "normal": (lambda g, s: g.normal(1, 1, s), lambda g, s: g.normal(1, 0.5, s), 1.0),
+    "gamma": (lambda g, s: g.gamma(4, 1 / 4, s), lambda g, s: g.gamma(8, 1 / 8, s), 1.0),
+    "lognormal": (
+        lambda g, s: g.lognormal(-0.125, 0.5, s),
+        lambda g, s: g.lognormal(-0.045, 0.3, s),
+        1.0,
+    ),
+    "shares": (lambda g, s: g.beta(1.5, 13.5, s), lambda g, s: g.gamma(8, 1 / 8, s), 0.1),
+}
 
 
 def others(sums: np.ndarray, counts: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -64,6 +77,20 @@ def main() -> None:
                 widths = [np.median(bounds[name][1] - bounds[name][0]) for name in ("chosen", "Student")]
                 row = (kind, identities, "1" if most == 1 else f"1 to {most}", *found, f"{widths[0] / widths[1]:.2f}")
                 print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
+def clips_of(identities: int, most: int) -> np.ndarray:
+    """1, 2, ... `most` clips of the identities, in turn."""
+    return 1 + np.arange(identities) % most
+
+
+def simulate(kind: str, clips: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Sums of clip means by identity, `samples` times."""
+    rng = np.random.default_rng(seed)
+    identity, clip, _ = HARD[kind]
+    owner = np.repeat(np.arange(len(clips)), clips)
+    values = identity(rng, (samples, len(clips)))[:, owner] * clip(rng, (samples, len(owner)))
+    return np.add.reduceat(values, np.concatenate([[0], np.cumsum(clips)[:-1]]), axis=1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eval.metrics import Sequence
+from eval.types import Sequence
 
 Joint = tuple[float, float]
 MISSING = -1.0

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from baselines.discriminator import Discriminator
 from tpsm.checkpoints.released import skeleton
+from tpsm.checkpoints.trained import example_keypoints
 from tpsm.methods.avd import AVD, AvdConfig
 from tpsm.nn.blocks import AntiAlias
-from tpsm.stages.train import example_keypoints
 
 # What a file of each method holds beside its modules: (optimisers, epoch).
 STATE = {

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tpsm.core.layout import Layout
+from tpsm.core.layout import Layout, file_name
 from tpsm.core.types import Clip, GroundTruth
-from tpsm.data.clip import Entry, Manifest, file_name, read_clip, write_clip
+from tpsm.data.clip import read_clip, write_clip
+from tpsm.data.manifest import Entry, Manifest
 
 SIZE, FRAMES = 32, 4
 COLOURS = np.array([[255, 40, 40], [40, 255, 40], [60, 60, 255]], np.uint8)

@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from test_models import CONFIGS
+from small_methods import CONFIGS
 
+from tpsm.core.device import rank
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Part
 from tpsm.core.types import FramePair
 from tpsm.data.augment import AugmentConfig
+from tpsm.data.config import DataConfig
 from tpsm.data.pairs import PairBatches
-from tpsm.data.prepare import DataConfig
-from tpsm.methods.base import method_module
+from tpsm.methods import method_module
 from tpsm.training import distributed as parallel
-from tpsm.training.distributed import rank
-from tpsm.training.loop import Identity, TrainConfig, fit
+from tpsm.training.config import TrainConfig
+from tpsm.training.loop import Identity, fit
 
 CONFIG = TrainConfig(epochs=2, repeats=4, batch=4, learning_rate=1e-3, milestones=(1,), checkpoint_every=3)
 # What each scenario changes of `CONFIG`.

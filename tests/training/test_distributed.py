@@ -16,7 +16,8 @@ import training_job
 from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.core.rng import Part
 from tpsm.core.types import Clip
-from tpsm.data.clip import Entry, Manifest, write_clip
+from tpsm.data.clip import write_clip
+from tpsm.data.manifest import Entry, Manifest
 from tpsm.training import distributed as parallel
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def job(folder: Path, clips: Path, scenario: str, processes: int = 2) -> subproc
         (folder / "clips").symlink_to(clips)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *torchrun, training_job.__file__, str(folder), scenario]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/support'}"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 

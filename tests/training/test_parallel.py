@@ -78,6 +78,6 @@ class _Type(torch.nn.Module):
 def test_in_bf16_pictures_come_in_unrounded() -> None:
     model = _Type()
     wrapped, _ = parallel.launch("bf16").setup(model, torch.optim.Adam(model.parameters()))
-    third = torch.full((1, 2), 1 / 3, device=parallel.device())
+    third = torch.full((1, 2), 1 / 3, device=device())
     seen, in_bf16 = wrapped(third)
     assert torch.equal(seen, third) and in_bf16

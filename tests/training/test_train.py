@@ -15,8 +15,9 @@ from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Draws, Part
 from tpsm.core.types import FramePair
+from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch
-from tpsm.training.loop import Identity, TrainConfig, fit
+from tpsm.training.loop import Identity, fit
 from tpsm.training.optimizer import Optimiser, clip_gradients
 
 IDENTITY = Identity("toy", "toy-run", "toys", 4, {})

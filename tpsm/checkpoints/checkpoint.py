@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
 from tpsm.core.tensors import read_torch, write_torch
-from tpsm.methods.base import Method, method_module
+from tpsm.core.types import Fit
+from tpsm.methods import method_module
+from tpsm.methods.base import Method
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Checkpoint:
     epoch: int
     step: int
     optimizer: dict[str, Any] | None = None
-    fit: str = "crop"
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         if self.fit not in ("crop", "stretch"):

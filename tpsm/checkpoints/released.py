@@ -16,8 +16,9 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.tensors import read_torch
 from tpsm.core.types import Keypoints
+from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdConfig
-from tpsm.methods.base import Method, method_module
+from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 
 # What the released programs save beside the modules; training alone goes on from it.

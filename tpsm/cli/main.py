@@ -54,7 +54,8 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 @app.command()
 def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
     """Print everything that decides RUN on DATASET, defaults included."""
-    from tpsm.config.params import as_yaml, data_section, read_params, resolve_run
+    from tpsm.config.params import data_section, read_params, resolve_run
+    from tpsm.core.schema import as_yaml
 
     read = read_params(params)
     config, avd = resolve_run(read, dataset, run)
@@ -65,23 +66,16 @@ def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> 
 @app.command()
 def prepare(dataset: Dataset, workers: Workers = None) -> None:
     """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
-    from tpsm.config.params import chosen_workers, raw_folder, read_yaml
-    from tpsm.core.schema import build
-    from tpsm.data.prepare import DataConfig, prepare
-    from tpsm.data.splits import SplitConfig
+    from tpsm.jobs.map import chosen_workers
+    from tpsm.stages.prepare import prepare_dataset
 
-    configs = Path("configs") / dataset
-    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
-    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
-    prepare(
-        dataset, raw_folder(dataset), config, Path("data/clips") / dataset, split.read(dataset), chosen_workers(workers)
-    )
+    prepare_dataset(dataset, chosen_workers(workers))
 
 
 @splits.command()
 def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
     """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
-    from tpsm.data.clip import read_manifest
+    from tpsm.data.manifest import read_manifest
     from tpsm.data.splits import make_split
 
     clips = Path("data/clips") / dataset
@@ -102,7 +96,7 @@ def train(dataset: Dataset, run: Run) -> None:
 @app.command()
 def train_avd(dataset: Dataset, run: Run) -> None:
     """Train the network that disentangles pose from identity for a trained RUN -> avd/DATASET/RUN."""
-    from tpsm.stages.train import train_avd
+    from tpsm.stages.train_avd import train_avd
 
     train_avd(dataset, run)
 
@@ -119,7 +113,7 @@ def import_(
     A run with `released: FILE` in params.yaml does the same as a part of the pipeline.
     """
     from tpsm.config.params import data_section, read_params, resolve_run
-    from tpsm.stages.train import import_file
+    from tpsm.stages.import_released import import_file
 
     read = read_params(params)
     config, avd = resolve_run(read, dataset, run)
@@ -129,8 +123,8 @@ def import_(
 @app.command()
 def reconstruct(dataset: Dataset, run: Run, workers: Workers = None) -> None:
     """Rebuild every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
-    from tpsm.config.params import chosen_workers
-    from tpsm.stages.train import reconstruct_run
+    from tpsm.jobs.map import chosen_workers
+    from tpsm.stages.reconstruct import reconstruct_run
 
     reconstruct_run(dataset, run, chosen_workers(workers))
 
@@ -143,8 +137,8 @@ def animate_pairs(
     workers: Workers = None,
 ) -> None:
     """Animate the fixed cross-identity pairs of the test clips -> outputs/DATASET/RUN/animation/MODE."""
-    from tpsm.config.params import chosen_workers
-    from tpsm.stages.train import animate_run
+    from tpsm.jobs.map import chosen_workers
+    from tpsm.stages.animate import animate_run
 
     animate_run(dataset, run, tuple(m.value for m in mode), chosen_workers(workers))
 
@@ -169,7 +163,7 @@ def animate(
     ] = None,
 ) -> None:
     """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""
-    from tpsm.stages.train import animate_file
+    from tpsm.stages.animate_file import animate_file
 
     frames = animate_file(source, driving, run, mode.value, out, dataset, source_frame)
     print(f"{frames} frames -> {out}")
@@ -178,7 +172,7 @@ def animate(
 @app.command()
 def bench_data(dataset: Dataset) -> None:
     """Print how many training pairs a second one core loads."""
-    from tpsm.data.pairs import benchmark
+    from tpsm.profiling.loading import benchmark
 
     for kind, speed in benchmark(Path("data/clips") / dataset).items():
         print(f"{speed:8.0f} pairs/s  {kind}")
@@ -239,8 +233,9 @@ def bench_train(
 ) -> None:
     """Time the training of every method on this machine, beside what the machine can do at its best."""
     from tpsm.config.params import read_params
-    from tpsm.methods.base import METHODS
-    from tpsm.profiling.benchmark import Settings, bench
+    from tpsm.methods import METHODS
+    from tpsm.profiling.benchmark import bench
+    from tpsm.profiling.benchmark_report import Settings
 
     chosen = tuple(method or METHODS), tuple(variant or ())
     settings = Settings(*chosen, scale, size, batch, steps, workers, profile)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tpsm.core.errors import UserError
 
 if TYPE_CHECKING:
-    from tpsm.config.params import RunConfig, RunSection
+    from tpsm.config.sections import RunConfig, RunSection
 
 
 def check_names(sections: Mapping[str, RunSection], runs: tuple[str, ...], where: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from tpsm.data.clip import Manifest, file_name, read_manifest
-
-CONTROLS = {"copy-source": "Copy of the source", "real": "Real frames"}
-"""Runs that no model makes: the first frame repeated, and the clip itself."""
+CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
+SUFFIX = ".zip"
 
 
 def array_file(name: str) -> str:
@@ -62,9 +62,6 @@ class Layout:
     def coverage(self) -> Path:
         return self.report / "coverage.json"
 
-    def manifest(self) -> Manifest:
-        return read_manifest(self.clips)
-
     def model(self, run: str) -> Path:
         return self.root / "models" / self.dataset / run
 
@@ -104,3 +101,19 @@ class Layout:
     def relative(self, path: Path) -> str:
         """A path as messages name it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
+
+
+def raw_folder(dataset: str) -> Path:
+    """Where a data set's raw clips are: put there or linked by hand, or brought by DVC."""
+    return Path("data/raw") / dataset
+
+
+def identity_of(name: str) -> str:
+    """What stands before the first '#', or the whole name where there is none."""
+    return name.split("#", 1)[0] or name
+
+
+def file_name(name: str) -> str:
+    """The file of the clip `name`: unusual characters are percent-encoded, so that distinct names stay distinct."""
+    safe = re.sub(r"[^\w#@+=,().~ -]|^\.", lambda match: quote(match[0], safe="").replace(".", "%2E"), name)
+    return safe + SUFFIX

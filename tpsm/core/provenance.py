@@ -5,9 +5,10 @@ Every result file carries one record, all of its keys, null where one does not a
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 
-from tpsm.data.clip import Manifest
+from tpsm.core.device import device
 
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
 # What decides a result, from the repository's root: a change here that no commit has makes the code `changed`.
@@ -49,17 +50,20 @@ def record(
     *,
     parameters: Mapping[str, str],
     precision: str,
-    data: Manifest | None = None,
+    data: Mapping[str, Any] | None = None,
     evaluators: Mapping[str, str] | None = None,
     weights: Mapping[str, str] | None = None,
     seed: int | Mapping[str, int] | None = None,
     resumed: bool = False,
 ) -> dict[str, Any]:
-    """The record of what began at `since` (of `time.monotonic()`) and ends now, ready for JSON."""
+    """The record of what began at `since` (of `time.monotonic()`) and ends now, ready for JSON.
+
+    `data` is what the manifest of the clips says of itself, `Manifest.about()`.
+    """
     made = Provenance(
         code=code(),
         parameters=dict(parameters),
-        data=None if data is None else about_data(data),
+        data=None if data is None else dict(data),
         evaluators=None if evaluators is None else dict(evaluators),
         weights=None if weights is None else dict(weights),
         versions=versions(),
@@ -70,22 +74,6 @@ def record(
         resumed=resumed,
     )
     return asdict(made)
-
-
-def about_data(manifest: Manifest) -> dict[str, Any]:
-    """`sha256` is over all clips' files, `split` over the names in each part alone."""
-    names = {split: sorted(entry.name for entry in manifest.clips(split)) for split in ("train", "test")}
-    return {
-        "name": manifest.dataset,
-        "size": manifest.size,
-        "sha256": manifest.sha256,
-        "clips": len(manifest.entries),
-        "split": {split: sha256_of_text("\n".join(listed)) for split, listed in names.items()},
-    }
-
-
-def sha256_of_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def code() -> dict[str, Any]:
@@ -146,3 +134,23 @@ def cpu_model() -> str:
         if done.stdout.strip():
             return done.stdout.strip()
     return platform.machine()
+
+
+def device_name() -> str:
+    if device().type == "cuda":
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
+    return f"CPU {models[0] if models else platform.processor() or platform.machine()}"
+
+
+def runtime_versions() -> dict[str, str]:
+    known = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    if device().type == "cuda":
+        known |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+        if shutil.which("nvidia-smi"):
+            ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+            known["driver"] = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    else:
+        known["threads"] = str(torch.get_num_threads())
+    return known

@@ -7,7 +7,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
@@ -36,3 +39,30 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
             f"{path} cannot be read as a checkpoint ({reason}); it has {size:,.1f} MB: "
             "if that is too few, fetch it again."
         ) from error
+
+
+def to_images(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[Tensor, "t 3 h w"]:
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
+    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """Rounded to the nearest level."""
+    return _bytes((images.clamp(0, 1) * 255).round())
+
+
+def to_truncated_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    """As the released code stores them, half a level darker on average."""
+    return _bytes(images.clamp(0, 1) * 255)
+
+
+def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
+    return levels.byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def to_float(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
+    """8-bit pictures as numbers from 0 to 1."""
+    return images.float() / 255

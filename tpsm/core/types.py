@@ -8,11 +8,15 @@ last.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
+
+Fit = Literal["crop", "stretch"]
+"""How a frame becomes a square: its largest centred square, or all of it."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -94,8 +94,3 @@ def _jitter(
         change, amount = changes[index]
         images = change(images, amount)
     return images
-
-
-def to_float(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """8-bit pictures as numbers from 0 to 1."""
-    return images.float() / 255

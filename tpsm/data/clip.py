@@ -5,20 +5,16 @@ The bytes depend on nothing but the clip, so equal clips have equal hashes.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import re
 import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
-from urllib.parse import quote
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,24 +22,16 @@ from PIL import Image
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
+from tpsm.core.layout import file_name
 from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.arrays import UNREADABLE, read_arrays
 from tpsm.data.limits import check_fps, check_pixels, max_pixels, require_file
 
-SUFFIX = ".zip"
 _CORRUPT = (*UNREADABLE, TypeError, SyntaxError, OverflowError, RecursionError, struct.error, IndexError)
 _ABOUT_BYTES = 1 << 20
 
 
-def identity_of(name: str) -> str:
-    """What stands before the first '#', or the whole name where there is none."""
-    return name.split("#", 1)[0] or name
-
-
-def file_name(name: str) -> str:
-    """The file of the clip `name`: unusual characters are percent-encoded, so that distinct names stay distinct."""
-    safe = re.sub(r"[^\w#@+=,().~ -]|^\.", lambda match: quote(match[0], safe="").replace(".", "%2E"), name)
-    return safe + SUFFIX
+T = TypeVar("T")
 
 
 class ClipWriter:
@@ -221,77 +209,6 @@ def unpack_truth(data: bytes) -> GroundTruth:
     return truth
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What a manifest says of one clip. `sha256` is of the clip's file."""
-
-    name: str
-    identity: str
-    split: str
-    frames: int
-    width: int
-    height: int
-    fps: float
-    sha256: str
-    has_truth: bool
-
-    @property
-    def file(self) -> Path:
-        """The clip's file, relative to the manifest's folder."""
-        return Path(self.split) / file_name(self.name)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A prepared data set: its clips are square, `size` pixels, in `train/` and `test/`."""
-
-    dataset: str
-    size: int
-    entries: tuple[Entry, ...]
-
-    @property
-    def sha256(self) -> str:
-        """One hash over all clips."""
-        lines = sorted(f"{entry.split}/{entry.name} {entry.sha256}" for entry in self.entries)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def clips(self, split: str) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if entry.split == split)
-
-    def write(self, folder: Path) -> Path:
-        text = {
-            "dataset": self.dataset,
-            "size": self.size,
-            "sha256": self.sha256,
-            "clips": [asdict(entry) for entry in self.entries],
-        }
-        path = folder / "manifest.json"
-        with atomic(path) as draft:
-            draft.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
-        return path
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a prepared folder.
-
-    Raises:
-        UserError: it is missing, unreadable or altered.
-    """
-    path = Path(folder) / "manifest.json"
-    if not path.is_file():
-        raise UserError(f"There is no {path}; prepare the data set first.")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        clips: Sequence[dict[str, Any]] = values["clips"]
-        manifest = Manifest(str(values["dataset"]), int(values["size"]), tuple(Entry(**clip) for clip in clips))
-        intact = manifest.sha256 == values["sha256"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a readable manifest ({error}); prepare the data set again.") from error
-    if not intact:
-        raise UserError(f"{path} contradicts its own hash; prepare the data set again.")
-    return manifest
-
-
 def _frame_name(index: int) -> str:
     return f"{index:06d}.png"
 
@@ -319,3 +236,16 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     info.create_system, info.external_attr = 3, 0o644 << 16
     archive.writestr(info, data)
+
+
+def times(frames: int, count: int) -> list[int]:
+    return [int(i) for i in np.linspace(0, frames - 1, count).round()]
+
+
+def spread_index(size: int, count: int) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, size - 1, min(count, size)).round()}) if size else []
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread."""
+    return [items[i] for i in spread_index(len(items), count)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -196,7 +197,7 @@ def _shown(path: Path, frame: av.VideoFrame, aspect: float) -> Frame:
 def _displayed(pixels: UInt8[np.ndarray, "_ _ 3"], frame: av.VideoFrame) -> UInt8[np.ndarray, "_ _ 3"]:
     """The frame as its display matrix has it: FFmpeg's decoders leave that to the player. A matrix that turns by no
     whole quarter is taken for the nearest one."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return pixels
     a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])  # (x, y) goes to (a x + c y, b x + d y); y points down

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,15 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tpsm.core.device import device, local_processes
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Part
+from tpsm.core.tensors import to_float
 from tpsm.core.types import FramePair
-from tpsm.data.augment import AugmentConfig, augment, to_float
-from tpsm.data.clip import ClipFile, Manifest, read_manifest
-from tpsm.data.prepare import DataConfig
-from tpsm.training.distributed import device, local_processes
+from tpsm.data.augment import augment
+from tpsm.data.clip import ClipFile
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import Manifest, read_manifest
 
 _OPEN_FILES = 128
 
@@ -99,32 +99,6 @@ class PairBatches:
         for images in loader:
             there = images.to(device(), non_blocking=True)
             yield FramePair(to_float(there[:, 0]), to_float(there[:, 1]))
-
-
-def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:
-    """How many pairs a second one thread loads, by kind of augmentation; `seconds` are spent on each kind."""
-    still = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
-    kinds = {
-        "plain": still,
-        "flips": replace(still, flip_time=True, flip_horizontal=True),
-        "flips, jitter": AugmentConfig(),
-        "flips, resize, jitter": AugmentConfig(resize=0.1),
-    }
-    config, speeds = DataConfig(), {}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for name, kind in kinds.items():
-            dataset = PairDataset(folder, replace(config, augment=kind), repeats=100)
-            dataset[0]  # so that the first call's set-up is not timed
-            start, count = time.perf_counter(), 0
-            while (spent := time.perf_counter() - start) < seconds:
-                to_float(dataset[count % len(dataset)])
-                count += 1
-            speeds[name] = count / spent
-    finally:
-        torch.set_num_threads(threads)
-    return speeds
 
 
 def _groups(manifest: Manifest, by_identity: bool) -> list[list[str]]:

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile, Manifest
+from tpsm.data.clip import ClipFile
+from tpsm.data.manifest import Manifest
 
 FOLDER = Path("splits")
 COLUMNS = ("clip", "split", "sha256")

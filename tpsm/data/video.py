@@ -32,8 +32,10 @@ __all__ = ["Frame", "iter_wanted"]  # what else is public here stands below
 log = logging.getLogger(__name__)
 
 PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
-VIDEOS = (".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v", ".ogv", ".ogg")
-VIDEOS += (".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".asf", ".vob", ".m2v", ".mxf", ".y4m")
+VIDEOS = (
+    *(".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v", ".ogv", ".ogg"),
+    *(".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".asf", ".vob", ".m2v", ".mxf", ".y4m"),
+)
 ANIMATIONS = (".gif",)
 FPS = 25.0
 """Frames a second where neither the file nor the caller says."""

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
-from torch import Tensor
+from jaxtyping import Bool, Float32, UInt8
 
+from tpsm.core.animation import MODES, Mode
 from tpsm.core.errors import UserError
+from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
 from tpsm.core.types import Keypoints
 from tpsm.data.clip import ClipFile
 from tpsm.inference.relative import relative
 from tpsm.methods.avd import AVD
-from tpsm.methods.base import Method
-from tpsm.nn.geometry import resize_grid
-
-Mode = Literal["standard", "relative", "avd"]
-MODES: tuple[str, ...] = get_args(Mode)
+from tpsm.methods.base import Method, full_motion
 
 
 @dataclass(frozen=True)
@@ -36,24 +32,6 @@ class Reconstruction:
     rounded_up: Bool[np.ndarray, "t h w 3"]
     l1: Float32[np.ndarray, " t"]
     motion: Float32[np.ndarray, "t h w 2"]
-
-
-def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
-    return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 255
-
-
-def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """Rounded to the nearest level."""
-    return _bytes((images.clamp(0, 1) * 255).round())
-
-
-def to_truncated_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """As the released code stores them, half a level darker on average."""
-    return _bytes(images.clamp(0, 1) * 255)
-
-
-def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    return levels.byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -75,19 +53,6 @@ def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Iterator[Rec
             (prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu().numpy(),
             full_motion(method, prediction.motion.grid, driving.shape[-2:]).float().cpu().numpy(),
         )
-
-
-def full_motion(
-    method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
-) -> Float[Tensor, "t h w 2"]:
-    """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
-
-    Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
-    outermost pixels, where this package's coordinates have it.
-    """
-    height, width = size
-    large = resize_grid(grid, (height, width), align_corners=method.resizes_aligned)
-    return large if method.align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])
 
 
 @torch.inference_mode()

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile, file_name, read_manifest
-from tpsm.inference.generate import full_motion, to_tensor
-from tpsm.methods.base import Method
+from tpsm.core.layout import file_name
+from tpsm.core.tensors import to_tensor
+from tpsm.data.clip import ClipFile
+from tpsm.data.manifest import read_manifest
+from tpsm.methods.base import Method, full_motion
 
 CLIPS, FRAMES = 3, 4
 """Spread evenly: over the test clips, and over each of them without its first frame, which shows no motion."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from tpsm.core.files import atomic
+from tpsm.core.tensors import to_frames
 from tpsm.core.types import FramePair
-from tpsm.inference.generate import full_motion, to_frames
-from tpsm.methods.base import Method
+from tpsm.methods.base import Method, full_motion
 from tpsm.nn.geometry import coordinate_grid
 
 

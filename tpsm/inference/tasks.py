@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from tpsm.checkpoints.trained import Trained
+from tpsm.core.animation import Mode
 from tpsm.core.files import atomic
 from tpsm.data.arrays import streamed_array
-from tpsm.data.clip import ClipFile, Entry, clip_writer
-from tpsm.inference.generate import Mode, animate, reconstruct
+from tpsm.data.clip import ClipFile, clip_writer
+from tpsm.data.manifest import Entry
+from tpsm.inference.generate import animate, reconstruct
 from tpsm.jobs.resume import Units
 
 OUTPUT, L1 = "output", "l1.npy"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tpsm.core.errors import UserError
-from tpsm.jobs.resume import code_hash
+from tpsm.core.fingerprint import code_hash
 
 log = logging.getLogger(__name__)
 CONNECT, ARRIVE = 10, 60

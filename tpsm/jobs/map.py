@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tqdm import tqdm
 
 from tpsm.core.errors import UserError
+from tpsm.core.schema import read_yaml
+
+WORKERS = "workers.yaml"
 
 
 @runtime_checkable
@@ -75,3 +79,12 @@ def as_workers(value: Any, where: str) -> Workers:
         f"{where} is {value!r}; give the number of this machine's processes, at least 1, or the address of a Dask "
         "scheduler, as tcp://host:8786."
     )
+
+
+def chosen_workers(option: str | None, configs: Path = Path("configs")) -> Workers:
+    """Where a stage maps over clips: `option`, of a command line, or else what `tpsm configure` resolved; or else in
+    this process."""
+    if option is not None:
+        return as_workers(option, "--workers")
+    path = configs / WORKERS
+    return as_workers(read_yaml(path).get("workers"), f"{path}: workers") if path.is_file() else 1

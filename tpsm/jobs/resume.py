@@ -7,9 +7,6 @@ by other code, is not found.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -18,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tpsm.core.files import atomic, atomic_folder
+from tpsm.core.fingerprint import key_of
 
 WORK = Path(".work")
 
@@ -46,23 +44,6 @@ class Units:
     def remove(self) -> None:
         """All of them, and what an interrupted stage made from other inputs."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def key_of(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def code_hash(*packages: str) -> str:
-    """Of every source file of these packages."""
-    digest = hashlib.sha256()
-    for package in packages:
-        spec = importlib.util.find_spec(package)
-        assert spec is not None and spec.submodule_search_locations is not None
-        for top in map(Path, spec.submodule_search_locations):
-            for path in sorted(top.rglob("*.py")):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{package}/{path.relative_to(top).as_posix()} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def gather(folders: Iterable[Path], out: Path) -> None:

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.core.rng import Draws
+from tpsm.core.schema import positive
 from tpsm.core.types import FramePair, Keypoints
 from tpsm.methods.base import Method
-from tpsm.nn.blocks import positive
 from tpsm.nn.geometry import inverse
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.core.errors import UserError
 from tpsm.core.rng import Draws
 from tpsm.core.types import FramePair, Keypoints, Prediction, SourceCode
+from tpsm.nn.geometry import resize_grid
 from tpsm.nn.losses import PerceptualLoss
-
-METHODS = {"tps": "tpsm.methods.tps", "fomm": "baselines.fomm", "mraa": "baselines.mraa"}
 
 
 class Method(nn.Module, ABC):
@@ -84,8 +81,14 @@ class Method(nn.Module, ABC):
         """
 
 
-def method_module(name: str) -> Any:
-    """The module that holds a method's `Config` and `Model`. Its code is only imported when it is asked for."""
-    if name not in METHODS:
-        raise UserError(f"There is no method '{name}'; choose one of {', '.join(METHODS)}.")
-    return importlib.import_module(METHODS[name])
+def full_motion(
+    method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
+) -> Float[Tensor, "t h w 2"]:
+    """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
+
+    Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
+    outermost pixels, where this package's coordinates have it.
+    """
+    height, width = size
+    large = resize_grid(grid, (height, width), align_corners=method.resizes_aligned)
+    return large if method.align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])

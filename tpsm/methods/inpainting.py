@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tpsm.core.schema import positive
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Down, Head, Residual, Same, Up, channels, instance_norm, positive
+from tpsm.nn.blocks import Down, Head, Residual, Same, Up, channels, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
 
 

@@ -13,22 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpsm.core.rng import Draws
+from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
 from tpsm.nn import state_dict as official
-from tpsm.nn.blocks import (
-    Head,
-    Hourglass,
-    HourglassConfig,
-    Up,
-    check_sides,
-    downsample,
-    instance_norm,
-    not_negative,
-    positive,
-    stride,
-)
+from tpsm.nn.blocks import Head, Hourglass, HourglassConfig, Up, check_sides, downsample, instance_norm, stride
 from tpsm.nn.geometry import (
     POINTS_PER_TPS,
     apply_splines,

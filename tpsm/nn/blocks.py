@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpsm.core.errors import UserError
+from tpsm.core.schema import positive
 
 Norm = Callable[[int], nn.Module]
 
@@ -207,19 +208,6 @@ class Hourglass(nn.Module):
 def channels(width: int, max_features: int, blocks: int) -> list[int]:
     """`width` doubled `blocks` times, never above `max_features`: from the finest map to the coarsest."""
     return [min(max_features, width * 2**i) for i in range(blocks + 1)]
-
-
-def positive(config: object, *fields: str) -> None:
-    """For a config's `__post_init__`."""
-    for field in fields:
-        if getattr(config, field) < 1:
-            raise ValueError(f"{field}: must be at least 1")
-
-
-def not_negative(config: object, *fields: str) -> None:
-    for name in fields:
-        if getattr(config, name) < 0:
-            raise ValueError(f"{name}: must not be negative")
 
 
 def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, why: str) -> None:

@@ -26,8 +26,8 @@ _PADDED = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 class PerceptualConfig:
     """`weights` has a factor for each feature map, finest first; with fewer than 5 the rest of VGG-19 is never run.
 
-    `file` holds VGG-19's weights: torchvision's state dict, or the one that `tpsm.downloads.pinned.fetch_vgg19` gets; `sha256`
-    is what `tpsm configure` found it to be. No weights at all means no perceptual loss.
+    `file` holds VGG-19's weights: torchvision's state dict, or the one that `tpsm weights` gets; `sha256` is what
+    `tpsm configure` found it to be. No weights at all means no perceptual loss.
     """
 
     backbone: Literal["vgg19", "pixels"] = "vgg19"

@@ -5,89 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from tpsm.config.params import MethodSection, Params, RunConfig
+from tpsm.config.sections import MethodSection, Params, RunConfig
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
+from tpsm.core.provenance import device_name, runtime_versions
 from tpsm.core.schema import build
-from tpsm.data.prepare import DataConfig, prepare
-from tpsm.methods.base import METHODS, method_module
-from tpsm.profiling.benchmark_report import page
+from tpsm.data.config import DataConfig
+from tpsm.data.prepare import prepare
+from tpsm.methods import method_module
+from tpsm.profiling.benchmark_report import VARIANTS, Report, Row, Settings, page
 from tpsm.profiling.cost import count_work, in_all
-from tpsm.profiling.peak import Ceilings, measure_ceilings
-from tpsm.profiling.timing import Timing, Trial, apart, take
+from tpsm.profiling.peak import measure_ceilings
+from tpsm.profiling.timing import Trial, apart, take
 from tpsm.sources.puppets.generate import synthesize
-from tpsm.training.distributed import device
-from tpsm.training.loop import TrainConfig
+from tpsm.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
-# By name, what each changes of a schedule. Every one is compared with the first.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "fp32": {"precision": "fp32", "channels_last": False, "compile": False},
-    "bf16": {"precision": "bf16", "channels_last": False, "compile": False},
-    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False},
-    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True},
-}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to measure. `batch` None is the scale's own; no `variants` are all on a GPU, and fp32 on a CPU.
-
-    `workers` load data; None takes the scale's number on a GPU, as far as there are cores, and none on a CPU.
-    """
-
-    methods: tuple[str, ...] = tuple(METHODS)
-    variants: tuple[str, ...] = ()
-    scale: str = "vox"
-    size: int = 256
-    batch: int | None = None
-    steps: int = 200
-    workers: int | None = None
-    operators: int = 0
-
-    def __post_init__(self) -> None:
-        for kind, asked, known in (("method", self.methods, METHODS), ("variant", self.variants, VARIANTS)):
-            if others := set(asked) - set(known):
-                raise UserError(f"There is no {kind} '{min(others)}'; choose among {', '.join(known)}.")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One variant of one method. `flops` are a step's, as are the timing's bytes; `missing` says why there is none."""
-
-    method: str
-    variant: str
-    batch: int
-    flops: float
-    timing: Timing | None = None
-    missing: str | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """bench.json. `ceilings` are in FLOP/s and bytes/s, the seconds of a timing for a step."""
-
-    device: str
-    date: str
-    versions: dict[str, str]
-    settings: Settings
-    warm_up: int
-    ceilings: Ceilings
-    rows: tuple[Row, ...]
-    format: int = field(default=1)
 
 
 def bench(params: Params, settings: Settings, out: Path) -> Path:
@@ -100,7 +41,7 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
         raise UserError(f"There is no scale '{settings.scale}'; choose among {', '.join(params.scales)}.")
     trials = [_trial(params, settings, name) for name in settings.methods]
     flops = [_flops(trial) for trial in trials]
-    about = versions()
+    about = runtime_versions()
     log.info("Ceilings of %s", device_name())
     ceilings = apart(measure_ceilings, None)
     with tempfile.TemporaryDirectory() as scratch:
@@ -168,23 +109,3 @@ def _clips(scratch: Path, size: int) -> Path:
     )
     prepare("puppets", scratch / "raw", DataConfig(size=size), scratch / "clips")
     return scratch / "clips"
-
-
-def device_name() -> str:
-    if device().type == "cuda":
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
-    return f"CPU {models[0] if models else platform.processor() or platform.machine()}"
-
-
-def versions() -> dict[str, str]:
-    known = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    if device().type == "cuda":
-        known |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
-        if shutil.which("nvidia-smi"):
-            ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-            known["driver"] = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    else:
-        known["threads"] = str(torch.get_num_threads())
-    return known

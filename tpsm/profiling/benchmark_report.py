@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Any
 
+from tpsm.core.errors import UserError
+from tpsm.methods import METHODS
+from tpsm.profiling.peak import Ceilings
 from tpsm.profiling.timing import BLOCKS, PROFILED, Timing
-
-if TYPE_CHECKING:
-    from tpsm.profiling.benchmark import Report, Row
 
 TITLES = (
     "",
@@ -21,6 +22,63 @@ TITLES = (
     "waiting",
     "first, s",
 )
+
+
+# By name, what each changes of a schedule. Every one is compared with the first.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "fp32": {"precision": "fp32", "channels_last": False, "compile": False},
+    "bf16": {"precision": "bf16", "channels_last": False, "compile": False},
+    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False},
+    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure. `batch` None is the scale's own; no `variants` are all on a GPU, and fp32 on a CPU.
+
+    `workers` load data; None takes the scale's number on a GPU, as far as there are cores, and none on a CPU.
+    """
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    variants: tuple[str, ...] = ()
+    scale: str = "vox"
+    size: int = 256
+    batch: int | None = None
+    steps: int = 200
+    workers: int | None = None
+    operators: int = 0
+
+    def __post_init__(self) -> None:
+        for kind, asked, known in (("method", self.methods, METHODS), ("variant", self.variants, VARIANTS)):
+            if others := set(asked) - set(known):
+                raise UserError(f"There is no {kind} '{min(others)}'; choose among {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant of one method. `flops` are a step's, as are the timing's bytes; `missing` says why there is none."""
+
+    method: str
+    variant: str
+    batch: int
+    flops: float
+    timing: Timing | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """bench.json. `ceilings` are in FLOP/s and bytes/s, the seconds of a timing for a step."""
+
+    device: str
+    date: str
+    versions: dict[str, str]
+    settings: Settings
+    warm_up: int
+    ceilings: Ceilings
+    rows: tuple[Row, ...]
+    format: int = field(default=1)
 
 
 def page(report: Report) -> str:

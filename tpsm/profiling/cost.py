@@ -10,17 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tpsm.config.params import AvdSection, RunConfig
+from tpsm.config.sections import AvdSection, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Draws
 from tpsm.core.types import FramePair
-from tpsm.data.clip import read_manifest
+from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
 from tpsm.profiling.flops import FlopCounter, Flops, gpu_autocast, imagined_gpu, saved_bytes
 from tpsm.profiling.timing import Trial, untrained
-from tpsm.training.distributed import Precision
-from tpsm.training.loop import TrainConfig
+from tpsm.training.config import Precision, TrainConfig
 
 # Training identities and clips of the papers' sets, where nothing has been lost.
 PUBLISHED = {"vox": (424, 19550), "taichi": (252, 3049), "ted": (1273, 1320), "mgif": (900, 900)}
@@ -119,17 +118,6 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     parts = [*dict.fromkeys(part(name) for name, _ in method.named_modules() if name), LOSSES]
     work = {name: Work(parameters[name], *(column.get(name, NOTHING) for column in columns)) for name in parts}
     return {name: done for name, done in work.items() if done != Work()}
-
-
-def count_frame(method: Method, size: int) -> int:
-    """Operations of one driving frame at inference: its keypoints, the motion, and the picture. What is computed once
-    a clip, the source's code, is not among them."""
-    image = torch.zeros(1, 3, size, size, device=next(method.parameters()).device)
-    with torch.no_grad(), FlopCounter(method) as counter:
-        code = method.encode(image)
-        counter.flops.clear()
-        method.render(code, method.keypoints(image), method.background(image, image))
-    return int(sum(flops.computed for flops in counter.flops.values()))
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

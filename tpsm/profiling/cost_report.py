@@ -7,8 +7,11 @@ from itertools import chain
 
 import torch
 
-from tpsm.config.params import AvdSection, Params, RunConfig, data_section, resolve_run
+from tpsm.config.params import data_section, resolve_run
+from tpsm.config.sections import AvdSection, Params, RunConfig
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
+from tpsm.core.layout import CLIPS
 from tpsm.profiling.cost import (
     Items,
     Memory,
@@ -21,8 +24,7 @@ from tpsm.profiling.cost import (
     trial,
 )
 from tpsm.profiling.timing import Timing, apart, take
-from tpsm.stages.train import CLIPS
-from tpsm.training.distributed import Precision, device
+from tpsm.training.config import Precision
 
 GIGA, TERA = 1e9, 1e12
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tpsm.training.distributed import device
+from tpsm.core.device import device
 
 REPEATS = 20
 

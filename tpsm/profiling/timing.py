@@ -20,15 +20,17 @@ from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from tpsm.core.device import device
 from tpsm.core.rng import Draws, Part
 from tpsm.core.types import FramePair
+from tpsm.data.config import DataConfig
 from tpsm.data.pairs import PairBatches
-from tpsm.data.prepare import DataConfig
-from tpsm.methods.base import Method, method_module
+from tpsm.methods import method_module
+from tpsm.methods.base import Method
 from tpsm.nn.vgg import untrained_backbone
 from tpsm.profiling.flops import Traffic
-from tpsm.training.distributed import device, launch, parts
-from tpsm.training.loop import TrainConfig
+from tpsm.training.config import TrainConfig
+from tpsm.training.distributed import launch, parts
 from tpsm.training.optimizer import Optimiser
 
 if TYPE_CHECKING:

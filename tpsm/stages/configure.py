@@ -14,23 +14,17 @@ from typing import Any
 import torch
 
 from tpsm.checkpoints.released import read_released
-from tpsm.config.params import (
-    WORKERS,
-    Params,
-    RunConfig,
-    as_yaml,
-    data_section,
-    raw_folder,
-    read_params,
-    read_yaml,
-    resolve_run,
-)
+from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.repeats import check_repeat, seeds
+from tpsm.config.sections import Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
-from tpsm.data.prepare import check_folder
+from tpsm.core.layout import raw_folder
+from tpsm.core.schema import as_yaml, read_yaml
+from tpsm.data.raw import check_folder
 from tpsm.data.splits import SplitConfig, read_split
-from tpsm.methods.base import method_module
+from tpsm.jobs.map import WORKERS
+from tpsm.methods import method_module
 from tpsm.nn.vgg import weights_file
 
 

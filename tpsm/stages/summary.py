@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tpsm.checkpoints.checkpoint import load_method
 from tpsm.checkpoints.trained import Trained, example_keypoints
-from tpsm.config.params import RunConfig, as_yaml
+from tpsm.config.sections import RunConfig
 from tpsm.core.files import sha256_of, write_text
-from tpsm.core.provenance import record, sha256_of_text
-from tpsm.data.clip import Manifest
+from tpsm.core.fingerprint import sha256_of_text
+from tpsm.core.provenance import record
+from tpsm.core.schema import as_yaml
+from tpsm.data.manifest import Manifest
 from tpsm.methods.base import Method
-from tpsm.profiling.cost import count_frame
+from tpsm.profiling.flops import FlopCounter
 
 
 def write_summary(
@@ -37,7 +41,7 @@ def write_summary(
     about["provenance"] = record(
         began,
         parameters=parameters,
-        data=None if data is None else data[0],
+        data=None if data is None else data[0].about(),
         weights={"last.pt": sha256_of(out / "last.pt")},
         precision=config.train.precision,
         seed=about["seed"],
@@ -80,3 +84,14 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def count_frame(method: Method, size: int) -> int:
+    """Operations of one driving frame at inference: its keypoints, the motion, and the picture. What is computed once
+    a clip, the source's code, is not among them."""
+    image = torch.zeros(1, 3, size, size, device=next(method.parameters()).device)
+    with torch.no_grad(), FlopCounter(method) as counter:
+        code = method.encode(image)
+        counter.flops.clear()
+        method.render(code, method.keypoints(image), method.background(image, image))
+    return int(sum(flops.computed for flops in counter.flops.values()))

@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 
+from tpsm.core.device import device, local_processes, rank, world_size
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Part
+from tpsm.training.config import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Precision = Literal["fp32", "bf16"]
 # What Fabric calls them. In bf16 weights stay in fp32, and so do coordinates (tpsm.precision).
 PRECISIONS: dict[Precision, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def rank() -> int:
-    """This process's number among those that torchrun started; 0 where it started none."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def local_processes() -> int:
-    """Of this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def use_all_gpus(batch: int, accumulate: int) -> None:

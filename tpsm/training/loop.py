@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import shutil
 import signal
 import time
@@ -21,12 +18,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
+from tpsm.core.device import rank, world_size
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
+from tpsm.core.fingerprint import fingerprint, training_code_hash
 from tpsm.core.rng import Part
-from tpsm.core.types import FramePair
+from tpsm.core.types import Fit, FramePair
 from tpsm.jobs.resume import gather
-from tpsm.training.distributed import Agreement, Precision, launch, parts, rank, world_size
+from tpsm.training.config import TrainConfig
+from tpsm.training.distributed import Agreement, launch, parts
 from tpsm.training.loss_log import Curve
 from tpsm.training.optimizer import Optimiser
 
@@ -38,59 +38,6 @@ log = logging.getLogger(__name__)
 HASH = "[0-9a-f]" * 16
 # Steps between looks at the losses: each look waits for the device.
 SETTLE_EVERY = 10
-# What decides a step, beside the baselines; dvc.yaml's training stages depend on the same files.
-STEP_CODE = (
-    *("avd.py", "backbones.py", "blocks.py", "data/augment.py", "data/pairs.py", "draws.py", "geometry.py"),
-    *("inpainting.py", "losses.py", "model.py", "parallel.py", "precision.py", "random_tps.py", "resnet.py"),
-    *("step.py", "sync_batch_norm.py", "train.py"),
-)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """The schedule. An epoch passes over the training clips (or identities) `repeats` times.
-
-    `batch` is that of a step, over all processes and all `accumulate` turns, in which a small machine takes it. The
-    learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest gradient entry of each
-    submodule that the method names (the released TPSMM code: 10); None clips nothing. `workers` load pairs on each
-    machine. `sync_batch_norm` computes batch statistics over all processes; None does as the method's released code
-    (FOMM: yes; TPSMM, MRAA: no).
-    """
-
-    epochs: int = 100
-    repeats: int = 75
-    batch: int = 28
-    learning_rate: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 0.0
-    milestones: tuple[int, ...] = (70, 90)
-    clip_norm: float | None = 10.0
-    seed: int = 0
-    workers: int = 0
-    checkpoint_every: int = 500
-    preview_every: int = 500
-    precision: Precision = "fp32"
-    channels_last: bool = False
-    compile: bool = False
-    accumulate: int = 1
-    sync_batch_norm: bool | None = None
-
-    def __post_init__(self) -> None:
-        for field in ("epochs", "repeats", "batch", "accumulate", "checkpoint_every", "preview_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}: must be at least 1")
-        if self.accumulate > self.batch:
-            raise ValueError(f"accumulate: a batch of {self.batch} cannot be taken in {self.accumulate} turns")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError("learning_rate: must be above 0")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError("clip_norm: must be above 0, or null to clip nothing")
-        if self.weight_decay < 0 or self.workers < 0:
-            raise ValueError(f"{'weight_decay' if self.weight_decay < 0 else 'workers'}: must not be negative")
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of `epoch` (from 0): a function of the epoch alone, so that resuming cannot shift it."""
-        return self.learning_rate * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 
 
 @runtime_checkable
@@ -112,7 +59,7 @@ class Identity:
     dataset: str
     size: int
     model_config: dict[str, Any]
-    fit: str = "crop"
+    fit: Fit = "crop"
 
 
 def fit(
@@ -251,18 +198,7 @@ def work_folder(work: Path, config: TrainConfig, identity: Identity, data_hash: 
     plumbing = ("workers", "checkpoint_every", "preview_every")
     schedule = {key: value for key, value in asdict(config).items() if key not in plumbing}
     name = f"{identity.dataset}-{identity.run}".replace(", ", "-")
-    return work / f"{name}-{fingerprint(schedule, asdict(identity), data_hash, code_hash())}"
-
-
-def code_hash() -> str:
-    """Of every source file that can decide what a training step does."""
-    here = Path(__file__).parent
-    files = [*(here / name for name in STEP_CODE), *sorted(here.with_name("baselines").glob("*.py"))]
-    return fingerprint(*((path.name, path.read_text()) for path in files))
-
-
-def fingerprint(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return work / f"{name}-{fingerprint(schedule, asdict(identity), data_hash, training_code_hash())}"
 
 
 @contextmanager

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from tpsm.core.device import world_size
 from tpsm.core.rng import Draws, Part
 from tpsm.core.types import FramePair
 from tpsm.nn.sync_batch_norm import synchronise
-from tpsm.training.distributed import world_size
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from tpsm.training.loop import TrainConfig
+    from tpsm.training.config import TrainConfig
 
 
 @runtime_checkable

@@ -91,7 +91,7 @@ def test_the_first_cell_that_differs_is_named(
 def test_a_changed_score_is_found(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     import pandas as pd
 
-    from eval.report.provenance import about_scores, write_scores
+    from eval.scoring.scores_file import about_scores, write_scores
 
     path = layout.scores("still")
     rows = pd.read_parquet(path)

@@ -17,8 +17,8 @@ from eval.__main__ import main
 from eval.evaluators import heatmap, osnet
 from eval.evaluators.augment import crop, crops
 from eval.evaluators.heatmap import find_peaks, paint
-from eval.metrics import to_pixels
 from eval.scoring.quality import identity_quality, landmark_quality
+from eval.types import to_pixels
 from tpsm.core.errors import UserError
 from tpsm.data.clip import write_clip
 

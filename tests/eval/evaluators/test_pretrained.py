@@ -24,11 +24,11 @@ from small_pipeline import configure, dots, make_data
 from eval import metrics, weights
 from eval.__main__ import main
 from eval.evaluators import dlib68, dlib_face, fan, heatmap, rtmpose
-from eval.evaluators.pretrained import package
-from eval.metrics import Sequence as Seen
-from eval.report.provenance import about_scores
 from eval.scoring.quality import MOVE, identity_quality, landmark_quality, moved
-from tpsm.core.errors import UserError
+from eval.scoring.scores_file import about_scores
+from eval.types import PROTOCOLS, Landmarks, Protocol
+from eval.types import Sequence as Seen
+from tpsm.core.errors import UserError, package
 from tpsm.core.layout import Layout
 from tpsm.core.types import Clip
 from tpsm.data.clip import write_clip
@@ -76,11 +76,11 @@ def landmarks(kind: str, pictures: np.ndarray) -> Seen:
     return Seen(pictures, landmarks=evaluator(kind)(pictures))
 
 
-def score(metric: str, generated: Seen, real: Seen, protocol: metrics.Protocol = "strict") -> np.ndarray:
+def score(metric: str, generated: Seen, real: Seen, protocol: Protocol = "strict") -> np.ndarray:
     return metrics.load(metric)[1][protocol](generated, real)
 
 
-def mean(metric: str, generated: Seen, real: Seen, protocol: metrics.Protocol = "strict") -> float:
+def mean(metric: str, generated: Seen, real: Seen, protocol: Protocol = "strict") -> float:
     return float(np.nanmean(score(metric, generated, real, protocol)))
 
 
@@ -116,7 +116,7 @@ def test_what_spoils_a_picture_moves_akd_and_mkr(kind: str, clips: tuple[str, ..
     assert mean("akd", real, real) == mean("mkr", real, real) == 0 < floor < 0.9
     noisy, blurred = pictures + rng.normal(0, 40, pictures.shape), gaussian_filter(pictures, (0, 4, 4, 0))
     for worse in (spoilt(noisy), spoilt(blurred), other):
-        strict, legacy = (mean("akd", worse, real, protocol) for protocol in metrics.PROTOCOLS)
+        strict, legacy = (mean("akd", worse, real, protocol) for protocol in PROTOCOLS)
         # The mean of |x| and |y| lies between half the hypotenuse and 1 / sqrt(2) of it.
         assert strict > 2 * floor and strict / 2 <= legacy <= strict / 2**0.5
         assert mean("l1", worse, real) > 5 * mean("l1", spoilt(pictures + 1), real)
@@ -173,7 +173,7 @@ def test_frames_where_nothing_is_found_count_as_missed(kind: str) -> None:
     pictures[1] = 90
     seen = landmarks(kind, pictures)
     assert seen.landmarks is not None and not seen.landmarks.found[1].any() and seen.landmarks.found[[0, 2]].any()
-    for protocol in metrics.PROTOCOLS:
+    for protocol in PROTOCOLS:
         akd, mkr = (score(name, seen, real, protocol) for name in ("akd", "mkr"))
         assert np.isnan(akd).tolist() == [False, True, False] and mkr.tolist() == [0, 1, 0]
     assert score("landmarks_found", seen, real).tolist() == [1, 0, 1]
@@ -350,9 +350,9 @@ def test_a_detector_of_other_joints_is_not_held_against_the_truth(tmp_path: Path
     class Corner:
         """One joint, always found, in the corner."""
 
-        def __call__(self, pictures: np.ndarray) -> metrics.Landmarks:
+        def __call__(self, pictures: np.ndarray) -> Landmarks:
             count = len(pictures)
-            return metrics.Landmarks(np.full((count, 1, 2), -1, np.float32), np.ones((count, 1), bool))
+            return Landmarks(np.full((count, 1, 2), -1, np.float32), np.ones((count, 1), bool))
 
         def save(self, path: Path) -> None:
             raise NotImplementedError
@@ -447,7 +447,8 @@ def test_fans_detector_runs_on_local_weights(random_fan: Path) -> None:
 
 
 def test_every_kind_is_a_file_with_the_same_parts() -> None:
-    from eval.evaluators import KINDS, ROLES, EvaluatorModule, evaluator_module
+    from eval.evaluators import KINDS, EvaluatorModule, evaluator_module
+    from eval.types import ROLES
 
     for role in ROLES:
         for kind in KINDS[role]:

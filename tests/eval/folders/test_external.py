@@ -12,8 +12,7 @@ from small_pipeline import dots
 
 from eval.__main__ import main
 from eval.metrics.l1 import l1
-from eval.report.provenance import about_scores
-from eval.scoring.scorer import COLUMNS
+from eval.scoring.scores_file import COLUMNS, about_scores
 from tpsm.data.clip import write_clip
 from tpsm.data.video import write_video
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from eval import metrics
-from eval.metrics import Landmarks, Sequence
 from eval.metrics.aed import aed, aed_legacy
 from eval.metrics.akd import akd, akd_legacy
 from eval.metrics.epe import epe
 from eval.metrics.l1 import l1
 from eval.metrics.mkr import mkr
 from eval.metrics.pose import pose
+from eval.types import Landmarks, Sequence
 from tpsm.core.errors import UserError
 from tpsm.core.types import GroundTruth
 

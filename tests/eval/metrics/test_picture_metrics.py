@@ -11,13 +11,12 @@ import torch
 from torch import nn
 
 from eval import metrics, weights
-from eval.alexnet import read_alexnet
-from eval.config import ready
-from eval.metrics import Sequence
+from eval.metrics import ready
 from eval.metrics.csim import csim
-from eval.metrics.lpips import load_network, lpips
+from eval.metrics.lpips import load_network, lpips, read_alexnet
 from eval.metrics.psnr import psnr
 from eval.metrics.ssim import ssim
+from eval.types import Sequence
 from tpsm.core.errors import UserError
 
 GREY = np.full((2, 16, 16, 3), 100, np.uint8)

@@ -20,17 +20,18 @@ from small_pipeline import EVALUATION, TESTS, WEIGHTS, configure, make_data, mak
 from eval.__main__ import main
 from eval.config import read_config
 from eval.evaluators.features import load_evaluators
-from eval.metrics import Sequence
 from eval.scoring.legacy_frames import truncated_frames
 from eval.stats.intervals import BootstrapConfig
 from eval.stats.pairwise import Comparison
 from eval.tables.build import build_tables
 from eval.tables.results import Results, Series
 from eval.tables.table import Missing, Value
+from eval.types import Sequence
 from tpsm.core.files import sha256_of
-from tpsm.core.layout import Layout
+from tpsm.core.layout import Layout, file_name
 from tpsm.core.provenance import Provenance
-from tpsm.data.clip import file_name, read_clip
+from tpsm.data.clip import read_clip
+from tpsm.data.manifest import read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +249,7 @@ def checked(changes: dict, tmp_path: Path, expected: int) -> None:
 
 def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
     found = json.loads((scored.report / "provenance.json").read_text())
-    assert found["data"]["sha256"] == scored.manifest().sha256
+    assert found["data"]["sha256"] == read_manifest(scored.clips).sha256
     assert found["files"]["metrics.json"] == sha256_of(scored.report / "metrics.json")
     assert found["scores"]["still"]["evaluators"] == found["evaluators"] == found["quality"]["evaluators"]
     assert found["evaluators"]["landmarks.pt"] == sha256_of(scored.networks / "landmarks.pt")
@@ -278,7 +279,7 @@ def test_frames_are_enlarged_exactly(scored: Layout) -> None:
 def read_first(layout: Layout) -> np.ndarray:
     from tpsm.data.clip import ClipFile
 
-    with ClipFile(layout.clips / layout.manifest().clips("test")[0].file) as clip:
+    with ClipFile(layout.clips / read_manifest(layout.clips).clips("test")[0].file) as clip:
         return clip.frame(0)
 
 

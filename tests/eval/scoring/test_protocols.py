@@ -16,9 +16,9 @@ from small_pipeline import EVALUATION, configure, make_data
 from eval import metrics
 from eval.__main__ import main
 from eval.config import read_config
-from eval.metrics import Landmarks, Sequence
 from eval.stats.intervals import BootstrapConfig, ClipSums, mean
 from eval.tables.results import Results, Series
+from eval.types import Landmarks, Sequence
 from tpsm.core.layout import Layout
 
 HEIGHT, WIDTH = 48, 64

@@ -16,11 +16,12 @@ from small_pipeline import EVALUATION, FRAMES, TESTS, animate, configure, dots, 
 from eval import metrics
 from eval.__main__ import main
 from eval.config import read_config
-from eval.evaluators.features import Features, load_evaluators
-from eval.metrics import Sequence
+from eval.evaluators.features import load_evaluators
 from eval.scoring.legacy_frames import truncated_frames, with_frames
-from eval.scoring.scorer import COLUMNS, read_pairs
+from eval.scoring.pairs import read_pairs
+from eval.scoring.scores_file import COLUMNS
 from eval.stages.bench import bench
+from eval.types import Features, Sequence
 from tpsm.core.layout import Layout
 from tpsm.core.types import Clip
 from tpsm.data.clip import read_clip, write_clip

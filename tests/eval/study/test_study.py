@@ -23,8 +23,8 @@ from eval.study.make import Settings
 from eval.study.videos import Strip, broken, strip
 from eval.study.votes import read_votes
 from tpsm.core.errors import UserError
-from tpsm.core.layout import Layout
-from tpsm.data.clip import file_name, read_clip
+from tpsm.core.layout import Layout, file_name
+from tpsm.data.clip import read_clip
 
 
 @pytest.fixture(scope="module")

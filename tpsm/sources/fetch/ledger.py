@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tpsm.core.errors import UserError
-from tpsm.data.prepare import SPLITS
+from tpsm.data.config import SPLITS
 
 
 class Outcome(StrEnum):

@@ -15,9 +15,10 @@ import yaml
 from jaxtyping import UInt8
 
 from tpsm.core.errors import UserError
+from tpsm.core.layout import identity_of
 from tpsm.core.schema import build
-from tpsm.data.clip import identity_of
-from tpsm.data.prepare import SPLITS, fit_to_size
+from tpsm.data.config import SPLITS
+from tpsm.data.resize import fit_to_size
 from tpsm.data.video import frame_rate, iter_wanted, lossless_video
 from tpsm.downloads.pinned import Weights, fetch
 from tpsm.sources.fetch.cut import SUFFIX

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tpsm.core.errors import UserError
-from tpsm.data.prepare import SPLITS
+from tpsm.data.config import SPLITS
 from tpsm.sources.fetch.clip_list import SETS, Row, in_both_splits
 from tpsm.sources.fetch.cut import SUFFIX, clip_path, cut
 from tpsm.sources.fetch.downloaders import Downloader, Failure

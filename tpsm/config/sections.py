@@ -1,0 +1,80 @@
+"""The sections of `params.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tpsm.checkpoints.released import Released
+from tpsm.core.animation import AnimateConfig
+from tpsm.data.config import DataConfig
+from tpsm.methods.avd import AvdConfig
+from tpsm.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class MethodSection:
+    """What a scale says of a method: sections of its `Config`, of `TrainConfig`, and of AVD where it has one."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    avd: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """A run: a method, and what it changes of that method's section of the data set's scale.
+
+    `released` names a released checkpoint ("{dataset}" in it is replaced), which is then taken and not trained.
+    `repeat_of` names the run that this one repeats with another `train.seed`, and nothing else.
+    """
+
+    method: str
+    label: str
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    released: str | None = None
+    repeat_of: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`."""
+
+    scale: str
+    raw: DataConfig
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Params:
+    datasets: tuple[str, ...]
+    runs: tuple[str, ...]
+    animate: AnimateConfig
+    data: dict[str, Any]
+    scales: dict[str, dict[str, MethodSection]]
+    run: dict[str, RunSection]
+    evaluation: dict[str, dict[str, Any]]
+    workers: Any = 1  # of `tpsm.jobs.map.Workers`
+
+
+@dataclass(frozen=True)
+class AvdSection:
+    model: AvdConfig = field(default_factory=AvdConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=256, learning_rate=1e-3, clip_norm=None))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides the training of one run on one data set. `model` is the method's own `Config`.
+
+    With `released` the run's weights come out of that file, whose hash makes a changed one count.
+    """
+
+    dataset: str
+    run: str
+    method: str
+    size: int
+    model: Any
+    train: TrainConfig
+    released: Released | None = None

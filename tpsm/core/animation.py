@@ -1,0 +1,38 @@
+"""The modes of animation, and which runs animate in which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tpsm.core.layout import Layout
+from tpsm.core.schema import build, read_yaml
+
+Mode = Literal["standard", "relative", "avd"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class AnimateConfig:
+    """Which runs animate across identities, which of them with AVD too, and on how many fixed pairs."""
+
+    runs: tuple[str, ...] = ()
+    avd: tuple[str, ...] = ()
+    pairs: int = 12
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1:
+            raise ValueError("pairs: must be at least 1")
+        if others := set(self.avd) - set(self.runs):
+            raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
+
+
+def read_animate(layout: Layout) -> AnimateConfig:
+    """Which runs animate across identities, as `tpsm configure` resolved it."""
+    return build(AnimateConfig, read_yaml(layout.animate), "animate")
+
+
+def due_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
+    """The animation modes that the pipeline makes of `run`."""
+    return ("standard", "relative") * (run in animate.runs) + ("avd",) * (run in animate.avd)

@@ -1,0 +1,56 @@
+"""Hashes of values and of source files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tpsm.core.files import sha256_of
+
+TRAINING_CODE = (
+    *("baselines", "tpsm/nn", "tpsm/methods", "tpsm/training", "tpsm/data/augment.py", "tpsm/data/pairs.py"),
+    *("tpsm/core/rng.py", "tpsm/core/tensors.py", "tpsm/core/types.py"),
+)
+"""What decides a step of training, from the repository's root: the stages train and train-avd of dvc.yaml depend on the
+same files and folders."""
+
+
+def hashes_by_name(paths: Iterable[Path]) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in paths if path.is_file()}
+
+
+def sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def training_code_hash() -> str:
+    """Of every source file that can decide what a training step does."""
+    root = Path(__file__).parents[2]
+    tops = [root / name for name in TRAINING_CODE]
+    files = [path for top in tops for path in ([top] if top.is_file() else sorted(top.rglob("*.py")))]
+    return fingerprint(*((path.relative_to(root).as_posix(), path.read_text()) for path in files))
+
+
+def fingerprint(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def key_of(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def code_hash(*packages: str) -> str:
+    """Of every source file of these packages."""
+    digest = hashlib.sha256()
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None and spec.submodule_search_locations is not None
+        for top in map(Path, spec.submodule_search_locations):
+            for path in sorted(top.rglob("*.py")):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{package}/{path.relative_to(top).as_posix()} {content}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""The manifest of a folder of clips: which there are, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tpsm.core.errors import UserError
+from tpsm.core.files import atomic
+from tpsm.core.fingerprint import sha256_of_text
+from tpsm.core.layout import file_name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a manifest says of one clip. `sha256` is of the clip's file."""
+
+    name: str
+    identity: str
+    split: str
+    frames: int
+    width: int
+    height: int
+    fps: float
+    sha256: str
+    has_truth: bool
+
+    @property
+    def file(self) -> Path:
+        """The clip's file, relative to the manifest's folder."""
+        return Path(self.split) / file_name(self.name)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A prepared data set: its clips are square, `size` pixels, in `train/` and `test/`."""
+
+    dataset: str
+    size: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def sha256(self) -> str:
+        """One hash over all clips."""
+        lines = sorted(f"{entry.split}/{entry.name} {entry.sha256}" for entry in self.entries)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def clips(self, split: str) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.split == split)
+
+    def about(self) -> dict[str, Any]:
+        """What a record of provenance says of the set.
+
+        `sha256` is over all clips' files, `split` over the names in each part alone.
+        """
+        names = {split: sorted(entry.name for entry in self.clips(split)) for split in ("train", "test")}
+        return {
+            "name": self.dataset,
+            "size": self.size,
+            "sha256": self.sha256,
+            "clips": len(self.entries),
+            "split": {split: sha256_of_text("\n".join(listed)) for split, listed in names.items()},
+        }
+
+    def write(self, folder: Path) -> Path:
+        text = {
+            "dataset": self.dataset,
+            "size": self.size,
+            "sha256": self.sha256,
+            "clips": [asdict(entry) for entry in self.entries],
+        }
+        path = folder / "manifest.json"
+        with atomic(path) as draft:
+            draft.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a prepared folder.
+
+    Raises:
+        UserError: it is missing, unreadable or altered.
+    """
+    path = Path(folder) / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"There is no {path}; prepare the data set first.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        clips: Sequence[dict[str, Any]] = values["clips"]
+        manifest = Manifest(str(values["dataset"]), int(values["size"]), tuple(Entry(**clip) for clip in clips))
+        intact = manifest.sha256 == values["sha256"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a readable manifest ({error}); prepare the data set again.") from error
+    if not intact:
+        raise UserError(f"{path} contradicts its own hash; prepare the data set again.")
+    return manifest

@@ -1,0 +1,65 @@
+"""The stages animate and animate-avd: fixed cross-identity pairs of test clips."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from tpsm.checkpoints.trained import Trained
+from tpsm.config.params import read_run
+from tpsm.core.animation import AnimateConfig, Mode
+from tpsm.core.files import atomic
+from tpsm.core.fingerprint import code_hash
+from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS, OUTPUTS
+from tpsm.core.schema import build, read_yaml
+from tpsm.data.manifest import Entry, Manifest, read_manifest
+from tpsm.inference.tasks import AnimatePair, Pair
+from tpsm.jobs.map import Workers, map_clips
+from tpsm.jobs.resume import Units, gather
+from tpsm.stages.summary import write_model
+
+log = logging.getLogger(__name__)
+
+
+def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
+    """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
+    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model.load()
+    settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
+    manifest = read_manifest(CLIPS / dataset)
+    pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
+    for mode in modes:
+        avd = Trained.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
+        out = OUTPUTS / dataset / run / "animation" / mode
+        decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
+        units = Units.of(f"animate-{mode}", dataset, run, *decides)
+        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, units)
+        gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
+        with atomic(out / "pairs.csv") as draft:
+            rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
+            pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
+        write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
+        units.remove()
+
+
+def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
+    """At most `count` (source, driving) pairs of test clips of different identities, spread evenly over the sources."""
+    clips = sorted(manifest.clips("test"), key=lambda entry: entry.name)
+    rng = np.random.default_rng([seed, 0xA71])
+    candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]
+    if not candidates:
+        log.warning(
+            "The test split of %s has a single identity: nothing to animate across identities.", manifest.dataset
+        )
+    candidates = [candidates[i] for i in rng.permutation(len(candidates))]
+    used: Counter[str] = Counter()
+    chosen = []
+    for _ in range(min(count, len(candidates))):
+        pair = min(candidates, key=lambda c: used[c[0].name] + used[c[1].name])
+        candidates.remove(pair)
+        chosen.append(pair)
+        used.update(entry.name for entry in pair)
+    return chosen

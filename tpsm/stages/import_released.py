@@ -1,0 +1,66 @@
+"""A released checkpoint as a run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tpsm.checkpoints.checkpoint import Checkpoint
+from tpsm.checkpoints.released import Released, ReleasedCheckpoint, read_released, skeleton
+from tpsm.checkpoints.trained import example_keypoints
+from tpsm.config.sections import RunConfig
+from tpsm.core.errors import UserError
+from tpsm.core.layout import AVDS, MODELS
+from tpsm.core.schema import plain
+from tpsm.core.types import Fit
+from tpsm.methods.avd import AvdConfig, AvdTraining
+from tpsm.stages.summary import write_summary
+
+log = logging.getLogger(__name__)
+
+
+def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: Fit = "crop") -> None:
+    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write. `fit` is
+    the data set's.
+
+    Raises:
+        UserError: an entry does not fit the configuration, or the run was trained already; then nothing is written.
+    """
+    folders = [top / config.dataset / config.run for top in (MODELS, AVDS)]
+    for folder in folders:
+        if (folder / "metrics.csv").is_file():
+            raise UserError(f"{folder} holds a run trained here; remove it first, or import as another run.")
+    released = read_released(file, config.method)
+    method = released_method(config, released, fit)
+    network = None if released.avd is None else released_avd(config, avd, released)
+    write_released(replace(config, released=Released.at(str(file))), method)
+    if network is None:
+        log.info("%s holds no AVD network, so the run cannot animate in the mode avd.", file)
+        (folders[1] / "last.pt").unlink(missing_ok=True)  # of an earlier import, and of another detector
+    else:
+        network.save(folders[1] / "last.pt")
+        log.info("%s: its AVD network -> %s", file, folders[1])
+
+
+def released_method(config: RunConfig, released: ReleasedCheckpoint, fit: Fit) -> Checkpoint:
+    weights = released.method(config.method, config.model).state_dict()
+    model = plain(asdict(config.model))
+    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0, fit=fit)
+
+
+def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:
+    method = skeleton(config.method, config.model)
+    network = released.avd_network(example_keypoints(method, config.size), avd)
+    weights = AvdTraining(method, network, avd).state_dict()
+    name, model = f"{config.run}, avd", plain(asdict(avd))
+    return Checkpoint("avd", name, config.dataset, config.size, model, weights, epoch=0, step=0)
+
+
+def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
+    assert config.released is not None
+    out, began = MODELS / config.dataset / config.run, time.monotonic()
+    checkpoint.save(out / "last.pt")
+    write_summary(out, config, skeleton(config.method, config.model), None, began)
+    log.info("%s -> %s", config.released.file, out)

@@ -1,0 +1,23 @@
+"""The stage prepare: a data set's raw clips as one lossless file each, and a manifest."""
+
+from __future__ import annotations
+
+from tpsm.core.layout import CLIPS, CONFIGS, raw_folder
+from tpsm.core.schema import build, read_yaml
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import Manifest
+from tpsm.data.prepare import prepare
+from tpsm.data.splits import SplitConfig
+from tpsm.jobs.map import Workers
+
+
+def prepare_dataset(dataset: str, workers: Workers = 1) -> Manifest:
+    """`data/raw/<dataset>` -> `data/clips/<dataset>`, by the split that params.yaml names.
+
+    Raises:
+        UserError: a resolved configuration is missing, or a raw clip is unreadable.
+    """
+    configs = CONFIGS / dataset
+    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
+    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
+    return prepare(dataset, raw_folder(dataset), config, CLIPS / dataset, split.read(dataset), workers)
