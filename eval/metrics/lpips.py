@@ -20,6 +20,8 @@ from tpsm.core.errors import UserError, package
 from tpsm.core.tensors import to_images
 
 BATCH = 32
+SMALLEST = 31
+"""The least side of a frame in pixels of which AlexNet's last layers still see one."""
 METRIC = Metric(
     name="lpips",
     title="LPIPS",
@@ -53,7 +55,10 @@ class _ArraysOnly(pickle.Unpickler):
 def lpips(
     network: nn.Module, generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]
 ) -> Float64[np.ndarray, " t"]:
-    """A frame's. `network` takes two batches of pictures in [-1, 1]."""
+    """A value per frame; NaN (n/a) where frames are too small for AlexNet's layers. `network` takes two batches of
+    images in [-1, 1]."""
+    if min(real.shape[1:3]) < SMALLEST:
+        return np.full(len(real), np.nan)
     place = next(network.parameters()).device
 
     def pictures(frames: np.ndarray) -> Tensor:

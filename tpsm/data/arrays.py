@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from tpsm.core.errors import UserError
 from tpsm.data.limits import max_pixels
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -23,27 +25,47 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 
 
 def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> tuple[np.ndarray, ...]:
-    """The arrays of these names. Their sizes are summed up before the first is read, for a small file may declare
+    """The arrays of these names. All sizes are summed up before the first is read, for a small file may declare
     terabytes. They may take `most` bytes or, by default, 16 for each pixel that a frame may have.
 
     Raises:
         ValueError: they are too large, or no plain arrays. (KeyError, OSError and others of `UNREADABLE`: as it says.)
     """
-    most = 16 * max_pixels() if most is None else most
-    with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-        infos = [archive.getinfo(f"{name}.npy") for name in names]
-        if (size := sum(info.file_size for info in infos)) > most + 4096 * len(infos):  # a header each
+    def file() -> Any:
+        return io.BytesIO(source) if isinstance(source, bytes) else source
+
+    _check_sizes(file(), 16 * max_pixels() if most is None else most)
+    with np.load(file(), allow_pickle=False) as arrays:
+        return tuple(arrays[name] for name in names)
+
+
+@contextmanager
+def opened_arrays(path: Path, remedy: str, most: int | None = None) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of a file that a stage wrote, each read when it is asked for; sizes are checked as `read_arrays` does.
+
+    Raises:
+        UserError: it is missing or damaged, or lacks what the block asks for; the message ends with `remedy`.
+    """
+    try:
+        _check_sizes(path, 16 * max_pixels() if most is None else most)
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except UNREADABLE as error:
+        raise UserError(f"{path} is damaged ({error}); {remedy}.") from error
+
+
+def _check_sizes(file: Any, most: int) -> None:
+    """Raises ValueError where the arrays together take more than `most` bytes, a header each apart, or where one is
+    none of plain numbers or is not as long as it says."""
+    with zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
+        if (size := sum(info.file_size for info in infos)) > most + 4096 * len(infos):
             raise ValueError(f"its arrays take {size:,} bytes, more than {most:,}")
-        arrays = []
         for info in infos:
-            with archive.open(info) as file:
-                shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-                wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
-                if dtype.hasobject or wanted != info.file_size - file.tell():
+            with archive.open(info) as member:
+                shape, _, dtype = _HEADERS[np.lib.format.read_magic(member)](member)
+                if dtype.hasobject or math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
                     raise ValueError(f"{info.filename} is no whole array of numbers")
-                array = np.frombuffer(file.read(), dtype)
-                arrays.append(array.reshape(shape, order="F" if fortran else "C").copy())
-    return tuple(arrays)
 
 
 @contextmanager
@@ -66,5 +88,5 @@ def streamed_array(
             written += file.write(np.ascontiguousarray(piece, dtype).tobytes())
 
         yield add
-        if written != int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize:
+        if written != math.prod(shape) * np.dtype(dtype).itemsize:
             raise ValueError(f"{written} bytes of '{name}' were given, which is no array of shape {shape}")

@@ -25,6 +25,7 @@ LOSSLESS = ("ffv1", "png", "apng", "rawvideo", "huffyuv", "ffvhuff", "utvideo", 
 """FFmpeg's names of codecs that give back the pixels they were given."""
 _ONES = 0xFFFFFFFF
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
 _FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
 
 
@@ -128,11 +129,24 @@ class _Progress:
             promised = max(promised, stream.frames / float(stream.average_rate))
         # The last frame may stay as long as any other did, and some programs round durations.
         end = max(self.end, (self.last or 0.0) + self.longest)
-        if self.torn or end < promised - max(0.75 * self.longest, min(1.0, promised / 100)):
+        torn = self.torn or (container.format.name == "asf" and _is_shorter_than_said(self.path))
+        if torn or end < promised - max(0.75 * self.longest, min(1.0, promised / 100)):
             raise UserError(
                 f"The video {self.path} is damaged: it is cut off after {count} frames "
                 f"({end:.2f} of {promised:.2f} s); copy it anew."
             )
+
+
+def _is_shorter_than_said(path: Path) -> bool:
+    """Whether a WMV's header names a larger file, which makes FFmpeg forget the duration in it. A broadcast's size is
+    not known when its header is sent."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92:
+        return False
+    (size,), (flags,) = struct.unpack_from("<Q", head, at + 40), struct.unpack_from("<I", head, at + 88)
+    return not flags & 1 and size > path.stat().st_size
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def strip_record(path: Path) -> tuple[int, float] | None:
     return count, check_fps(fps, str(path))
 
 
-def is_lossy_image(path: Path) -> tuple[str, bool]:
+def image_codec(path: Path) -> tuple[str, bool]:
     """The format of an image, and whether writing it loses something of what frames show."""
     with opened_image(path) as image:
         name = str(image.format).lower()
