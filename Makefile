@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu
+.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -47,6 +47,10 @@ verify: $(READY)
 # How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
 bench-gpu: $(READY)
 	$(BIN)/tpsm bench-train --profile 15 $(BENCH)
+
+# What each stage's start takes, beside `import torch` (or pandas) alone; CPU seconds, the best of three.
+bench-start: $(READY)
+	$(BIN)/python -m tpsm.profiling.start
 
 lint: $(READY)
 	$(BIN)/ruff check .

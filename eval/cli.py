@@ -264,7 +264,7 @@ def _verify(verbs: Verbs) -> None:
 def _compare(verbs: Verbs) -> None:
     def run(options: Namespace) -> None:
         from eval.checks.compare import compare
-        from eval.stats.intervals import BootstrapConfig
+        from eval.stats.config import BootstrapConfig
 
         print(compare(options.mine, options.other, BootstrapConfig(unit=options.unit)))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eval import metrics
-from eval.stats.intervals import BootstrapConfig
+from eval.stats.config import BootstrapConfig
 from eval.types import PROTOCOLS, Protocol, Role
 from tpsm.core.layout import Layout
 from tpsm.core.schema import build, read_yaml

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, UInt8
 
-from tpsm.core.types import GroundTruth
+from tpsm.core.clips import GroundTruth
 
 Role = Literal["landmarks", "identity"]
 ROLES: tuple[Role, ...] = ("landmarks", "identity")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from eval import metrics
-from eval.stats.intervals import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
 from tpsm.core.errors import UserError
 
 SERIES = ["task", "mode", "metric", "protocol"]

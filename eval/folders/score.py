@@ -25,7 +25,8 @@ from eval.folders.codecs import codec_lines, codecs_of
 from eval.metrics import ready
 from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
-from eval.stats.intervals import BootstrapConfig, ClipSums, Estimate, mean
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import ClipSums, Estimate, mean
 from eval.tables.results import WEIGHS
 from eval.tables.table import Value, aligned
 from eval.types import PROTOCOLS, ROLES, Need, Role, Sequence

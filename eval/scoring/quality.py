@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy.stats import rankdata
 
 from eval.evaluators import IdentityEncoder, LandmarkDetector
 from eval.metrics.aed import aed
@@ -118,6 +117,8 @@ def _auc(near: Float[np.ndarray, " n"], far: Float[np.ndarray, " m"]) -> float |
     """The chance that a distance from `near` is below one from `far` (Mann-Whitney; ties count half)."""
     if not len(near) or not len(far):
         return None
+    from scipy.stats import rankdata  # Here: SciPy takes long to load.
+
     ranks = rankdata(np.concatenate([near, far]))[: len(near)].sum()
     return _rounded(1 - (ranks - len(near) * (len(near) + 1) / 2) / (len(near) * len(far)))
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from tpsm.core.files import atomic
 from tpsm.core.layout import Layout
 from tpsm.core.schema import build, read_yaml
@@ -40,8 +38,7 @@ def write_coverage(layout: Layout) -> Path:
     for path, text in ((layout.coverage, json.dumps(asdict(found), indent=1) + "\n"), (page, coverage_page(found))):
         with atomic(path) as draft:
             draft.write_text(text, encoding="utf-8")
-    with atomic(layout.coverage.with_suffix(".png")) as draft:
-        picture(found).savefig(draft, dpi=100, metadata={"Software": None})
+    write_picture(found, layout.coverage.with_suffix(".png"))
     return page
 
 
@@ -93,8 +90,10 @@ def _some(names: Sequence[str]) -> str:
     return f"{len(names):,}" + (f" ({', '.join(names[:SHOWN])}{more})" if names else "")
 
 
-def picture(found: Coverage) -> Figure:
+def write_picture(found: Coverage, path: Path) -> None:
     """A bar a split: present, and missing by reason."""
+    from matplotlib.figure import Figure  # Here: Matplotlib takes long to load.
+
     figure = Figure(figsize=(7, 1.6), layout="constrained")
     axes = figure.subplots()
     left = dict.fromkeys(SPLITS, 0)
@@ -112,4 +111,5 @@ def picture(found: Coverage) -> Figure:
     axes.set_xlabel("clips")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    return figure
+    with atomic(path) as draft:
+        figure.savefig(draft, dpi=100, metadata={"Software": None})

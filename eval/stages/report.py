@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eval.figures import draw_figures
 from eval.report.numbers import estimates, numbers, to_json
 from eval.report.provenance import provenance, section
 from eval.report.readme import page
@@ -26,6 +25,8 @@ def write_report(layout: Layout) -> Path:
     Raises:
         UserError: nothing has been scored, or an input is unreadable.
     """
+    from eval.figures import draw_figures  # Here: Matplotlib takes long to load.
+
     began = time.monotonic()
     results, tables = estimates(layout)
     drawn = numbers(results, tables)

@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float64
-from scipy import stats
+
+from eval.stats.config import BootstrapConfig
 
 LEVEL = 0.95
 UNITS = {"clip": "clips", "identity": "identities"}
@@ -25,19 +26,6 @@ EXACT = 15
 """Up to so many units, every way of flipping signs is tried (2^14 of them: a way and its opposite are one)."""
 
 Weigh = Literal["clip", "frame"]
-
-
-@dataclass(frozen=True)
-class BootstrapConfig:
-    """`unit` is what is drawn anew: `identity` with all its clips, or `clip`, narrower where identities repeat."""
-
-    samples: int = 10_000
-    seed: int = 0
-    unit: Literal["clip", "identity"] = "identity"
-
-    def __post_init__(self) -> None:
-        if self.samples < 100:
-            raise ValueError("samples: must be at least 100 for an interval")
 
 
 @dataclass(frozen=True)
@@ -143,6 +131,8 @@ def interval(
     anew and learns from each draw how (its mean - the mean) / its standard error is spread (Efron and Tibshirani 1993,
     chapter 12). The first is short where few or unequal units are skewed, the second where they are not.
     """
+    from scipy import stats  # Here: it takes long to load.
+
     n = len(counts)
     value, error = sums.sum(axis=1) / counts.sum(), standard_error(sums, counts)
     reach = stats.t.ppf((1 + LEVEL) / 2, max(n - 1, 1))

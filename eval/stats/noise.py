@@ -7,9 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.optimize import brentq
-from scipy.special import digamma, polygamma
-from scipy.stats import t as student
 
 
 def moderated(
@@ -23,6 +20,8 @@ def moderated(
     Its scale is each kind's own; how far its members differ is estimated over all kinds together. Where they vary no
     more than chance makes them, all of a kind get its pooled variance.
     """
+    from scipy.special import digamma, polygamma  # Here, as below: SciPy takes long to load.
+
     logs = [np.log(variances) - digamma(freedom / 2) + np.log(freedom / 2) for variances in kinds]
     compared = sum(len(variances) - 1 for variances in kinds)
     scatter = sum(float(np.square(values - values.mean()).sum()) for values in logs)
@@ -39,6 +38,9 @@ def moderated(
 
 def inverse_trigamma(value: float) -> float:
     """x with polygamma(1, x) = value, within [1e-6, 1e8]."""
+    from scipy.optimize import brentq
+    from scipy.special import polygamma
+
     low, high = -6.0, 8.0
     if polygamma(1, 10**high) >= value:
         return 10**high
@@ -50,4 +52,6 @@ def inverse_trigamma(value: float) -> float:
 @lru_cache(maxsize=1024)
 def quantile(false_alarms: float, freedom: float | None) -> float:
     """Student's t that an honest re-run exceeds with this probability; None is infinite freedom, a known spread."""
+    from scipy.stats import t as student
+
     return float(student.isf(false_alarms, np.inf if freedom is None else freedom))

@@ -10,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from eval.stats.intervals import LEVEL, BootstrapConfig, ClipSums, Estimate, Weigh, holm, mean, paired, sign_flip_p
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import LEVEL, ClipSums, Estimate, Weigh, holm, mean, paired, sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 

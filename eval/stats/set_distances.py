@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import stats
 
 from eval.stats.intervals import LEVEL, Estimate
 
@@ -53,6 +52,8 @@ def kernel_distance(x: ByIdentity, y: ByIdentity) -> Estimate | None:
     if min(len(x), len(y)) < 3:
         return Estimate(whole, np.nan, np.nan, len(y), frames)
     error = float(np.sqrt((len(names) - 1) * np.var([distance(name) for name in names])))
+    from scipy import stats  # Here: it takes long to load.
+
     # The smaller side may make all of the error, and knows it by so few degrees of freedom.
     reach = float(stats.t.ppf((1 + LEVEL) / 2, min(len(x), len(y)) - 1)) * error
     return Estimate(whole, whole - reach, whole + reach, len(y), frames, error, len(names))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy.sparse.csgraph import connected_components
 
 TOLERANCE = 1e-9
 STEPS = 20_000
@@ -17,6 +16,8 @@ STEPS = 20_000
 def has_maximum(wins: Float64[np.ndarray, "m m"]) -> bool:
     """Whether finite strengths fit best (Ford 1957): whatever the runs are parted in two, each side has won something
     from the other. Else one side is infinitely stronger, or was never compared."""
+    from scipy.sparse.csgraph import connected_components  # Here: SciPy takes long to load.
+
     return bool(connected_components(wins > 0, connection="strong", return_labels=False) == 1)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from eval.stats.intervals import BootstrapConfig, Estimate
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.study.bradley_terry import chance_over_others, has_maximum, have_maximum, log_strengths
 from eval.study.tally import TAIL, Tally
 

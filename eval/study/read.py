@@ -9,7 +9,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from eval.stats.intervals import BootstrapConfig, Estimate
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.study.agreement import Agreement, together
 from eval.study.key import QUESTIONS, read_key
 from eval.study.tables import Findings, build_tables

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
 
-from eval.stats.intervals import BootstrapConfig, Estimate
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.study.agreement import Agreement, of_pair, together
 from eval.study.key import QUESTIONS, Key
 from eval.study.ranking import Standing, ranking

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from eval.stats.intervals import LEVEL, BootstrapConfig, Estimate
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import LEVEL, Estimate
 from eval.study.votes import Vote
 
 TAIL = (1 - LEVEL) / 2

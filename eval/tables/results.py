@@ -17,7 +17,8 @@ from eval.config import EvalConfig
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.scoring.scores_file import about_scores
-from eval.stats.intervals import BootstrapConfig, ClipSums, Estimate, Weigh, difference, mean
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
 from eval.stats.pairwise import Comparison, compare
 from eval.types import Protocol
 from tpsm.core.errors import UserError

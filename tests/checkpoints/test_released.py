@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from baselines import fomm, mraa
 from eval.__main__ import main as evaluate
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
-from tpsm.checkpoints.released import Released, read_released
+from tpsm.checkpoints.released import read_released
+from tpsm.checkpoints.released_file import Released
 from tpsm.checkpoints.trained import load_avd
 from tpsm.cli.main import app
 from tpsm.config.params import merge, read_params, read_run, resolve_run
@@ -32,7 +33,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.schema import plain
 from tpsm.data.video import write_video
 from tpsm.methods import tps
-from tpsm.methods.avd import AvdConfig
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.nn.vgg import PerceptualConfig
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate_file import animate_file

@@ -14,18 +14,18 @@ import torch
 from baselines import fomm, mraa
 from baselines.discriminator import DiscriminatorConfig
 from baselines.layers import GeneratorConfig
-from eval import config as evaluation
+from eval.stages import check as evaluation
 from eval.stages.check import check
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.config.params import data_section, merge, read_params, resolve_run
 from tpsm.core.errors import UserError
 from tpsm.core.schema import as_yaml, plain, read_yaml
-from tpsm.data.augment import AugmentConfig
-from tpsm.data.config import DataConfig
+from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
 from tpsm.methods import METHODS, method_module
-from tpsm.methods.avd import AVD, AvdConfig, AvdTraining
+from tpsm.methods.avd import AVD, AvdTraining
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig
 from tpsm.methods.tps import Config, DropoutConfig, LossWeights

@@ -13,7 +13,8 @@ import torch
 from PIL import Image, ImageEnhance
 
 from tpsm.core.tensors import to_float
-from tpsm.data.augment import AugmentConfig, augment
+from tpsm.data.augment import augment
+from tpsm.data.config import AugmentConfig
 
 OFF = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
 

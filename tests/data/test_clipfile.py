@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.layout import file_name, identity_of
-from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.clip import ClipFile, read_clip, write_clip
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import tpsm.data.pairs as module
+from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError
-from tpsm.core.types import Clip, FramePair
-from tpsm.data.augment import AugmentConfig
+from tpsm.core.types import FramePair
 from tpsm.data.clip import write_clip
-from tpsm.data.config import DataConfig
+from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.manifest import Entry, Manifest
 from tpsm.data.pairs import PairBatches, PairDataset
 from tpsm.profiling.loading import benchmark

@@ -6,7 +6,8 @@ from small_methods import make, pictures
 
 from tpsm.core.rng import Draws
 from tpsm.core.types import Keypoints
-from tpsm.methods.avd import AVD, AvdConfig, AvdTraining, stretch
+from tpsm.methods.avd import AVD, AvdTraining, stretch
+from tpsm.methods.avd_config import AvdConfig
 
 CONFIG = AvdConfig(4, 6, widths=(8, 16), scale=0.25)
 

@@ -16,7 +16,8 @@ from baselines import fomm, mraa
 from baselines.layers import GeneratorConfig
 from tpsm.core.types import Keypoints
 from tpsm.methods import tps
-from tpsm.methods.avd import AVD, AvdConfig
+from tpsm.methods.avd import AVD
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 from tpsm.nn.blocks import HourglassConfig

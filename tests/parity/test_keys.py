@@ -12,7 +12,8 @@ from torch import nn
 from baselines import fomm, mraa
 from tpsm.core.errors import UserError
 from tpsm.methods import tps
-from tpsm.methods.avd import AVD, AvdConfig
+from tpsm.methods.avd import AVD
+from tpsm.methods.avd_config import AvdConfig
 
 HERE = Path(__file__).parent
 

@@ -20,6 +20,7 @@ import yaml
 from small_pipeline import EVALUATION, make_data, make_outputs
 from test_stages import PARAMS
 
+from eval.stages.bench import bench_workers
 from eval.stages.evaluators import train_evaluators
 from eval.stages.features import compute_features
 from eval.stages.score import score_run
@@ -36,6 +37,7 @@ from tpsm.jobs.processes import Worker
 from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
+from tpsm.profiling.clips import bench
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate import animate_run
 from tpsm.stages.configure import configure

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, map_coordinates
 
+from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.clip import unpack_truth
 from tpsm.data.video import read_picture
 from tpsm.sources.puppets.body import DRAW_ORDER, JOINTS, PARTS, carriers

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from eval.stats.intervals import BootstrapConfig, interval, standard_error
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import interval, standard_error
 
 CONFIG = BootstrapConfig(samples=2000)
 SAMPLES = 4000

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from baselines.discriminator import Discriminator
 from tpsm.checkpoints.released import skeleton
 from tpsm.checkpoints.trained import example_keypoints
-from tpsm.methods.avd import AVD, AvdConfig
+from tpsm.methods.avd import AVD
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.nn.blocks import AntiAlias
 
 # What a file of each method holds beside its modules: (optimisers, epoch).

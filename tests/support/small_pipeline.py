@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.layout import Layout, file_name
-from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.clip import read_clip, write_clip
 from tpsm.data.manifest import Entry, Manifest
 

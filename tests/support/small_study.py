@@ -14,8 +14,8 @@ from small_pipeline import animate, dots, make_data
 
 from eval.__main__ import main
 from eval.study.key import QUESTIONS, Item, Key, read_key
+from tpsm.core.clips import Clip
 from tpsm.core.layout import Layout
-from tpsm.core.types import Clip
 from tpsm.data.clip import read_clip, write_clip
 
 RUNS = ("alpha-run", "beta-run", "gamma-run")

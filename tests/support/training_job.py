@@ -20,8 +20,7 @@ from tpsm.core.device import rank
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Part
 from tpsm.core.types import FramePair
-from tpsm.data.augment import AugmentConfig
-from tpsm.data.config import DataConfig
+from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.methods import method_module
 from tpsm.training import distributed as parallel

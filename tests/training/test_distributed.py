@@ -14,8 +14,8 @@ import torch
 import training_job
 
 from tpsm.checkpoints.checkpoint import load_checkpoint
+from tpsm.core.clips import Clip
 from tpsm.core.rng import Part
-from tpsm.core.types import Clip
 from tpsm.data.clip import write_clip
 from tpsm.data.manifest import Entry, Manifest
 from tpsm.training import distributed as parallel

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Draws, Part
 from tpsm.training import distributed as parallel

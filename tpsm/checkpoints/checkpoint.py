@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
 from tpsm.core.tensors import read_torch, write_torch
-from tpsm.core.types import Fit
 from tpsm.methods import method_module
 from tpsm.methods.base import Method
+
+Fit = Literal["crop", "stretch"]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import sha256_of
 from tpsm.core.tensors import read_torch
 from tpsm.core.types import Keypoints
 from tpsm.methods import method_module
-from tpsm.methods.avd import AVD, AvdConfig
+from tpsm.methods.avd import AVD
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 
@@ -29,27 +29,6 @@ TRAINING_STATE = frozenset(
 AVD_MODULE = "avd_network"
 WITH_AVD = ("tps", "mraa")
 """Methods whose released files may hold an AVD network."""
-
-
-@dataclass(frozen=True)
-class Released:
-    """The file that a run imports in the place of training; without `sha256` it was not there."""
-
-    file: str
-    sha256: str | None
-
-    @staticmethod
-    def at(file: str) -> Released:
-        return Released(file, sha256_of(Path(file)) if Path(file).is_file() else None)
-
-    def unchanged(self) -> Path:
-        """Raises UserError unless the file is there, and the one that was hashed."""
-        now = Released.at(self.file).sha256
-        if now is None:
-            raise UserError(f"There is no released checkpoint {self.file}; put it there, or leave its run out of runs.")
-        if now != self.sha256:
-            raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
-        return Path(self.file)
 
 
 @dataclass(frozen=True)

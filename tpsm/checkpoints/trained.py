@@ -14,7 +14,8 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.schema import build
 from tpsm.core.types import Keypoints
-from tpsm.methods.avd import AVD, AvdConfig, AvdTraining
+from tpsm.methods.avd import AVD, AvdTraining
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tpsm.checkpoints.released import Released
+from tpsm.checkpoints.released_file import Released
 from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError

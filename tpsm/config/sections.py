@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tpsm.checkpoints.released import Released
+from tpsm.checkpoints.released_file import Released
 from tpsm.core.animation import AnimateConfig
 from tpsm.data.config import DataConfig
-from tpsm.methods.avd import AvdConfig
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.training.config import TrainConfig
 
 

@@ -18,10 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tpsm.core.device import device
-
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
 # What decides a result, from the repository's root: a change here that no commit has makes the code `changed`.
 DECIDES = ("baselines", "constraints.txt", "data.dvc", "dvc.yaml", "eval", "params.yaml", "samples", "scales", "tpsm")
@@ -110,6 +106,8 @@ def _version(package: str) -> str | None:
 
 def hardware() -> dict[str, Any]:
     """`instructions` are those that PyTorch computes with on the CPU: they and the threads decide how sums round."""
+    import torch  # Here, as below: what only reads records needs no PyTorch.
+
     gpus = torch.cuda.device_count()
     return {
         "cpu": cpu_model(),
@@ -137,6 +135,10 @@ def cpu_model() -> str:
 
 
 def device_name() -> str:
+    import torch
+
+    from tpsm.core.device import device
+
     if device().type == "cuda":
         return torch.cuda.get_device_name()
     cpuinfo = Path("/proc/cpuinfo")
@@ -145,6 +147,10 @@ def device_name() -> str:
 
 
 def runtime_versions() -> dict[str, str]:
+    import torch
+
+    from tpsm.core.device import device
+
     known = {"python": platform.python_version(), "torch": str(torch.__version__)}
     if device().type == "cuda":
         known |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}

@@ -31,6 +31,7 @@ def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> t
     Raises:
         ValueError: they are too large, or no plain arrays. (KeyError, OSError and others of `UNREADABLE`: as it says.)
     """
+
     def file() -> Any:
         return io.BytesIO(source) if isinstance(source, bytes) else source
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,36 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Strengths; 0 or false turns a change off. The defaults are the released code's for the 256 x 256 sets.
-
-    `flip_time` swaps source and driving with probability 1/2; `flip_horizontal` mirrors with probability 1/2 those
-    pairs that were not swapped in time. `brightness`, `contrast`, `saturation` scale by 1 +- value, `hue` turns by
-    +- value of the circle. `resize` scales the picture by 1 +- value (nearest pixel, as the released code does) before
-    a random window of the original size is cut.
-    """
-
-    flip_time: bool = True
-    flip_horizontal: bool = True
-    brightness: float = 0.1
-    contrast: float = 0.1
-    saturation: float = 0.1
-    hue: float = 0.1
-    resize: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("brightness", "contrast", "saturation", "resize"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 0 and less than 1, not {getattr(self, name)}")
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"hue: must be from 0 to 0.5, not {self.hue}")
-
-    @property
-    def jitters(self) -> bool:
-        """Whether colours change at all."""
-        return any((self.brightness, self.contrast, self.saturation, self.hue))
+from tpsm.data.config import AugmentConfig
 
 
 def augment(

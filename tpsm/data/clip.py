@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.layout import file_name
-from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.arrays import UNREADABLE, read_arrays
 from tpsm.data.limits import check_fps, check_pixels, max_pixels, require_file
 

@@ -6,8 +6,6 @@ import math
 import os
 from pathlib import Path
 
-from PIL import Image
-
 from tpsm.core.errors import UserError
 
 PIXELS = 64_000_000
@@ -55,6 +53,3 @@ def check_fps(fps: float, where: str) -> float:
     if not (math.isfinite(fps) and low <= fps <= high):
         raise UserError(f"{where} says {fps:g} frames per second; it must be between {low:g} and {high:g}.")
     return float(fps)
-
-
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit: `check_pixels` stands in its place, right after a header is read

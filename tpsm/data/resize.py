@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from tpsm.core.clips import GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.core.types import Fit, GroundTruth
 from tpsm.data.arrays import UNREADABLE
 from tpsm.data.clip import ClipWriter, unpack_truth
 from tpsm.data.config import DataConfig
@@ -32,7 +33,9 @@ def fit_all(
     return shape
 
 
-def fit_to_size(frame: UInt8[np.ndarray, "h w 3"], size: int, fit: Fit = "crop") -> UInt8[np.ndarray, "s s 3"]:
+def fit_to_size(
+    frame: UInt8[np.ndarray, "h w 3"], size: int, fit: Literal["crop", "stretch"] = "crop"
+) -> UInt8[np.ndarray, "s s 3"]:
     """The largest centred square ("crop") or the whole picture ("stretch"), resized to `size` pixels, anti-aliased."""
     height, width = frame.shape[:2]
     if fit == "crop":

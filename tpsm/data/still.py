@@ -20,6 +20,7 @@ Frame = UInt8[np.ndarray, "h w 3"]
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")  # others hold several images of one moment, as a phone's MPO does
 _HEIF = (".heic", ".heif")
 _THUMBNAIL = 1  # the bit of TIFF's tag NewSubfileType (254) that marks a page as a smaller copy of another
+Image.MAX_IMAGE_PIXELS = None  # `check_pixels` stands in its place, right after a header is read
 STRIP = "tpsm:strip"
 """The key of a PNG's text in which a strip says how many frames it holds, and their rate."""
 

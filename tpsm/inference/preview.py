@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.colors import hsv_to_rgb
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -40,6 +39,8 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
 
 def colour_motion(grid: Float[Tensor, "n h w 2"]) -> UInt8[np.ndarray, "n h w 3"]:
     shift = grid - coordinate_grid(grid.shape[1], grid.shape[2], grid)
+    from matplotlib.colors import hsv_to_rgb  # Here: Matplotlib takes long to load.
+
     dx, dy = shift.cpu().numpy().transpose(3, 0, 1, 2)
     hue = np.arctan2(dy, dx) / (2 * np.pi) + 0.5
     strength = np.clip(np.hypot(dx, dy), 0, 1)

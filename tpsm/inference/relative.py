@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from jaxtyping import Float
-from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from tpsm.core.types import Keypoints
@@ -35,6 +34,8 @@ def hull_area(points: Float[Tensor, "k 2"]) -> float:
     """Area of the convex hull; 0 for fewer than 3 points, and for points on one line."""
     if points.shape[0] < 3:
         return 0.0
+    from scipy.spatial import ConvexHull, QhullError  # Here: SciPy takes long to load.
+
     try:
         return float(ConvexHull(points.detach().double().cpu().numpy()).volume)
     except QhullError:  # Qhull's way to say that all points lie on one line.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -11,30 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.core.rng import Draws
-from tpsm.core.schema import positive
 from tpsm.core.types import FramePair, Keypoints
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
 from tpsm.nn.geometry import inverse
-
-
-@dataclass(frozen=True)
-class AvdConfig:
-    """TPSMM's released values; MRAA has bottlenecks of 64. `scale`: how far training stretches a pose (+- 25 %)."""
-
-    id_bottle: int = 128
-    pose_bottle: int = 128
-    widths: tuple[int, ...] = (256, 512, 1024)
-    scale: float = 0.25
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        positive(self, "id_bottle", "pose_bottle")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError("widths: at least one layer, each of 1 or more")
-        if not 0 <= self.scale < 1:
-            raise ValueError("scale: must be at least 0 and below 1")
-        if self.weight <= 0:
-            raise ValueError("weight: must be above 0")
 
 
 class AVD(nn.Module):

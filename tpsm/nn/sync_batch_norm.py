@@ -17,6 +17,11 @@ class SyncBatchNorm(_BatchNorm):
     it, so that many processes compute what one does.
     """
 
+    def __init__(self, features: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
+        super().__init__(features, eps, momentum)
+        # Here, and not as a decorator: it loads PyTorch's compiler, which takes longer than all else.
+        self._gather = torch.compiler.disable(_gather)
+
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and dist.is_initialized()):
             return super().forward(input)
@@ -24,7 +29,7 @@ class SyncBatchNorm(_BatchNorm):
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         variance, mean = torch.var_mean(x, dim=axes, correction=0)
         count = torch.full_like(mean, x.numel() // x.shape[1])
-        means, variances, counts = _gather(torch.stack([mean, variance, count])).unbind(1)
+        means, variances, counts = self._gather(torch.stack([mean, variance, count])).unbind(1)
         total = counts.sum(dim=0)
         mean = (means * counts).sum(dim=0) / total
         variance = ((variances + (means - mean).square()) * counts).sum(dim=0) / total
@@ -73,7 +78,6 @@ class _Gather(torch.autograd.Function):
         return total[dist.get_rank()]
 
 
-@torch.compiler.disable
 def _gather(own: Tensor) -> Tensor:
     every: Tensor = _Gather.apply(own.contiguous())  # type: ignore[no-untyped-call]
     return every

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from tpsm.core.tensors import to_float
-from tpsm.data.augment import AugmentConfig
-from tpsm.data.config import DataConfig
+from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairDataset
 
 

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 
 from tpsm.checkpoints.trained import Trained
 from tpsm.config.params import read_run
@@ -26,6 +25,8 @@ log = logging.getLogger(__name__)
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
+    import pandas as pd  # Here: it takes long to load.
+
     model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")

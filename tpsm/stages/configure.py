@@ -11,9 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tpsm.checkpoints.released import read_released
 from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.repeats import check_repeat, seeds
 from tpsm.config.sections import Params, RunConfig
@@ -25,7 +22,6 @@ from tpsm.data.raw import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.jobs.map import WORKERS
 from tpsm.methods import method_module
-from tpsm.nn.vgg import weights_file
 
 
 def configure(params_file: Path, out: Path) -> list[Path]:
@@ -44,6 +40,8 @@ def configure(params_file: Path, out: Path) -> list[Path]:
             check_folder(raw_folder(dataset))
         for run, (config, avd) in runs.items():
             if config.released is not None:
+                from tpsm.checkpoints.released import read_released  # Here: it needs PyTorch.
+
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
             runs[run] = with_vgg19(config), avd
@@ -71,6 +69,8 @@ def configure(params_file: Path, out: Path) -> list[Path]:
 def check_model(config: RunConfig) -> None:
     """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
     this size is refused here, by name, and not an hour later."""
+    import torch  # Here: importing this file takes no longer than reading YAML.
+
     where = f"params.yaml.run.{config.run}.model"
     try:
         with torch.device("meta"):
@@ -86,6 +86,8 @@ def with_vgg19(config: RunConfig) -> RunConfig:
 
     They are a download: that training lacks them should be said before a set of videos is prepared.
     """
+    from tpsm.nn.vgg import weights_file  # Here: it needs PyTorch.
+
     perceptual = config.model.perceptual
     if config.released is not None or perceptual.backbone != "vgg19" or not any(perceptual.weights):
         return config

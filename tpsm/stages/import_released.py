@@ -7,15 +7,16 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tpsm.checkpoints.checkpoint import Checkpoint
-from tpsm.checkpoints.released import Released, ReleasedCheckpoint, read_released, skeleton
+from tpsm.checkpoints.checkpoint import Checkpoint, Fit
+from tpsm.checkpoints.released import ReleasedCheckpoint, read_released, skeleton
+from tpsm.checkpoints.released_file import Released
 from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.layout import AVDS, MODELS
 from tpsm.core.schema import plain
-from tpsm.core.types import Fit
-from tpsm.methods.avd import AvdConfig, AvdTraining
+from tpsm.methods.avd import AvdTraining
+from tpsm.methods.avd_config import AvdConfig
 from tpsm.stages.summary import write_summary
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from tpsm.checkpoints.trained import Trained
 from tpsm.config.params import read_run
@@ -26,6 +25,8 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     of a few clips and, where there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to
     0.02 pixels in 64).
     """
+    import pandas as pd  # Here: it takes long to load.
+
     model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()  # a checkpoint that does not fit is named before any clip is begun
     out = OUTPUTS / dataset / run / "reconstruction"

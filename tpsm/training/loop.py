@@ -23,7 +23,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import fingerprint, training_code_hash
 from tpsm.core.rng import Part
-from tpsm.core.types import Fit, FramePair
+from tpsm.core.types import FramePair
 from tpsm.jobs.resume import gather
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import Agreement, launch, parts
@@ -59,7 +59,7 @@ class Identity:
     dataset: str
     size: int
     model_config: dict[str, Any]
-    fit: Fit = "crop"
+    fit: str = "crop"
 
 
 def fit(

@@ -10,7 +10,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.checks import compare
-from eval.stats.intervals import BootstrapConfig
+from eval.stats.config import BootstrapConfig
 
 QUICK = BootstrapConfig(samples=200)
 

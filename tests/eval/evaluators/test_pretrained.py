@@ -28,9 +28,9 @@ from eval.scoring.quality import MOVE, identity_quality, landmark_quality, moved
 from eval.scoring.scores_file import about_scores
 from eval.types import PROTOCOLS, Landmarks, Protocol
 from eval.types import Sequence as Seen
+from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError, package
 from tpsm.core.layout import Layout
-from tpsm.core.types import Clip
 from tpsm.data.clip import write_clip
 from tpsm.data.video import write_video
 

@@ -15,8 +15,8 @@ from eval.metrics.l1 import l1
 from eval.metrics.mkr import mkr
 from eval.metrics.pose import pose
 from eval.types import Landmarks, Sequence
+from tpsm.core.clips import GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.core.types import GroundTruth
 
 BOTH = np.array([[True, True]])
 

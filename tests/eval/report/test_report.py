@@ -21,7 +21,7 @@ from eval.__main__ import main
 from eval.config import read_config
 from eval.evaluators.features import load_evaluators
 from eval.scoring.legacy_frames import truncated_frames
-from eval.stats.intervals import BootstrapConfig
+from eval.stats.config import BootstrapConfig
 from eval.stats.pairwise import Comparison
 from eval.tables.build import build_tables
 from eval.tables.results import Results, Series

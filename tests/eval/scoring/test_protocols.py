@@ -16,7 +16,8 @@ from small_pipeline import EVALUATION, configure, make_data
 from eval import metrics
 from eval.__main__ import main
 from eval.config import read_config
-from eval.stats.intervals import BootstrapConfig, ClipSums, mean
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import ClipSums, mean
 from eval.tables.results import Results, Series
 from eval.types import Landmarks, Sequence
 from tpsm.core.layout import Layout

@@ -22,8 +22,8 @@ from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import COLUMNS
 from eval.stages.bench import bench
 from eval.types import Features, Sequence
+from tpsm.core.clips import Clip
 from tpsm.core.layout import Layout
-from tpsm.core.types import Clip
 from tpsm.data.clip import read_clip, write_clip
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from interval_coverage import HARD, clips_of, simulate
 
-from eval.stats.intervals import BootstrapConfig, interval, sign_flip_p
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import interval, sign_flip_p
 
 CONFIG = BootstrapConfig(samples=1000)
 

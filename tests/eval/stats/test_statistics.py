@@ -12,16 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from eval.stats.intervals import (
-    BootstrapConfig,
-    ClipSums,
-    difference,
-    holm,
-    interval,
-    mean,
-    sign_flip_p,
-    standard_error,
-)
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import ClipSums, difference, holm, interval, mean, sign_flip_p, standard_error
 
 CONFIG = BootstrapConfig(samples=2000, seed=1)
 

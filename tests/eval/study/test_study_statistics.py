@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.stats.intervals import BootstrapConfig
+from eval.stats.config import BootstrapConfig
 from eval.study.agreement import Agreement, nominal, of_pair, together
 from eval.study.bradley_terry import chance_over_others, has_maximum, have_maximum, log_strengths
 from eval.study.ranking import ranking

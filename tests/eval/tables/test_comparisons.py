@@ -15,7 +15,8 @@ from small_pipeline import TESTS, configure, make_data
 from eval import metrics
 from eval.config import read_config
 from eval.report.findings import Finding, answer
-from eval.stats.intervals import BootstrapConfig, Estimate
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.stats.pairwise import compare
 from eval.tables.build import build_tables
 from eval.tables.published import PublishedRow, PublishedSet

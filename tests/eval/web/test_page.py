@@ -24,7 +24,8 @@ from eval.__main__ import main
 from eval.config import read_config
 from eval.report.findings import answer
 from eval.report.worst import worst_frames
-from eval.stats.intervals import BootstrapConfig, Estimate
+from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.stats.pairwise import Comparison
 from eval.tables.html import to_html
 from eval.tables.results import Results, Series

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
+from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
-from tpsm.core.types import Clip, GroundTruth
 from tpsm.data.clip import pack_truth
 from tpsm.sources.puppets.body import JOINTS, carriers, pose, random_act, random_camera
 from tpsm.sources.puppets.drawing import random_backdrop, random_look, render

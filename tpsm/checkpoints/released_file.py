@@ -1,0 +1,30 @@
+"""The file of a released checkpoint, as a resolved configuration names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+
+
+@dataclass(frozen=True)
+class Released:
+    """The file that a run imports in the place of training; without `sha256` it was not there."""
+
+    file: str
+    sha256: str | None
+
+    @staticmethod
+    def at(file: str) -> Released:
+        return Released(file, sha256_of(Path(file)) if Path(file).is_file() else None)
+
+    def unchanged(self) -> Path:
+        """Raises UserError unless the file is there, and the one that was hashed."""
+        now = Released.at(self.file).sha256
+        if now is None:
+            raise UserError(f"There is no released checkpoint {self.file}; put it there, or leave its run out of runs.")
+        if now != self.sha256:
+            raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
+        return Path(self.file)

@@ -1,0 +1,51 @@
+"""A clip and its ground truth, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """What a synthetic clip knows about itself.
+
+    `labels` names the rigid part that each pixel shows (0 is the background); `to_first` maps a point of that part in
+    frame `t` to the same point in frame 0, so labels and matrices together are the dense motion.
+    """
+
+    joints: Float32[np.ndarray, "t j 2"]
+    visible: Bool[np.ndarray, "t j"]
+    labels: UInt8[np.ndarray, "t h w"]
+    to_first: Float32[np.ndarray, "t p 2 3"]
+
+    def motion(self, frame: int) -> Float32[np.ndarray, "h w 2"]:
+        """For every pixel of `frame`, where its surface point lay in frame 0."""
+        labels = self.labels[frame]
+        height, width = labels.shape
+        x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+        points = np.stack([x, y, np.ones_like(x)], axis=-1)
+        return np.einsum("hwij,hwj->hwi", self.to_first[frame][labels], points).astype(np.float32)
+
+    def motion_is_visible(self, frame: int) -> Bool[np.ndarray, "h w"]:
+        """Pixels of `frame` whose surface point is inside the picture and unoccluded in frame 0."""
+        height, width = self.labels.shape[1:]
+        x, y = np.moveaxis(self.motion(frame), -1, 0)
+        column = np.rint((x + 1) / 2 * (width - 1)).astype(int)
+        row = np.rint((y + 1) / 2 * (height - 1)).astype(int)
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        seen = self.labels[0][row.clip(0, height - 1), column.clip(0, width - 1)]
+        return inside & (seen == self.labels[frame])
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video in memory. `identity` is what stands before the first `#` of its name, or the whole name."""
+
+    name: str
+    identity: str
+    frames: UInt8[np.ndarray, "t h w 3"]
+    fps: float
+    truth: GroundTruth | None = None
