@@ -113,27 +113,42 @@ def clip_name(path: Path, folder: Path) -> str:
 def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
     """The clips in a folder and the folders below it, in natural order. `passed` takes what is none, by the reason."""
     clips: list[Path] = []
-    children = sorted(folder.iterdir(), key=natural) if folder.is_dir() else []
+    truths: list[Path] = []
+    try:
+        children = sorted(folder.iterdir(), key=natural) if folder.is_dir() else []
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be read ({error.strerror}); change its permissions.") from error
     for path in children:
         if path.name.startswith("."):
             reason = "hidden, for its name begins with a dot"
+        elif path.is_symlink() and _leads_up(path):
+            reason = "a link to nothing, to itself or to a folder above"
         elif is_clip(path):
             clips.append(path)
             passed.setdefault("in a folder of frames", []).extend(_strangers_among_frames(path))
             continue
         elif path.is_dir():
-            reason = "a link to a folder that it is in"
-            if path.resolve() not in [folder.resolve(), *folder.resolve().parents]:
-                inside = _clips_in(path, passed)
-                clips += inside
-                reason = "" if inside else "a folder without clips"
-        elif path.suffix == ".npz" and any(is_clip(other) for other in children if other.stem == path.stem):
-            reason = ""  # ground truth
+            inside = _clips_in(path, passed)
+            clips += inside
+            reason = "" if inside else "a folder without clips"
+        elif path.suffix == ".npz":
+            truths.append(path)
+            reason = ""
         else:
             reason = "no video or picture of a known kind"
         if reason:
             passed.setdefault(reason, []).append(path.name)
+    named = {path.name if path.is_dir() else path.stem for path in clips}
+    passed.setdefault("ground truth of no clip", []).extend(path.name for path in truths if path.stem not in named)
     return clips
+
+
+def _leads_up(link: Path) -> bool:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # round and round, or to nothing
+        return True
+    return target.is_dir() and link.parent.resolve().is_relative_to(target)
 
 
 def _strangers_among_frames(path: Path) -> list[str]:
