@@ -55,10 +55,7 @@ class _ArraysOnly(pickle.Unpickler):
 def lpips(
     network: nn.Module, generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]
 ) -> Float64[np.ndarray, " t"]:
-    """A value per frame; NaN (n/a) where frames are too small for AlexNet's layers. `network` takes two batches of
-    images in [-1, 1]."""
-    if min(real.shape[1:3]) < SMALLEST:
-        return np.full(len(real), np.nan)
+    """A value per frame. `network` takes two batches of images in [-1, 1]."""
     place = next(network.parameters()).device
 
     def pictures(frames: np.ndarray) -> Tensor:
@@ -90,6 +87,9 @@ def load_network() -> nn.Module:
 
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    """A value per frame; NaN (n/a) where frames are too small for AlexNet's layers."""
+    if min(reference.size) < SMALLEST:
+        return np.full(len(reference.frames), np.nan)
     return lpips(load_network(), np.ascontiguousarray(generated.frames), np.ascontiguousarray(reference.frames))
 
 
