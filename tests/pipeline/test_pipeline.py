@@ -39,7 +39,8 @@ HARMLESS = (
         f"tpsm/core/{name}.py"
         for name in ("errors", "files", "schema", "layout", "provenance", "fingerprint", "device", "published")
     ),
-    *(f"tpsm/data/{name}.py" for name in ("clip", "config", "manifest", "pixels", "video")),
+    *(f"tpsm/data/{name}.py" for name in ("arrays", "clip", "config", "limits", "manifest", "pixels")),
+    *(f"tpsm/data/{name}.py" for name in ("container", "still", "video")),
     *("tpsm/inference/preview.py", "eval/config.py", "eval/weights.py"),
 )
 

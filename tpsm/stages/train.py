@@ -47,7 +47,8 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
     out = out or MODELS / dataset / run
     if config.released is not None:
         if rank() == 0:
-            write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
+            released = read_released(config.released.unchanged(), config.method)
+            write_released(config, released_method(config, released, data_config(dataset).fit))
         return
     if config.published is not None and not fresh:
         if rank() == 0:
@@ -65,7 +66,7 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
     log.info("Training %s on %s -> %s", run, dataset, out)
-    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
+    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
     batches, data_hash = training_batches(manifest, config.train)
     if config.origin is not None:
         data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
@@ -88,6 +89,7 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
 
 
 def data_config(dataset: str) -> DataConfig:
+    """The resolved section of a data set."""
     return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
