@@ -36,7 +36,7 @@ from tpsm.stages.configure import configure
 from tpsm.stages.prepare import prepare_dataset
 from tpsm.stages.train import data_config, train_run
 from tpsm.stages.train_avd import read_avd, train_avd
-from tpsm.training.loop import HASH
+from tpsm.training.work_folder import unfinished
 
 log = logging.getLogger(__name__)
 TRAINED, LOGS, WORK = Path("trained"), Path(".work/train-all"), Path(".work")
@@ -53,7 +53,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        return f"{self.dataset} {self.run}" + (", avd" if self.avd else "")
+        return f"{self.dataset} {self.work_name}"
+
+    @property
+    def work_name(self) -> str:
+        """What training calls it: its working folder is named so."""
+        return self.run + (", avd" if self.avd else "")
 
     @property
     def out(self) -> Path:
@@ -165,8 +170,8 @@ def remaining_steps(job: Job) -> int:
     batches = PairBatches(
         CLIPS / job.dataset, data_config(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
     )
-    kept = [path for path in WORK.glob(f"{job.dataset}-{job.run}-{HASH}/metrics.csv")]
-    done = max((len(pd.read_csv(path)) for path in kept), default=0)
+    kept = [folder / "metrics.csv" for folder in unfinished(WORK, job.dataset, job.run)]
+    done = max((len(pd.read_csv(path)) for path in kept if path.is_file()), default=0)
     return max(config.epochs * len(batches) - done, 0)
 
 
@@ -269,7 +274,7 @@ def train_job(job: Job) -> None:
     """Trains it in this process, and writes a card beside its weights: then it is complete."""
     began, path = time.monotonic(), job.out / "card.json"
     path.unlink(missing_ok=True)
-    resumed = any(WORK.glob(f"{job.dataset}-{job.run}{'-avd' if job.avd else ''}-{HASH}/state.pt"))
+    resumed = any((folder / "state.pt").is_file() for folder in unfinished(WORK, job.dataset, job.work_name))
     config, manifest = read_run(job.dataset, job.run), read_manifest(CLIPS / job.dataset)
     if job.avd:
         train_avd(job.dataset, job.run, job.out, Job(job.dataset, job.run).out, fresh=True)
