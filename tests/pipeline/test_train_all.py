@@ -1,7 +1,6 @@
 """`tpsm train-all`: several trainings at a time, which resume, and end when the first process does."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -34,6 +33,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def states() -> list[Path]:
+    """What trainings under way have kept."""
+    return sorted(Path(".work").glob("drawn-*/state.pt"))
+
+
 def set_params(*changes: dict) -> None:
     params = PARAMS
     for change in changes:
@@ -41,7 +45,7 @@ def set_params(*changes: dict) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
 
-def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited in vain"
@@ -60,12 +64,13 @@ def test_when_the_first_process_is_killed_the_others_keep_their_step_and_end(pro
     set_params(LONG)
     command = [sys.executable, "-m", "tpsm", "train-all", "--dataset", "drawn", "--jobs", "2"]
     parent = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    states = lambda: sorted(Path(".work").glob("drawn-*/state.pt"))  # noqa: E731
-    wait_for(lambda: len(states()) == 2)
-    pids = [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
-    assert len(pids) >= 2
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    try:
+        wait_for(lambda: len(states()) == 2)
+        pids = [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
+        assert len(pids) >= 2
+    finally:
+        parent.kill()
+        parent.wait()
     wait_for(lambda: not any(alive(pid) for pid in pids))
     assert len(states()) == 2 and not Path("trained").exists()
 
