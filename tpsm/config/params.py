@@ -7,12 +7,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.layout import raw_folder
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.fingerprint import sha256_of_text
+from tpsm.core.layout import MODELS, raw_folder
+from tpsm.core.schema import as_yaml, build, read_yaml
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
@@ -55,7 +57,7 @@ def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
             raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
         section = build(MethodSection, values, f"{where}.{method}")
         build(method_module(method).Config, section.model, f"{where}.{method}.model")
-        build(TrainConfig, section.train, f"{where}.{method}.train")
+        build(TrainConfig, schedule_and_origin(section.train, f"{where}.{method}.train")[0], f"{where}.{method}.train")
         build(AvdSection, section.avd, f"{where}.{method}.avd")
     return dict(scale)
 
@@ -82,8 +84,19 @@ def data_section(params: Params, dataset: str) -> DataSection:
     return DataSection(scale, build(DataConfig, raw, where), split)
 
 
-def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdSection]:
-    """The scale's section of the run's method, changed by the run's own section; every value checked."""
+def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str, Any], str | None]:
+    """A section `train` as what `TrainConfig` knows of it, and its key `from`."""
+    origin = train.get("from")
+    if origin is not None and (not isinstance(origin, str) or not origin):
+        raise UserError(f"{where}.from is {origin!r}; name a run, or a file of weights.")
+    return {key: value for key, value in train.items() if key != "from"}, origin
+
+
+def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] = ()) -> tuple[RunConfig, AvdSection]:
+    """The scale's section of the run's method, changed by the run's own section; every value checked.
+
+    `later` are the runs that begin with this one's weights, one after the other.
+    """
     if run not in params.run:
         raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
     data, section = data_section(params, dataset), params.run[run]
@@ -91,16 +104,30 @@ def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdS
     if section.method not in METHODS:
         raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
     base = params.scales[data.scale].get(section.method, MethodSection())
+    schedule, begin = schedule_and_origin(merge(base.train, section.train), f"{where}.train")
+    if run in later:
+        raise UserError(f"{where}.train.from is '{begin}', which begins with '{run}' itself; one must be drawn.")
     config = RunConfig(
         dataset=dataset,
         run=run,
         method=section.method,
         size=data.raw.size,
         model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
-        train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
+        train=build(TrainConfig, schedule, f"{where}.train"),
         released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
     )
+    if begin in params.run and config.released is None:
+        before, _ = resolve_run(params, dataset, begin, (*later, run))
+        config = replace(config, origin=origin_of(before))
+    elif begin is not None and config.released is None:
+        config = replace(config, origin=Origin.at(begin.replace("{dataset}", dataset)))
     return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")
+
+
+def origin_of(run: RunConfig) -> Origin:
+    """Another run's weights, which need not be there yet."""
+    file = MODELS / run.dataset / run.run / "last.pt"
+    return Origin(file.as_posix(), sha256_of_text(as_yaml(run)), run.run)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

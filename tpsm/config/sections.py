@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.core.animation import AnimateConfig
 from tpsm.data.config import DataConfig
@@ -26,7 +27,8 @@ class RunSection:
     """A run: a method, and what it changes of that method's section of the data set's scale.
 
     `released` names a released checkpoint ("{dataset}" in it is replaced), which is then taken and not trained.
-    `repeat_of` names the run that this one repeats with another `train.seed`, and nothing else.
+    `repeat_of` names the run that this one repeats with another `train.seed`, and nothing else. `train` has, beside
+    those of `TrainConfig`, the key `from`: the run or the file of weights that training begins with.
     """
 
     method: str
@@ -68,7 +70,8 @@ class AvdSection:
 class RunConfig:
     """All that decides the training of one run on one data set. `model` is the method's own `Config`.
 
-    With `released` the run's weights come out of that file, whose hash makes a changed one count.
+    With `released` the run's weights come out of that file, whose hash makes a changed one count. `origin` is what
+    `train.from` names: the weights that training begins with, in the place of drawn ones.
     """
 
     dataset: str
@@ -78,3 +81,4 @@ class RunConfig:
     model: Any
     train: TrainConfig
     released: Released | None = None
+    origin: Origin | None = None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tpsm.config.params import data_section, read_params, resolve_run
+from tpsm.config.params import data_section, origin_of, read_params, resolve_run
 from tpsm.config.repeats import check_repeat, seeds
 from tpsm.config.sections import Params, RunConfig
 from tpsm.core.errors import UserError
@@ -44,7 +44,7 @@ def configure(params_file: Path, out: Path) -> list[Path]:
 
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
-            runs[run] = with_vgg19(config), avd
+            runs[run] = with_vgg19(with_origin(config, {name: done for name, (done, _) in runs.items()})), avd
     files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
         name = data[dataset].split
@@ -64,6 +64,31 @@ def configure(params_file: Path, out: Path) -> list[Path]:
     for path, section in files.items():
         write_text(path, as_yaml(section))
     return list(files)
+
+
+def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:
+    """The run with what it begins with checked. `runs` are all of its data set, those before it as they will be
+    written: DVC trains in this order, and nothing else tells it that one needs the other.
+
+    Raises:
+        UserError: the run that it begins with does not stand before it, or the file does not fit.
+    """
+    if config.origin is None:
+        return config
+    where = f"params.yaml.run.{config.run}.train.from"
+    if config.origin.run is None:
+        from tpsm.checkpoints.origin import fitting  # Here: they need PyTorch.
+        from tpsm.checkpoints.released import skeleton
+
+        fitting(skeleton(config.method, config.model), config.method, config.origin.unchanged())
+        return config
+    names = list(runs)
+    if config.origin.run not in names[: names.index(config.run)]:
+        raise UserError(f"{where} is '{config.origin.run}'; list that run under runs, before '{config.run}'.")
+    before = runs[config.origin.run]
+    if before.method != config.method:
+        raise UserError(f"{where} is '{before.run}', a run of '{before.method}' and not of '{config.method}'.")
+    return replace(config, origin=origin_of(before))
 
 
 def check_model(config: RunConfig) -> None:

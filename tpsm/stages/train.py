@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tpsm.checkpoints.origin import begin_with
 from tpsm.checkpoints.released import read_released
 from tpsm.config.params import read_run
 from tpsm.core.device import rank
+from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS
 from tpsm.core.schema import build, plain, read_yaml
@@ -29,7 +31,7 @@ from tpsm.stages.import_released import released_method, write_released
 from tpsm.stages.summary import write_summary
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import use_all_gpus
-from tpsm.training.loop import Identity, fit, work_folder
+from tpsm.training.loop import Identity, fit
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ def train_run(dataset: str, run: str) -> None:
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
     method: Method = method_module(config.method).Model(config.model)
+    if config.origin is not None:
+        begin_with(method, config.method, config.origin.unchanged())
     manifest = read_manifest(CLIPS / dataset)
     sample = preview_pair(manifest)
 
@@ -57,11 +61,14 @@ def train_run(dataset: str, run: str) -> None:
     log.info("Training %s on %s -> %s", run, dataset, out)
     identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
     batches, data_hash = training_batches(manifest, config.train)
-    resumed = (work_folder(Path(".work"), config.train, identity, data_hash) / "state.pt").is_file()
-    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview)
-    if rank() == 0:
+    if config.origin is not None:
+        data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
+
+    def summarise(folder: Path, resumed: bool) -> None:
         steps = config.train.epochs * len(batches)
-        write_summary(out, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
+        write_summary(folder, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
+
+    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview, summarise=summarise)
 
 
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
