@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from eval.types import ROLES, Need, Protocol, Sequence
 from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout, file_name
+from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Entry, read_manifest
 
@@ -208,7 +210,7 @@ def read_motion(path: Path, shape: tuple[int, ...]) -> Float32[np.ndarray, "t h 
     none, or the clip has no truth to hold it against."""
     if not path.is_file():
         return None
-    with np.load(path) as arrays:
+    with opened_arrays(path, "run reconstruct again", most=16 * math.prod(shape)) as arrays:
         grid = arrays["grid"]
     if grid.shape != (*shape, 2):
         raise UserError(f"{path.name} holds motion of shape {grid.shape}, not {(*shape, 2)}; run reconstruct again.")

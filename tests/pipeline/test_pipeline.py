@@ -36,7 +36,8 @@ HARMLESS = (
         f"tpsm/core/{name}.py"
         for name in ("errors", "files", "schema", "layout", "provenance", "fingerprint", "device")
     ),
-    *(f"tpsm/data/{name}.py" for name in ("clip", "config", "manifest", "video")),
+    *(f"tpsm/data/{name}.py" for name in ("arrays", "clip", "config", "limits", "manifest")),
+    *(f"tpsm/data/{name}.py" for name in ("container", "still", "video")),
     *("tpsm/inference/preview.py", "eval/config.py", "eval/weights.py"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,16 @@ Module = TypeVar("Module", bound=nn.Module)
 LARGEST = 16_384
 """Pixels of an image's side: no run is of a larger size."""
 
+Fit = Literal["crop", "stretch"]
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model's weights beside all that it takes to build it again.
 
     `method` is a key of `tpsm.methods.base.METHODS`, or `avd`; `model_config` is the section it was built from;
-    `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done.
+    `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done. `fit` is how frames became
+    squares (`DataConfig.fit`), which a file does not say where they were cropped.
     """
 
     method: str
@@ -40,6 +43,7 @@ class Checkpoint:
     epoch: int
     step: int
     optimizer: dict[str, Any] | None = None
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= LARGEST:
@@ -49,7 +53,8 @@ class Checkpoint:
                 raise ValueError(f"{name}: must lie in 0 to 2^53")
 
     def save(self, path: Path) -> None:
-        write_torch(path, {"format": 1, **vars(self)})
+        unsaid = {"fit"} if self.fit == "crop" else set()
+        write_torch(path, {"format": 1, **{key: value for key, value in vars(self).items() if key not in unsaid}})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -112,11 +112,12 @@ def import_(
 
     A run with `released: FILE` in params.yaml does the same as a part of the pipeline.
     """
-    from tpsm.config.params import read_params, resolve_run
+    from tpsm.config.params import data_section, read_params, resolve_run
     from tpsm.stages.import_released import import_file
 
-    config, avd = resolve_run(read_params(params), dataset, run)
-    import_file(file, config, avd.model)
+    read = read_params(params)
+    config, avd = resolve_run(read, dataset, run)
+    import_file(file, config, avd.model, data_section(read, dataset).raw.fit)
 
 
 @app.command()
@@ -156,11 +157,15 @@ def animate(
         ),
     ] = Mode.relative,
     dataset: Annotated[str | None, typer.Option(help="Where the run was trained, if on several data sets.")] = None,
+    source_frame: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, a picture is a strip of frames."),
+    ] = None,
 ) -> None:
     """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""
     from tpsm.stages.animate_file import animate_file
 
-    frames = animate_file(source, driving, run, mode.value, out, dataset)
+    frames = animate_file(source, driving, run, mode.value, out, dataset, source_frame)
     print(f"{frames} frames -> {out}")
 
 

@@ -44,7 +44,8 @@ def train_run(dataset: str, run: str) -> None:
     config, began = read_run(dataset, run), time.monotonic()
     if config.released is not None:
         if rank() == 0:
-            write_released(config, released_method(config, read_released(config.released.unchanged(), config.method)))
+            released = read_released(config.released.unchanged(), config.method)
+            write_released(config, released_method(config, released, data_config(dataset).fit))
         return
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
@@ -59,7 +60,7 @@ def train_run(dataset: str, run: str) -> None:
 
     out = MODELS / dataset / run
     log.info("Training %s on %s -> %s", run, dataset, out)
-    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)))
+    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
     batches, data_hash = training_batches(manifest, config.train)
     if config.origin is not None:
         data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
@@ -74,11 +75,16 @@ def train_run(dataset: str, run: str) -> None:
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
     """The pairs, and a hash of what decides them."""
     dataset = manifest.dataset
-    data = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    data = data_config(dataset)
     batches = PairBatches(
         CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
     )
     return batches, fingerprint(manifest.sha256, asdict(data))
+
+
+def data_config(dataset: str) -> DataConfig:
+    """The resolved section of a data set."""
+    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:

@@ -56,6 +56,7 @@ class Identity:
     dataset: str
     size: int
     model_config: dict[str, Any]
+    fit: str = "crop"
 
 
 def fit(
