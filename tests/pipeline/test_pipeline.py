@@ -34,7 +34,7 @@ HARMLESS = (
     *("tpsm/config", "tpsm/jobs", "tpsm/checkpoints", "tpsm/downloads", "tpsm/stages", "eval/stages"),
     *(
         f"tpsm/core/{name}.py"
-        for name in ("errors", "files", "schema", "layout", "provenance", "fingerprint", "device")
+        for name in ("errors", "files", "reading", "schema", "layout", "provenance", "fingerprint", "device")
     ),
     *(f"tpsm/data/{name}.py" for name in ("arrays", "clip", "config", "limits", "manifest")),
     *(f"tpsm/data/{name}.py" for name in ("container", "still", "video")),
