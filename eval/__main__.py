@@ -22,7 +22,7 @@ in order, for a data set D of params.yaml:
   python -m eval report --dataset D               tables, figures and README.md of what has been scored
   python -m eval page                             reports/index.html: all reported data sets, their videos too
 and then:
-  python -m eval gate                             has a report become worse than its baseline?
+  python -m eval gate                             is the report the committed one, cell by cell?
   python -m eval verify --dataset D               do the reported numbers follow from the scores?
   python -m eval compare A B                      two runs' scores, or two laboratories', on the clips that both have
   python -m eval study make --dataset D           a page that asks people which run animates better

@@ -232,22 +232,15 @@ def _gate(verbs: Verbs) -> None:
         return run_gate(options)
 
     text = (
-        "Hold reports/D/metrics.json against the committed reports/D/baseline.json. Has a cell become worse than an "
-        "honest re-run could be? Exit status 1 where one has. `gate baseline` writes the baseline from a report and "
-        "its re-runs."
+        "Hold reports/D/metrics.json against the committed one, cell by cell. Exit status 1 where a number is another. "
+        "`gate measure` writes reports/D/tolerance.json: how far reports of the same weights lie apart that were "
+        "computed with other kernels, numbers of threads or machines."
     )
     verb = _verb(verbs, "gate", run, text)
-    verb.add_argument("action", choices=["check", "baseline"], nargs="?", default="check")
-    _dataset(verb, required=False, text="one data set (default, for check: all with a baseline)")
-    verb.add_argument("--report", type=Path, help="another metrics.json in the place of the report's")
-    verb.add_argument(
-        "--repeats",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="baseline: metrics.json of re-runs of the same seeds, elsewhere",
-    )
+    verb.add_argument("action", choices=["check", "measure"], nargs="?", default="check")
+    verb.add_argument("files", type=Path, nargs="*", metavar="FILE", help="measure: the metrics.json of such reports")
+    _dataset(verb, required=False, text="one data set (default, for check: all with published weights)")
+    verb.add_argument("--baseline", type=Path, help="another metrics.json than the one in git's last commit")
 
 
 def _verify(verbs: Verbs) -> None:
