@@ -12,10 +12,9 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from eval.figures.drawing import save
 from eval.tables.results import Results, Series
-from tpsm.core.layout import Layout
 
 
-def k_ablation(layout: Layout, results: Results) -> Path | None:
+def k_ablation(results: Results) -> Path | None:
     """Each metric over the number of keypoints, with intervals."""
     runs = [run for run in results.config.tables.k_ablation if run in results.scored and results.summary(run)]
     if not runs:
@@ -58,15 +57,15 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
         axis.set_ylim(0, 1.03 * axis.get_ylim()[1])
         axis.grid(alpha=0.3)
     figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right center")
-    return save(figure, layout, "k_ablation")
+    return save(figure, results, "k_ablation")
 
 
-def loss_curves(layout: Layout, results: Results) -> Path | None:
+def loss_curves(results: Results) -> Path | None:
     """Total training loss of every run, as a running mean over a fiftieth of the steps; a panel a method, since methods
     minimise different sums."""
     methods: dict[str, list[str]] = {}
     for run in results.config.tables.runs():
-        if (layout.model(run) / "metrics.csv").is_file():
+        if (results.layout.model(run) / "metrics.csv").is_file():
             methods.setdefault(str(results.summary(run).get("method", "")), []).append(run)
     if not methods:
         return None
@@ -75,7 +74,7 @@ def loss_curves(layout: Layout, results: Results) -> Path | None:
     for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
         axis.set_prop_cycle(cycler(linestyle=("-", "--")) * cycler(color=plt.get_cmap("Dark2").colors))  # type: ignore[attr-defined]
         for run in runs:
-            table = pd.read_csv(layout.model(run) / "metrics.csv")
+            table = pd.read_csv(results.layout.model(run) / "metrics.csv")
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
             axis.plot(table["step"], smooth, linewidth=1.2, label=results.label(run))
         axis.set(title=results.method_title(method), xlabel="step", yscale="log")
@@ -87,4 +86,4 @@ def loss_curves(layout: Layout, results: Results) -> Path | None:
         axis.grid(alpha=0.3, which="both")
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=2)
     axes[0][0].set_ylabel("total loss")
-    return save(figure, layout, "loss_curves")
+    return save(figure, results, "loss_curves")

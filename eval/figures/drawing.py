@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
+from eval.tables.results import Results
 from tpsm.core.files import atomic
-from tpsm.core.layout import Layout
 from tpsm.data.clip import ClipFile
 
 plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0"}
@@ -70,8 +70,8 @@ def frames_of(path: Path, when: Sequence[int]) -> list[UInt8[np.ndarray, "h w 3"
         return [clip.frame(index) for index in when]
 
 
-def save(figure: Figure, layout: Layout, name: str) -> Path:
-    path = layout.report / "figures" / f"{name}.png"
+def save(figure: Figure, results: Results, name: str) -> Path:
+    path = results.layout.report / "figures" / f"{name}.png"
     with atomic(path) as draft:
         # No software version inside: the same picture is the same file.
         figure.savefig(draft, dpi=DPI, metadata={"Software": None})

@@ -14,17 +14,16 @@ from eval.figures.drawing import frames_of, save
 from eval.tables.results import Results
 from eval.types import to_pixels
 from tpsm.core.layout import Layout, file_name
-from tpsm.data.manifest import read_manifest
 
 ARROWS = 16
 """Along a side of the picture."""
 
 
-def insides(layout: Layout, results: Results, run: str) -> Path | None:
+def insides(results: Results, run: str) -> Path | None:
     """A row a clip: the source's points, and for one frame its points, the motion, which of the motions each pixel
     follows, the masks from the coarsest to the finest, and the generated frame."""
-    rows = []
-    for entry in read_manifest(layout.clips).clips("test"):
+    layout, rows = results.layout, []
+    for entry in results.manifest.clips("test"):
         if (path := layout.insides(run, entry.name)).is_file():
             with np.load(path) as arrays:
                 rows.append((entry.name, dict(arrays)))
@@ -42,7 +41,7 @@ def insides(layout: Layout, results: Results, run: str) -> Path | None:
     headings = ["source", "driving", "motion", "assignment", *(f"mask {i + 1} of {masks}" for i in range(masks))]
     for axis, heading in zip(axes[0], [*headings, results.label(run)], strict=True):
         axis.set_title(heading)
-    return save(figure, layout, f"insides_{run}")
+    return save(figure, results, f"insides_{run}")
 
 
 def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dict[str, np.ndarray]) -> None:

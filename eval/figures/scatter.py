@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from eval.figures.drawing import save
 from eval.metrics import Metric
 from eval.tables.results import Results, Series
-from tpsm.core.layout import Layout
 
 COLUMNS, NAMED = 3, 3
 
 
-def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | None:
+def scatter(results: Results, run: str, other: str) -> Path | None:
     """A panel a metric, a dot a test clip: what `run` reads there, and what `other` does. The clips that are worst for
     both together are numbered, and named below."""
     panels = []
@@ -35,7 +34,7 @@ def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | No
         axis.axis("off")
     for axis, (metric, points) in zip(axes.flat, panels, strict=False):
         _draw(axis, metric, points, results.label(run), results.label(other))
-    return save(figure, layout, f"scatter_{run}_{other}")
+    return save(figure, results, f"scatter_{run}_{other}")
 
 
 def _draw(axis: Axes, metric: Metric, points: pd.DataFrame, mine: str, theirs: str) -> None:
