@@ -10,7 +10,7 @@ from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
-from eval.figures.drawing import save
+from eval.figures.drawing import save, short
 from eval.tables.results import Results, Series
 
 
@@ -47,12 +47,12 @@ def k_ablation(results: Results) -> Path | None:
                 marker="o",
                 markersize=4,
                 capsize=3,
-                label=results.method_title(str(method)),
+                label=short(results.method_title(str(method))),
             )
         copy = results.estimate(Series("copy-source", protocol=results.protocol), metric.name)
         if copy is not None:
             axis.axhline(copy.mean, color="gray", linestyle=":", linewidth=1, label="copy")
-        axis.set(title=f"{metric.title} {'↓' if metric.lower_is_better else '↑'}", xlabel="keypoints")
+        axis.set(title=short(metric.heading), xlabel="keypoints")
         axis.set_xticks(sorted(set(points.keypoints)))
         axis.set_ylim(0, 1.03 * axis.get_ylim()[1])
         axis.grid(alpha=0.3)
@@ -76,8 +76,8 @@ def loss_curves(results: Results) -> Path | None:
         for run in runs:
             table = pd.read_csv(results.layout.model(run) / "metrics.csv")
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
-            axis.plot(table["step"], smooth, linewidth=1.2, label=results.label(run))
-        axis.set(title=results.method_title(method), xlabel="step", yscale="log")
+            axis.plot(table["step"], smooth, linewidth=1.2, label=short(results.label(run)))
+        axis.set(title=short(results.method_title(method)), xlabel="step", yscale="log")
         axis.yaxis.set_major_locator(
             FixedLocator([digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 3, 5)])
         )

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 
-from eval.figures.drawing import frames_of, save
+from eval.figures.drawing import frames_of, save, short
 from eval.tables.results import Results
 from eval.types import to_pixels
 from tpsm.core.layout import Layout, file_name
@@ -39,7 +39,7 @@ def insides(results: Results, run: str) -> Path | None:
             axis.set(xticks=[], yticks=[])
         _draw_row(line, layout, run, name, arrays)
     headings = ["source", "driving", "motion", "assignment", *(f"mask {i + 1} of {masks}" for i in range(masks))]
-    for axis, heading in zip(axes[0], [*headings, results.label(run)], strict=True):
+    for axis, heading in zip(axes[0], [*headings, short(results.label(run))], strict=True):
         axis.set_title(heading)
     return save(figure, results, f"insides_{run}")
 
@@ -51,7 +51,7 @@ def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dic
     (made,) = frames_of(layout.outputs(run) / "reconstruction" / file_name(name), [when])
     weights = arrays["weights"][chosen].astype(np.float64)
     colours = hsv_to_rgb([(i / (len(weights) - 1), 0.9, 1) for i in range(len(weights) - 1)])
-    axes[0].set_ylabel(f"{name}\nframe {when}", fontsize=7)
+    axes[0].set_ylabel(f"{short(name)}\nframe {when}", fontsize=7)
     _points(axes[0], source, arrays["source_xy"], colours)
     _points(axes[1], driving, arrays["driving_xy"][chosen], colours)
     _arrows(axes[2], driving, arrays["motion"][chosen].astype(np.float64))

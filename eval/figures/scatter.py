@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from eval.figures.drawing import save
+from eval.figures.drawing import save, short
 from eval.metrics import Metric
 from eval.tables.results import Results, Series
 
@@ -33,7 +33,7 @@ def scatter(results: Results, run: str, other: str) -> Path | None:
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     for axis, (metric, points) in zip(axes.flat, panels, strict=False):
-        _draw(axis, metric, points, results.label(run), results.label(other))
+        _draw(axis, metric, points, short(results.label(run)), short(results.label(other)))
     return save(figure, results, f"scatter_{run}_{other}")
 
 
@@ -51,7 +51,7 @@ def _draw(axis: Axes, metric: Metric, points: pd.DataFrame, mine: str, theirs: s
     names = "\n".join(f"{rank} {clip}" for rank, clip in enumerate(worst, 1))
     wins = int((points["x"] < points["y"]).sum() if metric.lower_is_better else (points["x"] > points["y"]).sum())
     axis.set(xlim=limits, ylim=limits, aspect="equal", ylabel=theirs)
-    axis.set_title(f"{metric.title}, {metric.unit}\n{mine} is better in {wins} of {len(points)}")
+    axis.set_title(f"{short(f'{metric.title}, {metric.unit}')}\n{mine} is better in {wins} of {len(points)}")
     axis.set_xlabel(mine)
     axis.text(0.0, -0.2, names, transform=axis.transAxes, ha="left", va="top", fontsize=7, color="crimson")
     axis.grid(alpha=0.3)
