@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
+.PHONY: setup repro train test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -15,6 +15,12 @@ $(READY): pyproject.toml constraints.txt
 repro: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 	@ls reports/index.html reports/*/README.md
+
+# Everything from scratch into trained/, for `tpsm publish`; it says beforehand how long it takes, and resumes.
+train: $(READY)
+	$(BIN)/dvc repro --quiet *.dvc
+	$(BIN)/tpsm train-all $(TRAIN)
+	$(BIN)/python -m eval evaluators --dataset puppets --fresh
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

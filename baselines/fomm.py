@@ -51,12 +51,17 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Config:
-    """The defaults are the released vox-256 model's. `single_jacobian`: one map of jacobians for all points."""
+    """The defaults are the released vox-256 model's. `single_jacobian`: one map of jacobians for all points.
+
+    `align_corners` is how images are sampled. The released code names no convention: its models of 2019 date from a
+    PyTorch whose default was True, and under any since 1.3 the same program samples with False.
+    """
 
     num_keypoints: int = 10
     jacobian: bool = True
     single_jacobian: bool = False
     temperature: float = 0.1
+    align_corners: bool = True
     detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
     dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -97,6 +102,7 @@ class KeypointDetector(nn.Module):
 class OcclusionAwareGenerator(Generator):
     def __init__(self, config: Config) -> None:
         super().__init__(config.generator)
+        self.align_corners = config.align_corners
         self.dense_motion_network = DenseMotion(config.num_keypoints, config.dense_motion)
 
     def motion(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> Motion:
@@ -109,10 +115,10 @@ class OcclusionAwareGenerator(Generator):
         local = local_motions(matrices, driving.xy, source.xy, grid)
         candidates = torch.cat([grid.expand(local.shape[0], 1, -1, -1, -1), local], dim=1)
         heatmaps = gaussians(driving.xy, height, width) - gaussians(source.xy, height, width)
-        return self.dense_motion_network(small, heatmaps, candidates, Model.align_corners)
+        return self.dense_motion_network(small, heatmaps, candidates, self.align_corners)
 
     def forward(self, features: tuple[Tensor, ...], motion: Motion) -> Float[Tensor, "b 3 h w"]:
-        warped, mask = warp_and_mask(features[-1], motion, Model.align_corners)
+        warped, mask = warp_and_mask(features[-1], motion, self.align_corners)
         x = self.bottleneck(warped * mask)
         for block in self.up_blocks:
             x = block(x)
@@ -121,14 +127,14 @@ class OcclusionAwareGenerator(Generator):
 
 class Model(Method):
     synchronised: ClassVar[bool] = True
-    # The released code names no convention; its models date from a PyTorch whose default was True.
-    align_corners: ClassVar[bool] = True
+    training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
     resizes_aligned: ClassVar[bool] = False
     adapts_scale: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.align_corners = config.align_corners
         self.generator = OcclusionAwareGenerator(config)
         self.kp_detector = KeypointDetector(config)
         self.discriminator: Discriminator | None = None

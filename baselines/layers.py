@@ -46,7 +46,7 @@ def jacobian_head(inputs: int, maps: int, padding: int = 0) -> nn.Conv2d:
     nn.init.zeros_(head.weight)
     with torch.no_grad():
         assert head.bias is not None
-        head.bias.copy_(torch.eye(2).flatten().repeat(maps))
+        head.bias.copy_(torch.eye(2, device="cpu").flatten().repeat(maps))
     return head
 
 

@@ -29,7 +29,7 @@ from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
-from tpsm.nn.geometry import coordinate_grid, inverse, principal_axes, project, relative_affine, same_handed
+from tpsm.nn.geometry import coordinate_grid, gaussians, inverse, principal_axes, project, relative_affine, same_handed
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
@@ -65,6 +65,8 @@ class Config:
 
     `pca`: axes are a region's principal ones, or else regressed as FOMM's Jacobians are (the paper's ablation).
     `padding` pads the heatmap's convolution (at most 3), `skips` draws warped source features at every resolution.
+    `covariance_heatmaps` (the released `use_covar_heatmap`): a region's heatmap in the motion network has the region's
+    own covariance, and not one for all.
     """
 
     num_regions: int = 10
@@ -72,6 +74,7 @@ class Config:
     padding: int = 3
     temperature: float = 0.1
     skips: bool = True
+    covariance_heatmaps: bool = True
     detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
     dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -125,7 +128,7 @@ class BackgroundPredictor(nn.Module):
         numbers = BACKGROUND_NUMBERS[config.kind]
         self.fc = nn.Linear(min(config.max_features, config.width * 2**config.num_blocks), numbers)
         nn.init.zeros_(self.fc.weight)
-        identity = torch.zeros(2) if config.kind == "shift" else torch.eye(3).flatten()[:numbers]
+        identity = torch.zeros(2) if config.kind == "shift" else torch.eye(3, device="cpu").flatten()[:numbers]
         with torch.no_grad():
             self.fc.bias.copy_(identity)
 
@@ -154,6 +157,7 @@ class RegionGenerator(Generator):
     def __init__(self, config: Config) -> None:
         super().__init__(config.generator)
         self.skips = config.skips
+        self.covariance_heatmaps = config.covariance_heatmaps
         self.pixelwise_flow_predictor = DenseMotion(config.num_regions, config.dense_motion)
 
     def motion(
@@ -167,8 +171,12 @@ class RegionGenerator(Generator):
         matrices = same_handed(relative_affine(source.affine, driving.affine))
         local = local_motions(matrices, driving.xy, source.xy, grid)
         still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
-        heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
-        heatmaps = heatmaps - region_heatmaps(source.xy, source.covariance, grid)
+        if self.covariance_heatmaps:
+            heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
+            heatmaps = heatmaps - region_heatmaps(source.xy, source.covariance, grid)
+        else:
+            height, width = grid.shape[:2]
+            heatmaps = gaussians(driving.xy, height, width) - gaussians(source.xy, height, width)
         candidates = torch.cat([still[:, None], local], dim=1)
         return self.pixelwise_flow_predictor(small, heatmaps, candidates, Model.align_corners)
 
@@ -189,7 +197,7 @@ class RegionGenerator(Generator):
 
 
 class Model(Method):
-    align_corners: ClassVar[bool] = False
+    align_corners = False
     resizes_aligned: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
@@ -256,5 +264,6 @@ class Model(Method):
         official.take(self.generator, modules, "generator")
         official.take(self.region_predictor, modules, "region_predictor")
         if self.bg_predictor is not None:
-            official.take(self.bg_predictor, modules, "bg_predictor")
+            hint = "set model.background: {kind: zero} in its run if it was trained without one."
+            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
         official.refuse_others(modules, dict(self.named_children()))

@@ -109,7 +109,13 @@ def weights(
 
 
 @app.command()
-def evaluators(dataset: Dataset, root: Root = Path()) -> None:
+def evaluators(
+    dataset: Dataset,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Take no published ones; writes trained/D/evaluators, for `tpsm publish`.")
+    ] = False,
+    root: Root = Path(),
+) -> None:
     """Train the evaluators that params.yaml names for the data set, and measure them on real test frames.
 
     They are named under evaluation.D.evaluators and learn from the training clips. Writes
@@ -117,7 +123,7 @@ def evaluators(dataset: Dataset, root: Root = Path()) -> None:
     """
     from eval.stages.evaluators import train_evaluators
 
-    train_evaluators(Layout(dataset, root))
+    train_evaluators(Layout(dataset, root), fresh=fresh)
 
 
 @app.command()

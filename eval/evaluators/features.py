@@ -20,6 +20,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout, array_file
+from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Entry
 
@@ -109,7 +110,8 @@ def real_sequence(layout: Layout, name: str) -> Sequence:
     if not path.is_file():
         command = f"python -m eval features --dataset {layout.dataset}"
         raise UserError(f"There is no {layout.relative(path)}; run `{command}` first.")
-    with np.load(path) as arrays, ClipFile(layout.test_clip(name)) as clip:
+    again = f"remove it, and run `python -m eval features --dataset {layout.dataset}` again"
+    with opened_arrays(path, again) as arrays, ClipFile(layout.test_clip(name)) as clip:
         landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
         embedding = arrays.get("embedding")
         return Sequence(clip.frames(), landmarks, embedding, clip.truth())

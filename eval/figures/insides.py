@@ -14,6 +14,7 @@ from eval.figures.drawing import frames_of, save
 from eval.tables.results import Results
 from eval.types import to_pixels
 from tpsm.core.layout import Layout, file_name
+from tpsm.data.arrays import opened_arrays
 from tpsm.data.manifest import read_manifest
 
 ARROWS = 16
@@ -26,7 +27,7 @@ def insides(layout: Layout, results: Results, run: str) -> Path | None:
     rows = []
     for entry in read_manifest(layout.clips).clips("test"):
         if (path := layout.insides(run, entry.name)).is_file():
-            with np.load(path) as arrays:
+            with opened_arrays(path, "run reconstruct again") as arrays:
                 rows.append((entry.name, dict(arrays)))
     if not rows or not layout.has_frames(run):
         return None

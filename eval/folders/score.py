@@ -21,6 +21,7 @@ from eval import metrics
 from eval.config import EvaluatorsConfig
 from eval.evaluators import KINDS, evaluator_module
 from eval.evaluators.features import Evaluators
+from eval.folders.codecs import codec_lines, codecs_of
 from eval.metrics import ready
 from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
@@ -33,6 +34,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_text
 from tpsm.core.layout import SUFFIX, identity_of
 from tpsm.core.provenance import record
+from tpsm.core.reading import parse_yaml
 from tpsm.data.clip import ClipFile
 from tpsm.data.video import is_clip, natural, read_video
 
@@ -69,16 +71,16 @@ def score_folders(request: Request, out: Path | None) -> str:
         UserError: a folder, a clip or an evaluator that will not do; nothing is written then.
     """
     began = time.monotonic()
-    if out is not None and out.suffix not in FORMATS:
+    if out is not None and out.suffix.lower() not in FORMATS:
         raise UserError(f"Cannot write {out}: choose a name in {' or '.join(FORMATS)}.")
     pairs = pair(request.real, request.generated)
     evaluators, records = load(request.evaluators)
-    seen = Seen()
+    seen, codecs = Seen(), _codecs(pairs)
     rows = pd.concat(_rows(request, pairs, evaluators, seen), ignore_index=True)
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     if out is not None:
-        _write(out, rows, _about(request, pairs, records, seen, began))
-    return "\n".join([*_coverage(pairs), "", *_table(rows, request.bootstrap), "", NOTE])
+        _write(out, rows, _about(request, pairs, records, seen, codecs, began))
+    return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows, request.bootstrap), "", NOTE])
 
 
 NOTE = (
@@ -109,7 +111,7 @@ def pair(real: Path, generated: Path) -> Pairs:
 
 def refuse_pictures(folder: Path, clips: Collection[Path]) -> None:
     """Frames that lie side by side in one folder would each be a clip."""
-    if len(clips) > 1 and all(path.suffix == ".png" and len(read(path)) == 1 for path in clips):
+    if len(clips) > 1 and all(path.suffix.lower() == ".png" and len(read(path)) == 1 for path in clips):
         raise UserError(
             f"Each picture in {folder} counts as a clip of one frame; put the frames of a clip in a folder."
         )
@@ -120,7 +122,7 @@ def clips_in(folder: Path) -> dict[str, Path]:
         raise UserError(f"{folder} is no folder of clips; name one with videos, GIFs, strips or folders of frames.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=natural):
-        if (path.suffix == SUFFIX and path.is_file()) or is_clip(path):
+        if (path.suffix.lower() == SUFFIX and path.is_file()) or is_clip(path):
             name = path.name.split(".", 1)[0]
             if (twin := found.setdefault(name, path)) != path:
                 raise UserError(f"{twin} and {path.name} have the same name up to the first '.'; rename one.")
@@ -154,7 +156,7 @@ def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
 def section(text: str | None) -> dict[str, Any] | None:
     """`dlib68`, or a whole section such as `{kind: dlib68, size: 300}`."""
     try:
-        value = None if text is None else yaml.safe_load(text)
+        value = None if text is None else parse_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(f"{text!r} is neither a kind of evaluator nor a section in YAML.") from error
     if value is not None and not isinstance(value, (str, dict)):
@@ -203,7 +205,7 @@ def _sequence(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> S
 
 
 def read(path: Path) -> UInt8[np.ndarray, "t h w 3"]:
-    if path.suffix == SUFFIX:  # one of this project's own
+    if path.suffix.lower() == SUFFIX:  # one of this project's own
         with ClipFile(path) as clip:
             return clip.frames()
     return read_video(path)[0]
@@ -262,7 +264,19 @@ def _shown(estimate: Estimate | None, decimals: int, due: bool) -> str:
     return Value(estimate, decimals).text()
 
 
-def _about(request: Request, pairs: Pairs, records: Mapping[str, Any], seen: Seen, began: float) -> dict[str, Any]:
+def _codecs(pairs: Pairs) -> dict[str, dict[str, int]]:
+    reals, made = zip(*pairs.common.values(), strict=True)
+    return {"real": codecs_of(reals), "generated": codecs_of(made)}
+
+
+def _about(
+    request: Request,
+    pairs: Pairs,
+    records: Mapping[str, Any],
+    seen: Seen,
+    codecs: dict[str, dict[str, int]],
+    began: float,
+) -> dict[str, Any]:
     weights = {name: sha256 for about in records.values() for name, sha256 in about["weights"].items()}
     made = record(
         began,
@@ -272,12 +286,13 @@ def _about(request: Request, pairs: Pairs, records: Mapping[str, Any], seen: See
         seed=request.bootstrap.seed,
     )
     covered = {"scored": list(pairs.common), "missing": pairs.missing, "unexpected": pairs.unexpected}
-    return {"clips": covered, "evaluators": dict(records), "resized": request.resize, "provenance": made}
+    how = {"codecs": codecs, "evaluators": dict(records), "resized": request.resize}
+    return {"clips": covered, **how, "provenance": made}
 
 
 def _write(out: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
     """A CSV has no place for what made it, which stands beside it."""
-    if out.suffix == ".parquet":
+    if out.suffix.lower() == ".parquet":
         write_scores(out, rows, about)
         return
     with atomic(out) as draft:

@@ -20,6 +20,8 @@ from tpsm.core.errors import UserError, package
 from tpsm.core.tensors import to_images
 
 BATCH = 32
+SMALLEST = 31
+"""The least side of a frame in pixels of which AlexNet's last layers still see one."""
 METRIC = Metric(
     name="lpips",
     title="LPIPS",
@@ -53,7 +55,7 @@ class _ArraysOnly(pickle.Unpickler):
 def lpips(
     network: nn.Module, generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]
 ) -> Float64[np.ndarray, " t"]:
-    """A frame's. `network` takes two batches of pictures in [-1, 1]."""
+    """A value per frame. `network` takes two batches of images in [-1, 1]."""
     place = next(network.parameters()).device
 
     def pictures(frames: np.ndarray) -> Tensor:
@@ -85,6 +87,9 @@ def load_network() -> nn.Module:
 
 
 def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+    """A value per frame; NaN (n/a) where frames are too small for AlexNet's layers."""
+    if min(reference.size) < SMALLEST:
+        return np.full(len(reference.frames), np.nan)
     return lpips(load_network(), np.ascontiguousarray(generated.frames), np.ascontiguousarray(reference.frames))
 
 

@@ -9,6 +9,8 @@ from skimage.metrics import structural_similarity
 from eval.metrics import Metric
 from eval.types import Sequence
 
+WINDOW = 11
+"""Its side in pixels."""
 METRIC = Metric(
     name="ssim",
     title="SSIM",
@@ -21,7 +23,9 @@ METRIC = Metric(
 
 
 def ssim(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]) -> Float64[np.ndarray, " t"]:
-    """A frame's; frames are 11 px high and wide at least."""
+    """A value per frame; NaN (n/a) where the window of 11 px is larger than the frame."""
+    if min(real.shape[1:3]) < WINDOW:
+        return np.full(len(real), np.nan)
     settings = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "use_sample_covariance": False}
     pairs = zip(generated, real, strict=True)
     return np.array([structural_similarity(mine, theirs, sigma=1.5, **settings) for mine, theirs in pairs], np.float64)

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from eval.types import Features, Landmarks, Sequence
 from tpsm.core.errors import UserError
+from tpsm.data.arrays import opened_arrays
 
 
 def truncated_frames(frames: UInt8[np.ndarray, "t h w 3"], rounded_up: Path, name: str) -> UInt8[np.ndarray, "t h w 3"]:
@@ -21,7 +22,7 @@ def truncated_frames(frames: UInt8[np.ndarray, "t h w 3"], rounded_up: Path, nam
     """
     if not rounded_up.is_file():
         raise UserError(f"There is no {name}, which the legacy protocol needs; run the stage reconstruct again.")
-    with np.load(rounded_up) as arrays:
+    with opened_arrays(rounded_up, "run the stage reconstruct again", most=frames.size) as arrays:
         bits = arrays["bits"]
     if len(bits) != -(-frames.size // 8):
         raise UserError(f"{name} belongs to a clip of another size or length; run the stage reconstruct again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,11 +19,12 @@ from eval.metrics import Metric, Score, ready
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
-from eval.scoring.scores_file import frame_rows
+from eval.scoring.scores_file import frame_rows, read_table
 from eval.types import ROLES, Need, Protocol, Sequence
 from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout, file_name
+from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Entry, read_manifest
 
@@ -172,7 +174,9 @@ class Scorer:
                 f"There is no {self.layout.relative(path)}; run the stage reconstruct of run '{self.run}' on "
                 f"'{self.layout.dataset}' first."
             )
-        return pd.read_parquet(path).sort_values(["clip", "frame"]).set_index("clip")
+        again = f"run the stage reconstruct of run '{self.run}' again."
+        rows = read_table(path, {"clip": "text", "frame": "whole", "l1": "number"}, again)
+        return rows.sort_values(["clip", "frame"]).set_index("clip")
 
     def _l1_of(self, entry: Entry) -> Float64[np.ndarray, " t"]:
         assert self._l1 is not None
@@ -208,7 +212,7 @@ def read_motion(path: Path, shape: tuple[int, ...]) -> Float32[np.ndarray, "t h 
     none, or the clip has no truth to hold it against."""
     if not path.is_file():
         return None
-    with np.load(path) as arrays:
+    with opened_arrays(path, "run reconstruct again", most=16 * math.prod(shape)) as arrays:
         grid = arrays["grid"]
     if grid.shape != (*shape, 2):
         raise UserError(f"{path.name} holds motion of shape {grid.shape}, not {(*shape, 2)}; run reconstruct again.")

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from eval.config import read_config
 from eval.evaluators.features import (
     Evaluators,
@@ -17,7 +15,9 @@ from eval.evaluators.features import (
     load_evaluators,
     write_features,
 )
+from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
+from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Entry, read_manifest
 from tpsm.jobs.map import Workers, map_clips
@@ -60,5 +60,8 @@ def _evaluators(layout: Layout, key: str) -> Evaluators:
 def _stored_key(path: Path) -> str | None:
     if not path.is_file():
         return None
-    with np.load(path) as arrays:
-        return str(arrays["key"]) if "key" in arrays else None
+    try:
+        with opened_arrays(path, "run features again") as arrays:
+            return str(arrays["key"]) if "key" in arrays else None
+    except UserError:  # damaged: they are made again
+        return None

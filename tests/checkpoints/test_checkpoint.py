@@ -1,6 +1,8 @@
 """A checkpoint comes back whole, and one that does not fit is refused by name."""
 
+import os
 import pickle
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -57,8 +59,14 @@ def test_another_methods_checkpoint_is_refused(checkpoint: Checkpoint, tmp_path:
         (lambda w: w.update(extra=torch.zeros(1)), "holds the entry 'extra'"),
         (
             lambda w: w.update({"kp_detector.kp.bias": torch.zeros(9)}),
-            r"'kp_detector.kp.bias' has the shape \(9,\), not",
+            r"kp_detector.kp.bias is of shape \(9,\), the model's of \(3,\)",
         ),
+        (lambda w: w.update({"kp_detector.kp.bias": torch.zeros(3, dtype=torch.complex64)}), "kp.bias is complex"),
+        (lambda w: w.update({"kp_detector.kp.bias": torch.zeros(3, dtype=torch.int64)}), "kp.bias is of type"),
+        (lambda w: w.update({"kp_detector.kp.bias": torch.full((3,), torch.nan)}), "kp.bias holds .* not finite"),
+        (lambda w: w.update({"kp_detector.kp.bias": torch.ones(3).to_sparse()}), "kp.bias is sparse"),
+        (lambda w: w.update({"kp_detector.kp.bias": torch.ones(3, device="meta")}), "kp.bias has a shape but no"),
+        (lambda w: w.update({"kp_detector.kp.bias": torch.ones(1).expand(3)}), "kp.bias declares more values"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(checkpoint: Checkpoint, tmp_path: Path, change: Any, message: str) -> None:
@@ -95,6 +103,88 @@ def test_missing_and_foreign_files_are_said(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(1)}, tmp_path / "foreign.pt")
     with pytest.raises(UserError, match="is not a checkpoint that `tpsm train` wrote"):
         load_checkpoint(tmp_path / "foreign.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": ["fomm"]}, r"\.method must be of type str"),
+        ({"method": "fomm2"}, "a checkpoint of 'fomm2', which is no method"),
+        ({"size": 0}, "size: must lie in 1 to"),
+        ({"size": 1_000_000}, "size: must lie in 1 to"),
+        ({"size": "64"}, r"\.size must be of type int"),
+        ({"step": -1}, "step: must lie in"),
+        ({"weights": [1]}, r"\.weights must be a section"),
+        ({"weights": {"a": 1}}, r"\.weights\.a must be of type Tensor"),
+        ({"model_config": 3}, r"\.model_config must be a section"),
+        ({"model_config": {"num_keypoints": 10**9}}, "num_keypoints: must be at most"),
+        ({"model_config": {"num_keypoints": 2**63}}, "num_keypoints: must be at most"),
+        ({"model_config": {"num_keypoints": 60_000}}, "is of shape"),
+        ({"model_config": {"temperature": float("nan")}}, r"temperature is nan; it must be a finite number"),
+        ({"model_config": {"temperature": 10**400}}, r"temperature is 1.*; it must be a finite number"),
+        ({"model_config": {"detector": {"num_blocks": 10**9}}}, "num_blocks: must be at most"),
+        ({"model_config": {"detector": {"scale_factor": 1e-300}}}, "scale_factor: must be 1 divided"),
+        ({"model_config": {"perceptual": {"scales": [1e-7]}}}, "scales: each must be"),
+        ({"model_config": {"transform": {"points": 10**6}}}, "points: a control grid"),
+        ({"model_config": {"keypoints": 3}}, "Unknown key"),
+        ({"surplus": 1}, r"Unknown key .*\.surplus"),
+        ({"epoch": None}, r"\.epoch must be of type int"),
+    ],
+)
+def test_a_file_that_claims_nonsense_is_refused_before_a_model_is_built(
+    checkpoint: Checkpoint, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    torch.save({"format": 1, **vars(checkpoint), **change}, tmp_path / "last.pt")
+    with pytest.raises(UserError, match=message) as caught:
+        load_method(tmp_path / "last.pt")
+    assert "last.pt" in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty", b"", "is empty"),
+        ("page", b"\n<!DOCTYPE html><html>", "a web page"),
+        ("pointer", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("packed", b"\x1f\x8b\x08", "unpack it first"),
+        ("pickled", pickle.dumps({"a": 1}), "torch.save|state dict"),
+        ("numbers", b"PK\x05\x06" + bytes(18), "ZIP archive that PyTorch did not write"),
+    ],
+)
+def test_what_else_a_file_is_is_said(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / f"{name}.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}.pt cannot be read as a checkpoint: .*({message})") as caught:
+        load_checkpoint(path)
+    assert ("fetch it again" in str(caught.value)) == (name == "empty")
+
+
+def test_a_whole_file_with_a_whole_model_is_not_to_be_fetched_again(tmp_path: Path) -> None:
+    for name, old in (("new", False), ("old", True)):
+        torch.save(torch.nn.Linear(1, 1), tmp_path / name, _use_new_zipfile_serialization=not old)
+        with pytest.raises(UserError, match=r"holds a torch.nn.modules.linear.Linear.* state dict") as caught:
+            load_checkpoint(tmp_path / name)
+        assert "fetch" not in str(caught.value)
+
+
+def test_members_that_are_larger_than_their_file_are_refused_unread(tmp_path: Path) -> None:
+    """Zeros that deflate a thousandfold."""
+    torch.save({"weights": torch.zeros(10**6)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(UserError, match=r"bomb\.pt cannot be read as a checkpoint: its members are larger"):
+        load_checkpoint(tmp_path / "bomb.pt")
+
+
+def test_no_regular_file_is_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    for path in (tmp_path / "pipe.pt", tmp_path):
+        with pytest.raises(UserError, match="There is no checkpoint"):
+            load_checkpoint(path)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -13,11 +13,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 from released_files import entry, modules, write
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from baselines import fomm, mraa
@@ -125,6 +127,7 @@ from tpsm.config.sections import RunConfig
 from tpsm.checkpoints.released import skeleton
 from tpsm.stages.import_released import import_file
 from tpsm.training.config import TrainConfig
+from tpsm.checkpoints.trained import example_keypoints
 
 def peak():
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
@@ -132,7 +135,7 @@ def peak():
 
 method, file = sys.argv[1:]
 config = {"tps": tps, "fomm": fomm}[method].Config()
-skeleton(method, config)  # the code that PyTorch loads for it counts as imports, 160 MB
+example_keypoints(skeleton(method, config), 256)  # the code that PyTorch loads for it counts as imports, 160 MB
 before = peak()
 import_file(Path(file), RunConfig("drawn", "released", method, 256, config, TrainConfig()), AvdConfig())
 print(peak() - before)
@@ -187,7 +190,7 @@ RUNS = tuple(f"{method}-released" for method in MODELS)
 PARAMS: dict[str, Any] = {
     "datasets": ["drawn"],
     "runs": list(RUNS),
-    "animate": {"runs": list(RUNS), "avd": ["tps-released", "mraa-released"], "pairs": 2},
+    "animate": {"datasets": ["drawn"], "runs": list(RUNS), "avd": ["tps-released", "mraa-released"], "pairs": 2},
     "data": {"drawn": {"size": 64, "scale": "tiny"}},
     "run": {
         f"{method}-released": {
@@ -336,6 +339,10 @@ def test_configure_refuses_a_file_that_is_not_there(folder: Path) -> None:
     assert "sha256: null" in tpsm("params", "drawn", "tps-released")  # what will be taken can be asked all the same
 
 
+def complex_twin(entries: dict[str, torch.Tensor], key: str) -> dict[str, torch.Tensor]:
+    return {key: entries[key].to(torch.complex64)}
+
+
 def spoilt(change: Callable[[dict[str, Any]], Any], method: str = "tps") -> Path:
     parts: dict[str, Any] = small_parts(method)
     change(parts)
@@ -359,13 +366,13 @@ def spoilt(change: Callable[[dict[str, Any]], Any], method: str = "tps") -> Path
         ),
         (
             "mraa",
-            lambda p: p.update(region_predictor={f"module.{k}": v for k, v in p["region_predictor"].items()}),
-            r"has no entry region_predictor\..* more \(but region_predictor\.module\.",
+            lambda p: p.update(region_predictor={f"net.{k}": v for k, v in p["region_predictor"].items()}),
+            r"has no entry region_predictor\..* more \(but region_predictor\.net\.",
         ),
         ("tps", lambda p: p.pop("dense_motion_network"), "has no module 'dense_motion_network'"),
         ("tps", lambda p: p.pop("bg_predictor"), r"no module 'bg_predictor'.*set model\.background: false"),
         ("tps", lambda p: p.update(generator=p["kp_detector"]), "no place for the module 'generator'"),
-        ("tps", lambda p: p.update(step=3), "'step' is neither a module's weights nor known from released files"),
+        ("tps", lambda p: p.update(extra=[3]), "'extra' is neither a module's weights nor known from released files"),
         ("tps", lambda p: p["avd_network"].pop("decoder.0.bias"), "has no entry avd_network.decoder.0.bias"),
         (
             "fomm",
@@ -373,7 +380,32 @@ def spoilt(change: Callable[[dict[str, Any]], Any], method: str = "tps") -> Path
             r"has no entry discriminator\.discs\.1\.conv\.weight_u",
         ),
         ("fomm", lambda p: p.update(avd_network={"x": torch.zeros(1)}), "no place for the module 'avd_network'"),
-        ("mraa", lambda p: p["bg_predictor"].clear(), "has no entry bg_predictor.encoder"),
+        (
+            "mraa",
+            lambda p: p["bg_predictor"].clear(),
+            r"'bg_predictor' is empty; set model\.background: \{kind: zero\}",
+        ),
+        ("tps", lambda p: p["bg_predictor"].clear(), r"'bg_predictor' is empty; .*set model\.background: false"),
+        (
+            "tps",
+            lambda p: p["kp_detector"].update(complex_twin(p["kp_detector"], "fg_encoder.fc.bias")),
+            r"entry kp_detector\.fg_encoder\.fc\.bias is complex",
+        ),
+        (
+            "fomm",
+            lambda p: p["kp_detector"].update({"kp.bias": p["kp_detector"]["kp.bias"].to_sparse()}),
+            r"entry kp_detector\.kp\.bias is sparse",
+        ),
+        (
+            "fomm",
+            lambda p: p["kp_detector"].update({"kp.bias": p["kp_detector"]["kp.bias"].to("meta")}),
+            r"entry kp_detector\.kp\.bias has a shape but no values",
+        ),
+        (
+            "fomm",
+            lambda p: p["kp_detector"].update({"kp.bias": torch.zeros(1).expand(4)}),
+            r"entry kp_detector\.kp\.bias declares more values than the file holds",
+        ),
         (
             "mraa",
             lambda p: p["avd_network"].update({"decoder.0.weight": torch.zeros(3, 3)}),
@@ -440,6 +472,22 @@ def test_half_precision_becomes_single(folder: Path) -> None:
     import_file(spoilt(halve), *small("tps"))
     weights = load_checkpoint(Path("models/drawn/tps-released/last.pt")).weights
     assert weights["kp_detector.fg_encoder.fc.bias"].dtype == torch.float32
+
+
+def test_other_programs_forms_are_taken_as_they_are(folder: Path) -> None:
+    """Parallel training's prefix, one mapping below `state_dict`, NumPy's numbers beside it, and safetensors."""
+    config, avd = small("fomm")
+    parts = small_parts("fomm")
+    flat = {f"{name}.{key}": value for name, entries in parts.items() for key, value in entries.items()}
+    wrapped = {name: {f"module.{key}": value for key, value in entries.items()} for name, entries in parts.items()}
+    torch.save(parts | {"best_loss": np.float64(0.5), "rank1": np.float32(1), "note": "x"}, "numbers.pth")
+    torch.save(wrapped, "wrapped.pth")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in flat.items()}, "epoch": 3}, "below.pth")
+    save_file(flat, "flat.safetensors")
+    for name in ("numbers.pth", "wrapped.pth", "below.pth", "flat.safetensors"):
+        import_file(Path(name), config, avd)
+        weights = load_checkpoint(Path("models/drawn/fomm-released/last.pt")).weights
+        assert weights and all(torch.equal(value, flat[key]) for key, value in weights.items()), name
 
 
 def test_what_is_no_checkpoint_is_said_and_runs_no_code(folder: Path) -> None:

@@ -19,7 +19,8 @@ from eval.stages.check import check
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.config.params import data_section, merge, read_params, resolve_run
 from tpsm.core.errors import UserError
-from tpsm.core.schema import as_yaml, plain, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import as_yaml, plain
 from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
@@ -209,7 +210,7 @@ def test_mraa(dataset: str) -> None:
 
 @pytest.mark.parametrize("dataset", SETS)
 def test_every_run_has_a_model_that_takes_the_sets_pictures(dataset: str) -> None:
-    for run in PARAMS.runs:
+    for run in PARAMS.runs + PARAMS.more.runs:
         config = resolve_run(PARAMS, dataset, run)[0]
         check_model(config)
         small = resolve_run(PARAMS, "puppets", run)[0].model
@@ -220,11 +221,14 @@ def test_every_run_has_a_model_that_takes_the_sets_pictures(dataset: str) -> Non
             assert (config.model.weights.background, config.model.weights.warp) == (0, 0)
 
 
+ALL_RUNS = {"more": {"datasets": list(SETS)}, "animate": {"datasets": list(SETS)}}
+
+
 def test_the_sets_can_be_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configuring, "check_model", lambda config: None)  # above, all of them
     monkeypatch.chdir(tmp_path)
     Path("scales").symlink_to(ROOT / "scales")
-    values = merge(read_yaml(ROOT / "params.yaml"), {"datasets": list(SETS)})
+    values = merge(read_yaml(ROOT / "params.yaml"), {"datasets": list(SETS)} | ALL_RUNS)
     Path("params.yaml").write_text(as_yaml(values))
     for dataset in SETS:
         Path("data/raw", dataset).mkdir(parents=True)

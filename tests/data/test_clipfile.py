@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,49 @@ def test_manifest_round_trip_and_tampering(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UserError, match="prepare"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("fps", ["NaN", "Infinity", "-25", "0", "1e308", "1e999999999", '"25"x', "[25]", "null"])
+def test_a_rate_that_makes_no_sense_is_refused(tmp_path: Path, fps: str) -> None:
+    path = write_clip(tmp_path, make_clip())
+    rewrite(path, "clip.json", lambda data: data.replace(b'"fps": 12.5', f'"fps": {fps}'.encode()))
+    with pytest.raises(UserError, match=r"ann#1\.zip"):
+        read_clip(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [('"frames": 3', '"frames": 4'), ('"frames": 3', '"frames": true'), ('"width": 7', '"width": 99999999')],
+)
+def test_a_record_that_its_frames_deny_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
+    path = write_clip(tmp_path, make_clip())
+    rewrite(path, "clip.json", lambda data: data.replace(*(text.encode() for text in change)))
+    with pytest.raises(UserError, match=r"ann#1\.zip"):
+        read_clip(path)
+
+
+@pytest.mark.parametrize("field", ["joints", "to_first"])
+def test_truth_that_is_not_finite_is_refused(tmp_path: Path, field: str) -> None:
+    clip = make_clip()
+    assert clip.truth is not None
+    values = getattr(clip.truth, field).copy()
+    values.flat[3] = np.nan
+    path = write_clip(tmp_path, dataclasses.replace(clip, truth=dataclasses.replace(clip.truth, **{field: values})))
+    with pytest.raises(UserError, match=r"ann#1\.zip .*not finite"):
+        read_clip(path)
+
+
+def test_a_frame_that_unpacks_to_much_more_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path, make_clip())
+    rewrite(path, "000001.png", lambda data: data + bytes(50_000_000))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UserError, match=r"ann#1\.zip is corrupt .*bytes"):
+        read_clip(path)
+
+
+def rewrite(path: Path, member: str, change: Callable[[bytes], bytes]) -> None:
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, change(data) if name == member else data)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,6 @@ import pytest
 from PIL import Image
 
 import tpsm.data.prepare as module
-from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
 from tpsm.data.clip import pack_truth, read_clip
@@ -55,15 +57,15 @@ def test_an_interrupted_run_goes_on(raw: Path, tmp_path: Path, monkeypatch: pyte
     config = DataConfig(size=32)
     whole = prepare("p", raw, config, tmp_path / "whole")
     written: list[str] = []
-    original = module.write_clip
+    original = module.clip_writer
 
-    def counting(folder: Path, clip: Clip, *, origin: str = "") -> Path:
+    def counting(folder: Path, name: str, identity: str, fps: float, *, origin: str = "") -> object:
         if len(written) == 3:
             raise KeyboardInterrupt
-        written.append(clip.name)
-        return original(folder, clip, origin=origin)
+        written.append(name)
+        return original(folder, name, identity, fps, origin=origin)
 
-    monkeypatch.setattr(module, "write_clip", counting)
+    monkeypatch.setattr(module, "clip_writer", counting)
     with pytest.raises(KeyboardInterrupt):
         prepare("p", raw, config, tmp_path / "cut")
     assert not (tmp_path / "cut" / "manifest.json").exists()
@@ -182,6 +184,8 @@ def test_an_identity_in_both_splits_is_told(tmp_path: Path, caplog: pytest.LogCa
         ({"fit": "squeeze"}, "data.fit"),
         ({"max_frames": 1}, "data.max_frames"),
         ({"fps": 0}, "data.fps"),
+        ({"fps": 1e308}, "data.fps"),
+        ({"fps": float("nan")}, "data.fps"),
         ({"frame_width": 0}, "data.frame_width"),
         ({"augment": {"hue": 0.7}}, "data.augment.hue"),
         ({"augment": {"resize": 1.0}}, "data.augment.resize"),
@@ -191,3 +195,62 @@ def test_an_identity_in_both_splits_is_told(tmp_path: Path, caplog: pytest.LogCa
 def test_bad_configurations_are_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build(DataConfig, values, "data")
+
+
+def test_clips_in_folders_are_taken_and_the_folders_name_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    raw = tmp_path / "raw"
+    for name in ("train/id1/xyz/00001.gif", "train/id1/abc/00001.mp4", "train/id2#0.png"):
+        write_video(raw / name, np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8))
+    write_video(raw / "test" / "id3" / "xyz" / "frames", np.zeros((3, 8, 8, 3), np.uint8))
+    for name in ("train/notes.txt", "train/..hidden.png", "train/id1/list.csv", "valid/a.png", "stray.png"):
+        strip(raw / "x.png", 0)
+        (raw / name).parent.mkdir(exist_ok=True)
+        (raw / "x.png").rename(raw / name)
+    (raw / "train" / "id1" / "round").symlink_to(raw / "train")
+    (raw / "train" / "id1" / "loop").symlink_to("loop")
+    (raw / "train" / "empty").mkdir()
+    os.mkfifo(raw / "train" / "pipe.mp4")
+
+    manifest = prepare("p", raw, DataConfig(size=8), tmp_path / "out")
+    assert {entry.name: entry.identity for entry in manifest.entries} == {
+        "id1#xyz#00001": "id1",
+        "id1#abc#00001": "id1",
+        "id2#0": "id2",
+        "id3#xyz#frames": "id3",
+    }
+    told = {record.message.split("not taken, ")[1] for record in caplog.records if "not taken" in record.message}
+    assert told == {
+        "no video or picture of a known kind: list.csv, notes.txt, pipe.mp4",
+        "hidden, for its name begins with a dot: ..hidden.png",
+        "a link to nothing, to itself or to a folder above: loop, round",
+        "a folder without clips: empty",
+        "beside train/ and test/: stray.png, valid",
+    }
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.3gp", "a.MTS", "a.ogv"])
+def test_videos_of_more_kinds_are_taken(tmp_path: Path, name: str) -> None:
+    write_video(tmp_path / "a.mp4", np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8))
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        shutil.copy(tmp_path / "a.mp4", tmp_path / split / name)  # FFmpeg goes by what is in a file
+    manifest = prepare("p", tmp_path, DataConfig(size=8), tmp_path / "out")
+    assert [entry.frames for entry in manifest.entries] == [3, 3]
+
+
+def test_memory_does_not_grow_with_a_clip(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        """Of the arrays of a clip whose frames take 200 kB each, once prepared."""
+        raw = tmp_path / str(count)
+        frame = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        for split in ("train", "test"):
+            (raw / split / "a").mkdir(parents=True)
+            for number in range(count if split == "train" else 2):
+                frame.save(raw / split / "a" / f"{number}.png")
+        tracemalloc.start()
+        prepare("p", raw, DataConfig(size=256), raw / "out")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(60) < peak(6) + 2_000_000

@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 from clip_jobs import Log, items
+from killing import KILLER, Killed, files
 
 from tpsm.core.errors import UserError
 from tpsm.jobs.map import as_workers, chosen_workers, map_clips
@@ -119,3 +121,32 @@ def test_a_unit_is_made_once_whole_and_from_what_decides_it(tmp_path: Path) -> N
     assert (out / "inner" / "file").read_text() == "0"
     units.remove()
     assert (out / "inner" / "file").is_file() and not units.folder.exists()
+
+
+def test_units_are_whole_or_gone_whenever_the_stage_is_killed(tmp_path: Path) -> None:
+    """Also while it clears them away: started again, it has the outputs of an unbroken run."""
+
+    def stage(top: Path) -> None:
+        units = Units.of("stage", "set", "run", work=top / "work")
+
+        def write(clip: str, folder: Path) -> None:
+            for name in ("inner", "other"):
+                (folder / name).mkdir()
+                (folder / name / f"{clip}.txt").write_text(clip)
+
+        gather([units.make(partial(write, clip), clip) for clip in ("first", "second")], top / "out")
+        units.remove()
+
+    (tmp_path / "whole").mkdir()
+    with KILLER.after(10**6, tmp_path / "whole"):
+        stage(tmp_path / "whole")
+        operations = KILLER.count
+    expected = files(tmp_path / "whole")
+    assert len(expected) == 4 and operations > 35
+    for count in range(operations):
+        top = tmp_path / str(count)
+        top.mkdir()
+        with pytest.raises(Killed), KILLER.after(count, top):
+            stage(top)
+        stage(top)
+        assert files(top) == expected, count

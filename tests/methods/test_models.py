@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small_methods import ALL, CONFIGS, make, pictures
@@ -82,6 +84,34 @@ def test_warp_loss_trains_the_flow_alone() -> None:
         "dense_motion_network.hourglass",
         "dense_motion_network.maps",
     }
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_fomm_samples_everywhere_as_configured(aligned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the motion network, in the generator, and in the equivariance losses' transform."""
+    seen, sample = [], torch.nn.functional.grid_sample
+
+    def grid_sample(*arguments: object, align_corners: bool, **options: object) -> torch.Tensor:
+        seen.append(align_corners)
+        return sample(*arguments, align_corners=align_corners, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", grid_sample)
+    make("fomm" if aligned else "fomm-not-aligned").losses(pictures(2), 0, Draws(0))
+    assert seen == [aligned] * 3
+
+
+def test_mraas_fixed_covariance_is_a_hundredth() -> None:
+    """Regions of that covariance look the same either way, and others do not."""
+    learnt, fixed = make("mraa").eval(), make("mraa-one-covariance").eval()
+    fixed.load_state_dict(learnt.state_dict())
+    pair = pictures(2)
+    with torch.no_grad():
+        code, driving = learnt.encode(pair.source), learnt.keypoints(pair.driving)
+        for covariance, same in ((0.01, True), (0.04, False)):
+            matrices = (covariance * torch.eye(2)).expand_as(driving.covariance)
+            known = replace(code, keypoints=replace(code.keypoints, covariance=matrices))
+            both = [model.render(known, replace(driving, covariance=matrices)).image for model in (learnt, fixed)]
+            assert torch.allclose(*both, atol=1e-5) == same
 
 
 def test_dropout_ramps_up_and_ends() -> None:

@@ -40,6 +40,65 @@ LOSSES = {
     "discriminator_gan": "discriminator_gan",
 }
 
+# The keys of a fixture's configuration that are known here, by section. A list holds the only values that we compute.
+ANY: list[Any] = []
+BLOCKS = {"block_expansion": ANY, "max_features": ANY, "num_blocks": ANY, "scale_factor": ANY}
+GENERATOR = {
+    "block_expansion": ANY,
+    "max_features": ANY,
+    "num_down_blocks": ANY,
+    "num_bottleneck_blocks": ANY,
+    "estimate_occlusion_map": [True],
+}
+CRITIC = {key: ANY for key in ("block_expansion", "max_features", "num_blocks", "sn", "use_kp")} | {"scales": [[1]]}
+COMMON = {
+    "method": ANY,
+    "torch": ANY,
+    "size": ANY,
+    "num_channels": [3],
+    "avd": {"id_bottle_size": ANY, "pose_bottle_size": ANY},
+    "loss_weights": dict.fromkeys(LOSSES, ANY) | {"perceptual": ANY},
+}
+KNOWN: dict[str, dict[str, Any]] = {
+    "tps": {
+        "align_corners": [True],
+        "num_tps": ANY,
+        "bg": ANY,
+        "multi_mask": ANY,
+        "generator": {"block_expansion": ANY, "max_features": ANY, "num_down_blocks": ANY},
+        "dense_motion": BLOCKS,
+    },
+    "fomm": {
+        "align_corners": ANY,
+        "num_kp": ANY,
+        "jacobian": ANY,
+        "single_jacobian_map": ANY,
+        "kp_detector": BLOCKS | {"temperature": ANY, "single_jacobian_map": ANY},
+        "generator": GENERATOR | {"dense_motion_params": BLOCKS},
+        "discriminator": CRITIC,
+        "discriminator_params": CRITIC,
+    },
+    "mraa": {
+        "align_corners": [False],
+        "num_regions": ANY,
+        "estimate_affine": [True],
+        "revert_axis_swap": [True],
+        "bg_predictor": BLOCKS | {"bg_type": ANY},
+        "region_predictor": BLOCKS | {"temperature": ANY, "pca_based": ANY, "pad": ANY, "fast_svd": [False]},
+        "generator": GENERATOR
+        | {
+            "skips": ANY,
+            "pixelwise_flow_predictor_params": BLOCKS
+            | {
+                "use_covar_heatmap": ANY,
+                "use_deformed_source": [True],
+                "estimate_occlusion_map": [True],
+                "revert_axis_swap": [True],
+            },
+        },
+    },
+}
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -53,9 +112,9 @@ class Reference:
             return Reference(entries, json.loads(str(archive["config"])))
 
     def method(self) -> Method:
-        model = {"tps": _tps, "fomm": _fomm, "mraa": _mraa}[self.config["method"]](self.config, self._weights())
-        if self.config["align_corners"] != model.align_corners if "align_corners" in self.config else False:
-            raise ValueError("the fixture has the other align_corners")
+        name = self.config["method"]
+        refuse_unknown(self.config, COMMON | KNOWN[name], "config")
+        model = {"tps": _tps, "fomm": _fomm, "mraa": _mraa}[name](self.config, self._weights())
         model.load_official(official_state(model))
         return model
 
@@ -89,6 +148,18 @@ class Reference:
         theta = torch.eye(2, 3) + torch.from_numpy(self.entries["transform/theta_noise"])
         weights = torch.from_numpy(self.entries["transform/control_params"]).flatten(1)
         return RandomTPS(theta, weights, "squared_l2" if self.config["method"] == "tps" else "l1")
+
+
+def refuse_unknown(values: dict[str, Any], known: dict[str, Any], where: str) -> None:
+    """Raises ValueError at a key that is not known, or a value that is not computed here: were it passed over, the
+    fixture would be held against another model than its own."""
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"the fixture has {where}.{key}, which is not known here")
+        if isinstance(known[key], dict):
+            refuse_unknown(value or {}, known[key], f"{where}.{key}")
+        elif known[key] and value not in known[key]:
+            raise ValueError(f"the fixture has {where}.{key} = {value!r}; only {known[key]} is computed here")
 
 
 def det_state(module: nn.Module, name: str) -> dict[str, Tensor]:
@@ -145,6 +216,7 @@ def _fomm(config: dict[str, Any], weights: dict[str, float]) -> Method:
             jacobian=config["jacobian"],
             single_jacobian=config.get("single_jacobian_map", detector.get("single_jacobian_map", False)),
             temperature=detector["temperature"],
+            align_corners=config.get("align_corners", True),
             detector=_hourglass(detector),
             dense_motion=_hourglass(config["generator"]["dense_motion_params"]),
             generator=_generator(config["generator"]),
@@ -165,6 +237,7 @@ def _fomm(config: dict[str, Any], weights: dict[str, float]) -> Method:
 
 def _mraa(config: dict[str, Any], weights: dict[str, float]) -> Method:
     background = config.get("bg_predictor") or {}
+    flow = config["generator"]["pixelwise_flow_predictor_params"]
     return mraa.Model(
         mraa.Config(
             num_regions=config["num_regions"],
@@ -172,8 +245,9 @@ def _mraa(config: dict[str, Any], weights: dict[str, float]) -> Method:
             padding=config["region_predictor"].get("pad", 3),
             temperature=config["region_predictor"]["temperature"],
             skips=config["generator"]["skips"],
+            covariance_heatmaps=flow.get("use_covar_heatmap", True),
             detector=_hourglass(config["region_predictor"]),
-            dense_motion=_hourglass(config["generator"]["pixelwise_flow_predictor_params"]),
+            dense_motion=_hourglass(flow),
             generator=_generator(config["generator"]),
             background=mraa.BackgroundConfig(
                 background.get("bg_type", "zero"),

@@ -80,6 +80,12 @@ MRAA = {
     "region_predictor": REGIONS,
     "generator": GENERATOR | {"skips": True, "pixelwise_flow_predictor_params": HOURGLASS},
 }
+
+
+def with_covariances(use: bool) -> dict:
+    return MRAA["generator"] | {"pixelwise_flow_predictor_params": HOURGLASS | {"use_covar_heatmap": use}}
+
+
 CRITIC = {"block_expansion": 4, "max_features": 8, "num_blocks": 2, "scales": [1], "sn": True}
 ADVERSARIAL = ("gen_gan", "feature_matching", "disc_gan")
 
@@ -89,6 +95,7 @@ ADVERSARIAL = ("gen_gan", "feature_matching", "disc_gan")
     [
         (FOMM, (), {"jacobian": True, "single_jacobian": False, "weights.gan": 0.0}),
         (FOMM | {"jacobian": False}, (), {"jacobian": False}),
+        (FOMM | {"align_corners": False}, (), {"align_corners": False}),
         (FOMM | {"kp_detector": FOMM["kp_detector"] | {"single_jacobian_map": True}}, (), {"single_jacobian": True}),
         (
             FOMM | {"discriminator_params": CRITIC, "loss_weights": {"generator_gan": 1, "feature_matching": [10] * 4}},
@@ -103,6 +110,8 @@ ADVERSARIAL = ("gen_gan", "feature_matching", "disc_gan")
         (MRAA, (), {"padding": 3, "background.kind": "zero"}),
         (MRAA | {"bg_predictor": None, "region_predictor": REGIONS | {"pad": 0}}, (), {"padding": 0}),
         (MRAA | {"region_predictor": REGIONS | {"pca_based": False}}, (), {"pca": False}),
+        (MRAA | {"generator": with_covariances(True)}, (), {"covariance_heatmaps": True}),
+        (MRAA | {"generator": with_covariances(False)}, (), {"covariance_heatmaps": False}),
         (MRAA | {"bg_predictor": {"bg_type": "zero"}}, (), {"background.kind": "zero"}),
         (MRAA | {"bg_predictor": HOURGLASS | {"bg_type": "affine"}}, (), {"background.kind": "affine"}),
     ],
@@ -116,6 +125,20 @@ def test_fixtures_of_any_released_configuration_are_read(config: dict, losses: t
             found = getattr(found, part)
         assert found == value, name
     assert bool(losses) == hasattr(getattr(model, "discriminator", None), "discs")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (FOMM | {"temprature": 1}, "config.temprature, which is not known"),
+        (MRAA | {"generator": with_covariances(True) | {"skip": True}}, "config.generator.skip, which is not known"),
+        (MRAA | {"align_corners": True}, "config.align_corners = True; only"),
+        (FOMM | {"generator": FOMM["generator"] | {"estimate_occlusion_map": False}}, "estimate_occlusion_map = False"),
+    ],
+)
+def test_a_fixture_of_what_is_not_computed_here_is_refused(config: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Reference({}, config).method()
 
 
 def test_resnet_at_width_64_is_torchvisions() -> None:

@@ -1,6 +1,8 @@
 """Every stage that needs a model, end to end on a small drawn set, as the pipeline runs them."""
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +12,18 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.cli.main import app
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.tensors import read_torch
 from tpsm.data.clip import read_clip
 from tpsm.data.manifest import read_manifest
+from tpsm.data.resize import fit_to_size
 from tpsm.data.video import read_video, write_video
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate import cross_identity_pairs
-from tpsm.stages.animate_file import animate_file
+from tpsm.stages.animate_file import animate_file, read_still
 
 TINY = {"width": 4, "max_features": 8, "num_blocks": 2}
 PIXELS = {"perceptual": {"backbone": "pixels", "weights": [10]}}
@@ -28,7 +33,7 @@ BASELINE = {"detector": TINY, "dense_motion": TINY, "generator": {"width": 4, "m
 PARAMS = {
     "datasets": ["drawn"],
     "runs": ["tps", "fomm", "mraa"],
-    "animate": {"runs": ["tps", "fomm", "mraa"], "avd": ["tps", "mraa"], "pairs": 2},
+    "animate": {"datasets": ["drawn"], "runs": ["tps", "fomm", "mraa"], "avd": ["tps", "mraa"], "pairs": 2},
     "data": {"drawn": {"size": 64, "scale": "tiny"}},
     "run": {name: {"method": name, "label": name.upper()} for name in ("tps", "fomm", "mraa")},
     "scales": {
@@ -94,7 +99,8 @@ def test_training_leaves_a_summary_a_curve_and_previews(project: Path, run: str,
     assert np.isfinite(curve.total).all()
     preview = Image.open(sorted((folder / "previews").glob("*.png"))[-1])
     assert preview.height == 4 * 64 * 2
-    assert not list((project / ".work").iterdir())
+    left = {path.suffix for path in (project / ".work").iterdir()}
+    assert left == {".lock", ".finished"}  # what a run that is given more epochs goes on from
 
 
 def test_a_summary_says_what_made_the_run(project: Path) -> None:
@@ -210,3 +216,48 @@ def test_an_avd_checkpoint_is_not_taken_for_a_method(project: Path, monkeypatch:
 
     with pytest.raises(UserError, match="holds a checkpoint of method 'avd', but 'tps' is needed"):
         load_method(project / "avd/drawn/tps/last.pt", "tps")
+
+
+def test_animate_says_what_it_took(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A strip of the data set gives its frames, and a photo twice as wide as high is one picture."""
+    monkeypatch.chdir(project)
+    strip = next(path for path in sorted(Path("data/raw/drawn/test").iterdir()) if path.suffix != ".npz")
+    frames, _ = read_video(strip)
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.concatenate([frames[0], frames[2]], axis=1)).save(photo)
+    caplog.set_level("INFO")
+
+    np.testing.assert_array_equal(read_still(strip), frames[0])
+    np.testing.assert_array_equal(read_still(strip, 2), frames[2])
+    np.testing.assert_array_equal(read_still(photo), np.concatenate([frames[0], frames[2]], axis=1))
+    np.testing.assert_array_equal(read_still(photo, 1), frames[2])
+    assert f"Source: frame 0 of the strip {strip}, 64 x 64 pixels." in caplog.text
+    assert f"Source: the picture {photo}, 128 x 64 pixels." in caplog.text
+    with pytest.raises(UserError, match=r"no frame 9.*--source-frame"):
+        read_still(strip, 9)
+
+    out = tmp_path / "out"
+    assert animate_file(photo, strip, "fomm", "standard", out, None) == len(frames)
+    assert f"Driving: the strip {strip}" in caplog.text
+    assert animate_file(strip, photo, "fomm", "standard", out, None) == 1
+    assert f"Driving: the picture {photo}" in caplog.text
+
+
+def test_a_run_animates_as_it_was_trained(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Squares by cropping or stretching are a matter of the checkpoint, which is silent where it is cropping."""
+    monkeypatch.chdir(project)
+    wide = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    checkpoint = load_checkpoint(Path("models/drawn/fomm/last.pt"))
+    assert checkpoint.fit == "crop"
+    assert "fit" not in read_torch(Path("models/drawn/fomm/last.pt"))  # as in every file written before
+    dataclasses.replace(checkpoint, fit="stretch", run="wide").save(Path("models/drawn/wide/last.pt"))
+    for run, fit in (("fomm", "crop"), ("wide", "stretch")):
+        square = fit_to_size(wide, 64, fit)
+        Image.fromarray(square).save(tmp_path / "square.png")
+        for name in ("wide", "square"):
+            animate_file(tmp_path / f"{name}.png", tmp_path / f"{name}.png", run, "standard", tmp_path / name, None)
+        np.testing.assert_array_equal(read_video(tmp_path / "wide")[0], read_video(tmp_path / "square")[0])
+    shutil.rmtree("models/drawn/wide")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +12,7 @@ import pytest
 from web import Web
 
 from tpsm.core.errors import UserError
+from tpsm.sources.fetch.archives import Limits, fetch_archives
 from tpsm.sources.fetch.clip_list import Row, find_metadata, in_both_splits, read_metadata
 from tpsm.sources.fetch.downloaders import Access, Failure, HttpDownloader, Stopped, YtDlp, download, yt_dlp_failure
 from tpsm.sources.fetch.ledger import Key, Outcome, opened
@@ -268,3 +270,17 @@ def test_yt_dlp_itself(web: Web, tmp_path: Path) -> None:
     client.access.stop.set()
     with pytest.raises(Stopped):
         client.download("a", tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize("fps", ["1e999999999", "1e-999999999", "nan", "inf", "9" * 5000, "1/0", "0/1", "1001"])
+def test_a_rate_out_of_bounds_is_refused_at_once(tmp_path: Path, fps: str) -> None:
+    with pytest.raises(UserError, match=r"list\.csv, line 2: "):
+        read_metadata(listed(tmp_path, f"a,0,9,0-0-5-5,{fps},9,9,train"), "vox")
+
+
+def test_a_pipe_as_a_list_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(UserError, match="no regular file"):
+        read_metadata(tmp_path / "list.csv", "vox")
+    with pytest.raises(UserError, match="no regular file"):
+        fetch_archives("mgif", [str(tmp_path / "list.csv")], (), tmp_path / "raw", tmp_path, Access(), Limits())

@@ -32,6 +32,8 @@ CONFIGS = {
 }
 VARIANTS = {
     "tps-one-mask": replace(CONFIGS["tps"], multi_mask=False, background=False, dropout=None),
+    "fomm-not-aligned": replace(CONFIGS["fomm"], align_corners=False),
+    "mraa-one-covariance": replace(CONFIGS["mraa"], covariance_heatmaps=False),
     "fomm-one-jacobian": replace(CONFIGS["fomm"], single_jacobian=True),
     "fomm-no-jacobian": replace(CONFIGS["fomm"], jacobian=False),
     "fomm-full-scale": replace(CONFIGS["fomm"], detector=replace(SMALL, scale_factor=1.0)),

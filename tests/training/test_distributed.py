@@ -108,7 +108,7 @@ def test_two_processes_compute_what_one_does_with_the_double_batch(
             close = {"rtol": 1e-6, "atol": 1e-6} if scenario.endswith("double") else {"rtol": 1e-2, "atol": 1e-4}
             torch.testing.assert_close(second[name], first[name], **close, msg=lambda m, n=name: f"{n}: {m}")
     assert not (two / "out-1").exists(), "only the first process writes"
-    assert not list((two / "work").iterdir())
+    assert {path.suffix for path in (two / "work").iterdir()} == {".lock", ".finished"}
 
 
 def test_batch_statistics_are_each_processes_own_where_the_released_code_has_them_so(

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +11,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from killing import KILLER, Killed, files
 from torch import Tensor, nn
 
 from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.core.errors import UserError
+from tpsm.core.files import atomic, write_text
 from tpsm.core.rng import Draws, Part
 from tpsm.core.types import FramePair
+from tpsm.training import loop
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch
 from tpsm.training.loop import Identity, fit
@@ -131,8 +136,8 @@ def test_what_does_not_decide_the_result_does_not_start_it_anew(
     with pytest.raises(UserError, match="Stopped after step 13"):
         run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1))
     assert "anew" not in caplog.text
-    run(Toy(), tmp_path, replace(CONFIG, learning_rate=0.2))
-    assert "Starting anew: parameters, data or code have changed since toys-toy-run-" in caplog.text
+    run(Toy(), tmp_path, replace(CONFIG, weight_decay=0.2))
+    assert "Starting anew: parameters, data or code have changed since toys@toy-run-" in caplog.text
 
 
 def test_nan_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -153,7 +158,8 @@ def test_another_schedule_or_other_data_starts_afresh(tmp_path: Path) -> None:
     assert list(curve.step) == list(range(15))
     assert list(curve.columns) == ["step", "epoch", "fit", "half", "total"]
     assert (curve.total - curve.fit - curve.half).abs().max() < 1e-5
-    assert len(list((tmp_path / "work").iterdir())) == 1  # the finished run left nothing, the broken one its state
+    kept = sorted(path.parent.suffix for path in (tmp_path / "work").glob("*/state.pt"))
+    assert kept == ["", ".finished"]  # of the broken run, and of the one that may be given more epochs
 
 
 def test_the_rate_falls_tenfold_at_each_milestone() -> None:
@@ -169,3 +175,83 @@ def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:
     assert task.head.weight.grad is not None and task.norm.weight.grad is not None
     assert torch.allclose(task.head.weight.grad, torch.tensor(10.0))
     assert torch.equal(task.norm.weight.grad, torch.full((3,), 40.0))
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_more_epochs_go_on_as_if_there_had_been_no_end(first: int, tmp_path: Path) -> None:
+    """Over a milestone too, and one that only the longer schedule has."""
+    longer = replace(CONFIG, epochs=5, milestones=(2, 4))
+    whole = run(Toy(), tmp_path / "whole", longer)
+    shorter = replace(CONFIG, epochs=first, milestones=(2,) if first > 2 else ())
+    assert load_checkpoint(run(Toy(), tmp_path / "parts", shorter) / "last.pt").epoch == first
+    task = Toy()
+    parts = run(task, tmp_path / "parts", longer)
+    assert task.calls == 5 * (5 - first)
+    assert files(parts) == files(whole)
+
+
+def test_another_rate_in_epochs_that_are_past_starts_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(Toy(), tmp_path)
+    task = Toy()
+    run(task, tmp_path, replace(CONFIG, epochs=4, milestones=(1,)))
+    assert task.calls == 20 and "the learning rate has changed" in caplog.text
+    task = Toy()
+    run(task, tmp_path, replace(CONFIG, epochs=2, milestones=(1,)))
+    assert task.calls == 10 and "20 steps long already" in caplog.text
+    assert len(list((tmp_path / "work").glob("*.finished"))) == 1
+
+
+def test_two_processes_do_not_train_the_same_run(tmp_path: Path) -> None:
+    """Whatever else differs between them; and a dead process holds nothing."""
+    lock = tmp_path / "work" / "toys@toy-run.lock"
+    code = "import time; from pathlib import Path; from tpsm.core.files import locked\n"
+    code += f"with locked(Path({str(lock)!r}), 'It'): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(
+            UserError, match=f"The training of toy-run on toys is already under way in process {other.pid} "
+        ):
+            run(Toy(), tmp_path, replace(CONFIG, learning_rate=0.2))
+        other.kill()
+    run(Toy(), tmp_path)
+
+
+def test_killed_before_any_file_operation_it_ends_as_an_unbroken_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started again, it leaves the same files, and no draft of any."""
+    config = replace(CONFIG, epochs=1, checkpoint_every=3, preview_every=2)
+    fabric = launch("fp32")
+    monkeypatch.setattr(loop, "launch", lambda precision: fabric)  # most of the time goes there
+
+    def train(folder: Path) -> None:
+        task = Toy()
+
+        def preview(path: Path) -> None:
+            with atomic(path) as draft:
+                draft.write_text(str(task.head.weight.sum().item()))
+
+        def summarise(draft: Path, resumed: bool) -> None:
+            write_text(draft / "summary.json", str(task.head.weight.sum().item()))
+
+        out, work = folder / "models" / "out", folder / "work"
+        fit(task, Pairs(), config, IDENTITY, out, data_hash="", work=work, preview=preview, summarise=summarise)
+
+    (tmp_path / "whole").mkdir()
+    with KILLER.after(10**6, tmp_path / "whole"):
+        train(tmp_path / "whole")
+        operations = KILLER.count
+    expected = files(tmp_path / "whole")
+    assert {"models/out/last.pt", "models/out/metrics.csv", "models/out/summary.json"} < set(expected)
+    assert len([name for name in expected if name.startswith("models/out/previews/")]) == 3
+    assert operations > 40
+    for count in range(operations):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        with pytest.raises(Killed), KILLER.after(count, folder):
+            train(folder)
+        train(folder)
+        found = files(folder)
+        assert set(found) == set(expected), f"killed before operation {count}"
+        changed = {name for name, data in found.items() if data != expected[name]}
+        assert not {name for name in changed if name.startswith("models/")}, f"killed before operation {count}"

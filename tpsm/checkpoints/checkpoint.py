@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from tpsm.core.errors import UserError
 from tpsm.core.schema import build
 from tpsm.core.tensors import read_torch, write_torch
-from tpsm.methods import method_module
+from tpsm.methods import METHODS, method_module
 from tpsm.methods.base import Method
+from tpsm.nn.state_dict import check_entry
+
+Module = TypeVar("Module", bound=nn.Module)
+
+LARGEST = 16_384
+"""Pixels of an image's side: no run is of a larger size."""
+
+Fit = Literal["crop", "stretch"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,8 @@ class Checkpoint:
     """A model's weights beside all that it takes to build it again.
 
     `method` is a key of `tpsm.methods.base.METHODS`, or `avd`; `model_config` is the section it was built from;
-    `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done.
+    `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done. `fit` is how frames became
+    squares (`DataConfig.fit`), which a file does not say where they were cropped.
     """
 
     method: str
@@ -32,9 +43,20 @@ class Checkpoint:
     epoch: int
     step: int
     optimizer: dict[str, Any] | None = None
+    fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= LARGEST:
+            raise ValueError(f"size: must lie in 1 to {LARGEST}")
+        for name in ("epoch", "step"):
+            if not 0 <= getattr(self, name) < 2**53:
+                raise ValueError(f"{name}: must lie in 0 to 2^53")
+        if self.fit not in ("crop", "stretch"):
+            raise ValueError(f"fit: must be crop or stretch, not {str(self.fit)[:40]!r}")
 
     def save(self, path: Path) -> None:
-        write_torch(path, {"format": 1, **vars(self)})
+        unsaid = {"fit"} if self.fit == "crop" else set()
+        write_torch(path, {"format": 1, **{key: value for key, value in vars(self).items() if key not in unsaid}})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -42,12 +64,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}; train the run first, or name the right file.")
     content = read_torch(path)
-    if not isinstance(content, dict) or content.pop("format", None) != 1:
-        raise UserError(f"{path} is not a checkpoint that `tpsm train` wrote.")
-    try:
-        return Checkpoint(**content)
-    except TypeError as error:
-        raise UserError(f"{path} is not a whole checkpoint: {error}.") from error
+    if not is_ours(content):
+        raise UserError(
+            f"{path} is not a checkpoint that `tpsm train` wrote; `tpsm import` takes those of the released programs."
+        )
+    return from_content(content, path)
+
+
+def is_ours(content: Any) -> bool:
+    """Whether what was read from a file claims to be a checkpoint of this project."""
+    return isinstance(content, dict) and content.get("format") == 1
+
+
+def from_content(content: dict[str, Any], path: Path) -> Checkpoint:
+    """Raises UserError, naming `path`, where a part is missing, superfluous or of another type."""
+    return build(Checkpoint, {key: value for key, value in content.items() if key != "format"}, str(path))
 
 
 def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkpoint]:
@@ -55,21 +86,48 @@ def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkp
     checkpoint = load_checkpoint(path)
     if expected is not None and checkpoint.method != expected:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', but '{expected}' is needed here.")
+    if checkpoint.method not in METHODS:
+        raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
-    method: Method = module.Model(build(module.Config, checkpoint.model_config, f"{path}: model"))
-    load_weights(method, checkpoint, path)
+    config = build(module.Config, checkpoint.model_config, f"{path}: model")
+    method = restored(lambda: module.Model(config), checkpoint, path)
     return method.eval().requires_grad_(False), checkpoint
 
 
+def restored(make: Callable[[], Module], checkpoint: Checkpoint, path: Path) -> Module:
+    """The module that `make` builds, with the checkpoint's weights.
+
+    It is first built without memory and held against the weights, so that a configuration that some file claims can
+    take no more memory than the file's own weights do.
+
+    Raises:
+        UserError: an entry is missing, superfluous or does not fit.
+    """
+    try:
+        with torch.device("meta"):
+            check_weights(make(), checkpoint, path)
+    except (ValueError, RuntimeError, OverflowError, TypeError) as error:  # of sizes that no model has
+        raise UserError(f"{path}: no model can be built from its configuration ({error}).") from error
+    module = make()
+    module.load_state_dict(checkpoint.weights)
+    return module
+
+
 def load_weights(module: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
-    """Strictly: the first entry that does not fit is named."""
+    """Strictly: the first entry that does not fit is named, and then nothing is loaded."""
+    check_weights(module, checkpoint, path)
+    module.load_state_dict(checkpoint.weights)
+
+
+def check_weights(module: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
+    """Holds the checkpoint's entries against the module's, which may be on the meta device."""
     own = module.state_dict()
     for key in sorted(own.keys() | checkpoint.weights.keys()):
         if key not in checkpoint.weights:
             raise UserError(f"{path} lacks the entry '{key}' that its configuration asks for.")
         if key not in own:
             raise UserError(f"{path} holds the entry '{key}', which its configuration has no place for.")
-        if own[key].shape != checkpoint.weights[key].shape:
-            shapes = f"{tuple(checkpoint.weights[key].shape)}, not {tuple(own[key].shape)}"
-            raise UserError(f"{path}: the entry '{key}' has the shape {shapes}.")
-    module.load_state_dict(checkpoint.weights)
+        try:
+            check_entry(checkpoint.weights[key], own[key], key)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None

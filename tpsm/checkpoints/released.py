@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class ReleasedCheckpoint:
             UserError: a module or an entry is missing, superfluous or of another shape.
         """
         method = skeleton(name, config)
-        with _naming(self.path):
+        with naming(self.path):
             method.load_official(self.modules)
         return method
 
@@ -60,7 +60,7 @@ class ReleasedCheckpoint:
             raise UserError(f"{self.path} holds no AVD network; take its run out of animate.avd in params.yaml.")
         with torch.device("meta"):
             network = AVD.like(keypoints, config)
-        with _naming(self.path):
+        with naming(self.path):
             official.take(network, {AVD_MODULE: self.avd}, AVD_MODULE)
         return network
 
@@ -75,15 +75,53 @@ def read_released(path: Path, method: str) -> ReleasedCheckpoint:
     """
     if not path.is_file():
         raise UserError(f"There is no released checkpoint {path}; name the right file.")
-    content = read_torch(path, mmap=zipfile.is_zipfile(path))
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds no modules by name; is it a released checkpoint?")
-    modules = {str(name): value for name, value in content.items() if name not in TRAINING_STATE}
-    for name, entries in modules.items():
-        if not isinstance(entries, Mapping) or not all(isinstance(value, Tensor) for value in entries.values()):
-            raise UserError(f"{path}: '{name}' is neither a module's weights nor known from released files.")
+    modules = modules_of(read_torch(path, mmap=True), path)
     avd = modules.pop(AVD_MODULE, None) if method in WITH_AVD else None
     return ReleasedCheckpoint(path, modules, avd)
+
+
+def modules_of(content: Any, path: Path) -> dict[str, Mapping[str, Tensor]]:
+    """The modules' state dicts in what was read from a file, as the released programs save them or in a form that is
+    common elsewhere: all below `state_dict`, all entries in one mapping by their whole names (as safetensors have
+    them), or every name below `module.`, as PyTorch's parallel training leaves it. What else is there is training's.
+
+    Raises:
+        UserError: there are no modules by name, or something among them that is no weights.
+    """
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path} holds no modules by name; is it a released checkpoint?")
+    content = {str(name): value for name, value in content.items() if not is_training_state(str(name), value)}
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        content = by_module(unwrapped(content), path)
+    for name, entries in content.items():
+        if not isinstance(entries, Mapping) or not all(isinstance(value, Tensor) for value in entries.values()):
+            raise UserError(f"{path}: '{name}' is neither a module's weights nor known from released files.")
+    return {name: unwrapped({str(key): value for key, value in entries.items()}) for name, entries in content.items()}
+
+
+def is_training_state(name: str, value: Any) -> bool:
+    """Numbers and texts count as what a training program notes beside its weights (`best_loss`, `rank1`)."""
+    return name in TRAINING_STATE or value is None or isinstance(value, (bool, int, float, str, np.generic))
+
+
+def unwrapped(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries without the prefix `module.`, where all have it."""
+    if all(key.startswith("module.") for key in entries):
+        return {key.removeprefix("module."): value for key, value in entries.items()}
+    return dict(entries)
+
+
+def by_module(entries: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
+    """`{"a.b.c": x}` as `{"a": {"b.c": x}}`."""
+    modules: dict[str, dict[str, Tensor]] = {}
+    for key, value in entries.items():
+        module, _, entry = key.partition(".")
+        if not entry:
+            raise UserError(f"{path}: the entry '{key}' belongs to no module; is it a released checkpoint?")
+        modules.setdefault(module, {})[entry] = value
+    return modules
 
 
 def skeleton(name: str, config: Any) -> Method:
@@ -94,7 +132,7 @@ def skeleton(name: str, config: Any) -> Method:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, load_weights
+from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, restored
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
@@ -60,10 +60,9 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
     config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
-    avd = AVD.like(example_keypoints(method, size), config)
-    task = AvdTraining(method, avd, config)
-    load_weights(task, checkpoint, path)
-    return avd.to(device()).eval().requires_grad_(False)
+    keypoints = example_keypoints(method, size)
+    task = restored(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint, path)
+    return task.avd.to(device()).eval().requires_grad_(False)
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from tpsm.cli import data as cli_data
+from tpsm.cli.names import finite_option, name_option
 from tpsm.core.program import exit_status
 
 app = typer.Typer(
@@ -28,8 +29,10 @@ splits = typer.Typer(help="Named splits of data sets, in files that never change
 app.add_typer(splits, name="split")
 for command in (cli_data.synthesize, cli_data.fetch, cli_data.weights):
     app.command()(command)
-Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
-Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
+Dataset = Annotated[str, typer.Option(callback=name_option, help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(callback=name_option, help="A name under `run` in params.yaml.")]
+DatasetArgument = Annotated[str, typer.Argument(callback=name_option)]
+RunArgument = Annotated[str, typer.Argument(callback=name_option)]
 Workers = Annotated[
     str | None,
     typer.Option(
@@ -54,7 +57,7 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 
 
 @app.command()
-def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
+def params(dataset: DatasetArgument, run: RunArgument, params: ParamsFile = Path("params.yaml")) -> None:
     """Print everything that decides RUN on DATASET, defaults included."""
     from tpsm.config.params import data_section, read_params, resolve_run
     from tpsm.core.schema import as_yaml
@@ -75,7 +78,9 @@ def prepare(dataset: Dataset, workers: Workers = None) -> None:
 
 
 @splits.command()
-def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
+def make(
+    dataset: DatasetArgument, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]
+) -> None:
     """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
     from tpsm.data.manifest import read_manifest
     from tpsm.data.splits import make_split
@@ -103,6 +108,42 @@ def train_avd(dataset: Dataset, run: Run) -> None:
     train_avd(dataset, run)
 
 
+@app.command()
+def train_all(
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Repeat it for several; those with published weights without it.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time: one for each core, on a GPU at most 8, without it.")
+    ] = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Train every run of a data set from scratch, and the AVD networks -> trained/DATASET.
+
+    Published weights are not taken. First a line says how long it will take. Interrupted, the same command goes on
+    from where it was.
+    """
+    from tpsm.stages.train_all import train_all
+
+    train_all(params, dataset or [], jobs)
+
+
+@app.command()
+def publish(
+    dataset: Dataset,
+    run: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
+    limit_mb: Annotated[float, typer.Option(min=0, help="Refuse more than so much in all.")] = 30.0,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Write what `tpsm train-all` trained as published weights: in half precision, with a card each.
+
+    They go into the folder that `data.DATASET.weights` names, or weights/DATASET.
+    """
+    from tpsm.stages.publish import publish
+
+    print(publish(params, dataset, run or [], limit_mb))
+
+
 @app.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A file that the released code of TPSMM, FOMM or MRAA wrote.")],
@@ -114,11 +155,12 @@ def import_(
 
     A run with `released: FILE` in params.yaml does the same as a part of the pipeline.
     """
-    from tpsm.config.params import read_params, resolve_run
+    from tpsm.config.params import data_section, read_params, resolve_run
     from tpsm.stages.import_released import import_file
 
-    config, avd = resolve_run(read_params(params), dataset, run)
-    import_file(file, config, avd.model)
+    read = read_params(params)
+    config, avd = resolve_run(read, dataset, run)
+    import_file(file, config, avd.model, data_section(read, dataset).raw.fit)
 
 
 @app.command()
@@ -157,12 +199,18 @@ def animate(
             "pose in the source's shape (runs that `animate.avd` in params.yaml names)."
         ),
     ] = Mode.relative,
-    dataset: Annotated[str | None, typer.Option(help="Where the run was trained, if on several data sets.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(callback=name_option, help="Where the run was trained, if on several data sets.")
+    ] = None,
+    source_frame: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, a picture is a strip of frames."),
+    ] = None,
 ) -> None:
     """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""
     from tpsm.stages.animate_file import animate_file
 
-    frames = animate_file(source, driving, run, mode.value, out, dataset)
+    frames = animate_file(source, driving, run, mode.value, out, dataset, source_frame)
     print(f"{frames} frames -> {out}")
 
 
@@ -195,9 +243,11 @@ def bench_clips(
 
 @app.command()
 def cost(
-    dataset: str,
-    run: str,
-    tflops: Annotated[float, typer.Option(min=1e-6, help="TFLOP/s that training reaches.")] = 100.0,
+    dataset: DatasetArgument,
+    run: RunArgument,
+    tflops: Annotated[
+        float, typer.Option(min=1e-6, max=1e9, callback=finite_option, help="TFLOP/s that training reaches.")
+    ] = 100.0,
     items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
     depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
     measure: Annotated[int, typer.Option(min=0, help="Also time so many training steps here.")] = 0,

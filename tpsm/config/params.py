@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.config.repeats import check_names
-from tpsm.config.sections import AvdSection, DataSection, MethodSection, Params, RunConfig
+from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.layout import raw_folder
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.fingerprint import sha256_of_text
+from tpsm.core.layout import MODELS, check_name, raw_folder
+from tpsm.core.published import Published
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import as_yaml, build
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
@@ -28,14 +33,44 @@ def read_params(path: Path) -> Params:
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
-    for key, names in (("runs", params.runs), ("animate.runs", params.animate.runs)):
+    for key, names in (("runs", params.runs), ("more.runs", params.more.runs), ("animate.runs", params.animate.runs)):
         for name in names:
             if name not in params.run:
                 raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
-    check_names(params.run, params.runs, path.name)
-    if missing := set(params.animate.runs) - set(params.runs):
-        raise UserError(f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train.")
+    for key, sections in (("data", params.data), ("run", params.run)):
+        for name in sections:
+            check_name(name, f"A name under {path.name}.{key}")
+    check_stages(params, path.name)
+    if reserved := {"avd", "evaluators"} & set(params.run):
+        raise UserError(f"{path.name}.run.{min(reserved)}: folders of weights have this name; call the run otherwise.")
+    if twice := set(params.runs) & set(params.more.runs):
+        raise UserError(f"{path.name}.more.runs lists '{min(twice)}', which {path.name}.runs does too; keep one.")
+    for key, some in (("more", params.more.datasets), ("animate", params.animate.datasets)):
+        if others := set(some) - set(params.datasets):
+            raise UserError(
+                f"{path.name}.{key}.datasets lists '{min(others)}', which {path.name}.datasets does not; change one."
+            )
+    for dataset in params.datasets:
+        check_names(params.run, params.runs_on(dataset), path.name)
+    for dataset in params.animate.datasets:
+        if missing := set(params.animate.runs) - set(params.runs_on(dataset)):
+            raise UserError(
+                f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train on {dataset}."
+            )
     return params
+
+
+def check_stages(params: Params, where: str) -> None:
+    """DVC calls a stage by data set and run with a hyphen between: two that it would call alike are refused."""
+    for datasets, runs in ((params.datasets, params.runs), (params.more.datasets, params.more.runs)):
+        stages: dict[str, tuple[str, str]] = {}
+        for dataset, run in product(datasets, runs):
+            other = stages.setdefault(f"{dataset}-{run}", (dataset, run))
+            if other != (dataset, run):
+                raise UserError(
+                    f"{where}: the run '{run}' on '{dataset}' and the run '{other[1]}' on '{other[0]}' are both "
+                    f"{dataset}-{run} to DVC; rename one."
+                )
 
 
 def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
@@ -55,7 +90,7 @@ def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
             raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
         section = build(MethodSection, values, f"{where}.{method}")
         build(method_module(method).Config, section.model, f"{where}.{method}.model")
-        build(TrainConfig, section.train, f"{where}.{method}.train")
+        build(TrainConfig, schedule_and_origin(section.train, f"{where}.{method}.train")[0], f"{where}.{method}.train")
         build(AvdSection, section.avd, f"{where}.{method}.avd")
     return dict(scale)
 
@@ -72,18 +107,34 @@ def data_section(params: Params, dataset: str) -> DataSection:
             f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
             f"link {values['path']} there, and remove the key."
         )
-    raw = {key: value for key, value in values.items() if key not in ("scale", "split")}
+    own = ("scale", "split", "weights", "evaluators")
+    raw = {key: value for key, value in values.items() if key not in own}
     scale = values.get("scale", "small")
     if scale not in params.scales:
         raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
     split = values.get("split")
     if split is not None and not isinstance(split, str):
         raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
-    return DataSection(scale, build(DataConfig, raw, where), split)
+    folders = {key: values.get(key) for key in ("weights", "evaluators")}
+    for key, folder in folders.items():
+        if folder is not None and not isinstance(folder, str):
+            raise UserError(f"{where}.{key} is {folder!r}; name a folder of published weights, or null to train here.")
+    return DataSection(scale, build(DataConfig, raw, where), split, **folders)
 
 
-def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdSection]:
-    """The scale's section of the run's method, changed by the run's own section; every value checked."""
+def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str, Any], str | None]:
+    """A section `train` as what `TrainConfig` knows of it, and its key `from`."""
+    origin = train.get("from")
+    if origin is not None and (not isinstance(origin, str) or not origin):
+        raise UserError(f"{where}.from is {origin!r}; name a run, or a file of weights.")
+    return {key: value for key, value in train.items() if key != "from"}, origin
+
+
+def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] = ()) -> tuple[RunConfig, AvdRun]:
+    """The scale's section of the run's method, changed by the run's own section; every value checked.
+
+    `later` are the runs that begin with this one's weights, one after the other.
+    """
     if run not in params.run:
         raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
     data, section = data_section(params, dataset), params.run[run]
@@ -91,16 +142,40 @@ def resolve_run(params: Params, dataset: str, run: str) -> tuple[RunConfig, AvdS
     if section.method not in METHODS:
         raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
     base = params.scales[data.scale].get(section.method, MethodSection())
+    schedule, begin = schedule_and_origin(merge(base.train, section.train), f"{where}.train")
+    if run in later:
+        raise UserError(f"{where}.train.from is '{begin}', which begins with '{run}' itself; one must be drawn.")
     config = RunConfig(
         dataset=dataset,
         run=run,
         method=section.method,
         size=data.raw.size,
         model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
-        train=build(TrainConfig, merge(base.train, section.train), f"{where}.train"),
+        train=build(TrainConfig, schedule, f"{where}.train"),
         released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
     )
-    return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")
+    avd = AvdRun(**vars(build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
+    if config.released is not None:
+        return config, avd
+
+    # Published weights come in the place of training, and so of what it would begin with.
+    if data.weights is not None:
+        published = Path(data.weights)
+        if run in params.animate.on(dataset).avd:
+            avd = replace(avd, published=Published.at(published / "avd" / f"{run}.safetensors"))
+        return replace(config, published=Published.at(published / f"{run}.safetensors")), avd
+    if begin in params.run:
+        before, _ = resolve_run(params, dataset, begin, (*later, run))
+        config = replace(config, origin=origin_of(before))
+    elif begin is not None:
+        config = replace(config, origin=Origin.at(begin.replace("{dataset}", dataset)))
+    return config, avd
+
+
+def origin_of(run: RunConfig) -> Origin:
+    """Another run's weights, which need not be there yet."""
+    file = MODELS / run.dataset / run.run / "last.pt"
+    return Origin(file.as_posix(), sha256_of_text(as_yaml(run)), run.run)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def check_repeat(mine: RunConfig, original: RunConfig) -> None:
     if mine.train.seed == original.train.seed:
         raise UserError(f"{where} repeats '{original.run}' with the same seed; set {where}.train.seed to another.")
     expected = replace(original, run=mine.run, train=replace(original.train, seed=mine.train.seed))
-    for part in ("method", "model", "train"):
+    for part in ("method", "model", "train", "origin"):
         if getattr(mine, part) != getattr(expected, part):
             raise UserError(
                 f"{where} repeats '{original.run}', so nothing but train.seed may differ, and {part} does; write the "

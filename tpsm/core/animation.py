@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 
 Mode = Literal["standard", "relative", "avd"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -14,8 +15,9 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 @dataclass(frozen=True)
 class AnimateConfig:
-    """Which runs animate across identities, which of them with AVD too, and on how many fixed pairs."""
+    """Which runs animate across identities, which of them with AVD too, on which data sets and how many fixed pairs."""
 
+    datasets: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     avd: tuple[str, ...] = ()
     pairs: int = 12
@@ -26,6 +28,11 @@ class AnimateConfig:
             raise ValueError("pairs: must be at least 1")
         if others := set(self.avd) - set(self.runs):
             raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
+
+    def on(self, dataset: str) -> AnimateConfig:
+        """What of it concerns one data set."""
+        here = dataset in self.datasets
+        return replace(self, datasets=(), runs=self.runs if here else (), avd=self.avd if here else ())
 
 
 def read_animate(layout: Layout) -> AnimateConfig:

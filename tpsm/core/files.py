@@ -1,14 +1,23 @@
-"""Files that are either whole or absent: everything is written beside its place, then renamed into it."""
+"""Files that are either whole or absent: everything is written beside its place, then renamed into it.
+
+A draft has the same name every time, so that what a killed process left of one is taken over by the next that writes
+the same file: no draft stays behind for good. While it is written it is locked, as `locked` locks; the system ends a
+dead process's locks.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tpsm.core.errors import UserError
 
 
 def sha256_of(path: Path) -> str:
@@ -17,16 +26,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, of the same suffix, that becomes `path` when the block ends without an error."""
+    """A temporary file beside `path`, of the same suffix, that becomes `path` when the block ends without an error.
+
+    It is there already, and empty.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = beside(path)
-    try:
+    with _draft(path, folder=False) as draft:
         yield draft
         os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -35,25 +48,136 @@ def write_text(path: Path, content: str) -> None:
         draft.write_text(content, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    with atomic(path) as draft:
+        draft.write_bytes(content)
+
+
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A new folder beside `path` that becomes `path` when the block ends without an error.
 
-    Where another process was first, its folder stays: both were made from the same.
+    A folder that is there already stays, for both were made from the same; with `replace` the new one takes its place,
+    and between the two there may be none.
     """
-    draft = beside(path)
-    draft.mkdir(parents=True)
-    try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _draft(path, folder=True) as draft:
         yield draft
+        if replace:
+            remove_folder(path)
         try:
             draft.rename(path)
         except OSError:  # a folder with something in it cannot be replaced
             if not path.is_dir():
                 raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(draft)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder and all that is in it, so that it is whole or gone: it is renamed first."""
+    doomed = path.with_name(f".{path.name}.removed")
+    if doomed.exists():  # a killed process was at it
+        shutil.rmtree(doomed)
+    if path.exists():
+        path.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def beside(path: Path) -> Path:
     """A draft of `path`, of no other process on any machine: two may write the same file in one shared folder."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+
+
+@contextmanager
+def locked(path: Path, work: str) -> Iterator[None]:
+    """Holds the lock `path` within the block, in the name of this process.
+
+    Raises:
+        UserError: another living process holds it; the message names it, and `work` is what that is doing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        if not _lock(file.fileno()):
+            file.seek(0)
+            holder = " ".join(file.read(200).split()) or "another process"
+            raise UserError(
+                f"{work} is already under way in {holder}: wait until that has ended, or end it, and try again."
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # for child processes too, which have a copy of it
+
+
+@contextmanager
+def _draft(path: Path, *, folder: bool) -> Iterator[Path]:
+    """An empty draft of `path` that no other living process writes; it is removed where the block fails."""
+    draft = path.with_name(f".{path.stem}.draft{path.suffix}")
+    lock = _claim(draft, folder)
+    if lock is None:  # Another process writes the same at this moment.
+        draft = beside(path)
+        draft.mkdir() if folder else draft.touch()
+    try:
+        yield draft
+    except BaseException:
+        if folder:
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _claim(draft: Path, folder: bool) -> int | None:
+    """Makes `draft` anew, or takes over what a dead process left of it, as an open file that holds its lock.
+
+    None where another process holds it, or where it cannot be locked.
+    """
+    while True:
+        try:
+            if folder:
+                draft.mkdir(exist_ok=True)
+                file = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            else:
+                file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:
+            if not draft.parent.is_dir():
+                raise
+            continue  # The other process has renamed it in this moment.
+        except OSError:  # Something else stands there.
+            return None
+        if not _lock(file):
+            os.close(file)
+            return None
+        # Whoever had the lock before may have renamed this very file into its place.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(draft, follow_symlinks=False), os.fstat(file)):
+                _empty(draft, file, folder)
+                return file
+        os.close(file)
+
+
+def _empty(draft: Path, file: int, folder: bool) -> None:
+    if not folder:
+        os.truncate(file, 0)
+        return
+    for child in draft.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
+
+
+def _lock(file: int) -> bool:
+    """Whether this process now holds the lock of an open file. Where the file system has no locks, it does not."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -15,6 +16,8 @@ import yaml
 from tpsm.core.errors import UserError
 
 T = TypeVar("T")
+WIDEST, DEEPEST = 65_536, 64
+"""The most channels, keypoints or regions, and the most blocks after one another."""
 
 
 def build(kind: type[T], values: Any, where: str) -> T:
@@ -25,7 +28,7 @@ def build(kind: type[T], values: Any, where: str) -> T:
     """
     values = {} if values is None else values
     if not isinstance(values, Mapping):
-        raise UserError(f"{where} must be a section of keys and values, not {values!r}.")
+        raise UserError(f"{where} must be a section of keys and values, not {reprlib.repr(values)}.")
     hints = typing.get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
@@ -50,59 +53,31 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(next(a for a in arguments if a is not type(None)), value, where)
     if origin is typing.Literal:
         if value not in arguments:
-            raise UserError(f"{where} is {value!r}; choose one of {', '.join(map(str, arguments))}.")
+            raise UserError(f"{where} is {reprlib.repr(value)}; choose one of {', '.join(map(str, arguments))}.")
         return value
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise UserError(f"{where} must be a list, not {value!r}.")
+            raise UserError(f"{where} must be a list, not {reprlib.repr(value)}.")
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
         if len(value) != len(arguments):
-            raise UserError(f"{where} must be a list of {len(arguments)}, not {value!r}.")
+            raise UserError(f"{where} must be a list of {len(arguments)}, not {reprlib.repr(value)}.")
         return tuple(
             _convert(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True))
         )
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise UserError(f"{where} must be a section of keys and values, not {value!r}.")
+            raise UserError(f"{where} must be a section of keys and values, not {reprlib.repr(value)}.")
         return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not abs(value) <= sys.float_info.max:  # whole numbers have no bound, and NaN is not below any
+            raise UserError(f"{where} is {reprlib.repr(value)}; it must be a finite number.")
         return float(value)
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
         return value
-    raise UserError(f"{where} must be of type {hint.__name__}, not {value!r}.")
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"There is no file {path}; name another, or run `tpsm configure` if it is a stage's.")
-    try:
-        refuse_twice(yaml.compose(path.read_text(), yaml.SafeLoader))
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold sections of keys and values.")
-    return content
-
-
-def refuse_twice(node: yaml.Node | None) -> None:
-    """Raises yaml.YAMLError at a key that stands twice in a section, of which YAML would silently take the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            refuse_twice(item)
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise yaml.YAMLError(
-                    f"the key '{key.value}' stands twice in one section, in lines {seen[key.value]} and {line}"
-                )
-            seen[key.value] = line
-            refuse_twice(value)
+    raise UserError(f"{where} must be of type {hint.__name__}, not {reprlib.repr(value)}.")
 
 
 def as_yaml(section: Any) -> str:
@@ -117,10 +92,13 @@ def plain(value: Any) -> Any:
 
 
 def positive(config: object, *fields: str) -> None:
-    """For a config's `__post_init__`."""
+    """For a config's `__post_init__`. No count or width is beyond any model's, nor any depth beyond any image's."""
     for field in fields:
+        most = DEEPEST if field.endswith("blocks") else WIDEST
         if getattr(config, field) < 1:
             raise ValueError(f"{field}: must be at least 1")
+        if getattr(config, field) > most:
+            raise ValueError(f"{field}: must be at most {most}")
 
 
 def not_negative(config: object, *fields: str) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tpsm.core.errors import UserError
@@ -17,9 +21,23 @@ from tpsm.core.files import atomic
 
 # What a torn or foreign file makes of PyTorch's reader, wherever in it the fault is.
 _DAMAGED = (
-    *(pickle.UnpicklingError, struct.error, EOFError, OSError),
+    *(pickle.UnpicklingError, struct.error, EOFError, OSError, MemoryError),
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError),
 )
+# Training programs keep NumPy's numbers beside their weights (best_loss, rank1). These classes make numbers, no more.
+_scalar = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+_NUMBERS += [np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefd")]
+# How files begin that people take for checkpoints, and what to do about each.
+_FOREIGN = {
+    b"\x1f\x8b": "it is a gzip archive; unpack it first",
+    b"7z\xbc\xaf": "it is a 7z archive; unpack it first",
+    b"Rar!": "it is a RAR archive; unpack it first",
+    b"\x89HDF": "it is an HDF5 file, of Keras perhaps; save the weights with PyTorch",
+    b"version https://git-lfs": "it is a pointer of Git LFS; type `git lfs pull` in its repository",
+}
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 
 
 def write_torch(path: Path, content: Any) -> None:
@@ -29,16 +47,107 @@ def write_torch(path: Path, content: Any) -> None:
 
 
 def read_torch(path: Path, *, mmap: bool = False) -> Any:
-    """What `torch.save` wrote, on the CPU; nothing in it is run. Raises UserError where it cannot be read."""
+    """What `torch.save` wrote, or a safetensors file's tensors by name, on the CPU; nothing in it is run.
+
+    No more memory is taken than the file is long. With `mmap` a file of today's format is mapped and not read.
+
+    Raises:
+        UserError: it cannot be read; the message says what the file is instead, and what to do.
+    """
+    if not path.is_file():
+        raise _refused(path, "it is no regular file")
+    with path.open("rb") as file:
+        start = file.read(512)
+    if _is_safetensors(start):
+        try:
+            return load_file(path)
+        except (SafetensorError, *_DAMAGED) as error:
+            raise _refused(path, f"its safetensors are damaged ({_first_line(error)}); fetch it again") from error
+    if fault := _foreign(path, start):
+        raise _refused(path, fault)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with torch.serialization.safe_globals(_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
     except _DAMAGED as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0][:120]
-        size = path.stat().st_size / 1e6
-        raise UserError(
-            f"{path} cannot be read as a checkpoint ({reason}); it has {size:,.1f} MB: "
-            "if that is too few, fetch it again."
-        ) from error
+        raise _refused(path, _why(error, path)) from error
+
+
+def unlike_numbers(value: Tensor) -> str | None:
+    """What a tensor of a file is, if it is no plain array of real numbers that the file holds one by one."""
+    if value.is_meta:
+        return "has a shape but no values"
+    if value.layout != torch.strided or value.is_nested:
+        return "is sparse or nested"
+    if value.is_complex():
+        return "is complex"
+    if value.dtype not in (*_FLOATS, *_INTEGERS):
+        return f"is of type {str(value.dtype).removeprefix('torch.')}"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return "declares more values than the file holds"
+    return None
+
+
+def _is_safetensors(start: bytes) -> bool:
+    """The length of a JSON header, in eight bytes, and its first brace."""
+    return start[8:9] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= 100_000_000
+
+
+def _foreign(path: Path, start: bytes) -> str | None:
+    """What the file is, where it is none of PyTorch's, or is one that declares more than it holds."""
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            return what
+    if not start:
+        return "it is empty; fetch it again"
+    if re.match(rb"\s*<(!doctype|html|\?xml)", start, re.IGNORECASE):
+        return "it is a web page; the download gave a page in the place of the file, so open its address in a browser"
+    if start[257:262] == b"ustar":
+        return "it is a tar archive; unpack it first"
+    if start.startswith(b"\x80"):  # a pickle, as PyTorch wrote before 1.6
+        return None
+    if not start.startswith(b"PK"):
+        return "no file that PyTorch or safetensors writes begins like it"
+    if not zipfile.is_zipfile(path):
+        return f"it ends early, after {path.stat().st_size / 1e6:,.1f} MB; fetch it again"
+    return _not_pytorchs(path)
+
+
+def _not_pytorchs(path: Path) -> str | None:
+    """What speaks against a ZIP archive. PyTorch's holds its members as they are, each in a place of its own."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, *_DAMAGED) as error:
+        return f"it is damaged ({_first_line(error)}); fetch it again"
+    if not any(member.filename.endswith("data.pkl") for member in members):
+        return "it is a ZIP archive that PyTorch did not write; if the checkpoint is in it, unpack it first"
+    if any(member.filename.endswith("constants.pkl") for member in members):
+        return "it is a TorchScript program; save the state dict of the model instead"
+    packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    if packed or sum(member.file_size for member in members) > path.stat().st_size:
+        return "its members are larger than the file itself, as PyTorch writes none"
+    return None
+
+
+def _why(error: Exception, path: Path) -> str:
+    """What PyTorch's reader stumbled over: something else than tensors in a whole file, or a file that is not whole."""
+    text = str(error)
+    if foreign := re.search(r"(?:GLOBAL|Unsupported global: GLOBAL|class) ([\w.]+)", text):
+        return f"it holds a {foreign[1]}, and to read that could run code; save the model's state dict alone"
+    if re.search("magic number|legacy .tar", text):
+        return "it is a pickle that PyTorch did not write; save the model's state dict with torch.save"
+    if isinstance(error, pickle.UnpicklingError) and re.search("Unsupported|Can only|Trying to|not allowed", text):
+        return "it holds more than tensors, numbers and texts; save the model's state dict alone"
+    size = path.stat().st_size / 1e6
+    return f"it is damaged, or ends early ({_first_line(error)}); it has {size:,.1f} MB: fetch it again"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0][:120]
+
+
+def _refused(path: Path, what: str) -> UserError:
+    return UserError(f"{path} cannot be read as a checkpoint: {what}.")
 
 
 def to_images(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[Tensor, "t 3 h w"]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,35 +24,67 @@ from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.layout import file_name
+from tpsm.core.reading import parse_json, require_file
+from tpsm.data.arrays import UNREADABLE, read_arrays
+from tpsm.data.limits import check_fps, check_pixels, max_pixels
 
-_CORRUPT = (OSError, zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, SyntaxError)
+_CORRUPT = (*UNREADABLE, TypeError, SyntaxError, OverflowError, RecursionError, struct.error, IndexError)
+_ABOUT_BYTES = 1 << 20
 
 
 T = TypeVar("T")
 
 
+class ClipWriter:
+    """Takes a clip's frames one after another. `truth` may be set until the end."""
+
+    def __init__(self, spool: IO[bytes]) -> None:
+        self.shape: tuple[int, ...] = ()
+        self.sizes: list[int] = []
+        self.truth: GroundTruth | None = None
+        self._spool = spool
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        self.shape = self.shape or frame.shape[:2]
+        if frame.shape != (*self.shape, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"frames must be uint8 of shape {(*self.shape, 3)}, not {frame.dtype} {frame.shape}")
+        self.sizes.append(self._spool.write(_png(frame)))
+
+
+@contextmanager
+def clip_writer(folder: Path, name: str, identity: str, fps: float, *, origin: str = "") -> Iterator[ClipWriter]:
+    """Writes a clip into `folder`, whole or not at all, as the block adds its frames; a frame is in memory at a time.
+    `origin` may record what the clip was made from.
+
+    The archive begins with the number of frames, so they wait in a file without a name until it is known.
+    """
+    path = folder / file_name(name)
+    with atomic(path) as draft, tempfile.TemporaryFile(dir=folder) as spool:
+        writer = ClipWriter(spool)
+        yield writer
+        if not len(writer):
+            raise ValueError(f"the clip {name} has no frames")
+        about = {"name": name, "identity": identity, "fps": float(fps), "frames": len(writer)}
+        about |= {"height": writer.shape[0], "width": writer.shape[1], "origin": origin}
+        spool.seek(0)
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+            _store(archive, "clip.json", json.dumps(about, sort_keys=True).encode())
+            for index, size in enumerate(writer.sizes):
+                _store(archive, _frame_name(index), spool.read(size))
+            if writer.truth is not None:
+                _store(archive, "truth.npz", pack_truth(writer.truth))
+
+
 def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
-    """Write `clip` into `folder`, whole or not at all. `origin` may record what the clip was made from."""
-    if clip.frames.ndim != 4 or clip.frames.shape[-1] != 3 or clip.frames.dtype != np.uint8 or not len(clip.frames):
-        raise ValueError(f"frames must be uint8 (t >= 1, h, w, 3), not {clip.frames.dtype} {clip.frames.shape}")
-    count, height, width = clip.frames.shape[:3]
-    about = {
-        "name": clip.name,
-        "identity": clip.identity,
-        "fps": float(clip.fps),
-        "frames": count,
-        "height": height,
-        "width": width,
-        "origin": origin,
-    }
-    path = folder / file_name(clip.name)
-    with atomic(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
-        _store(archive, "clip.json", json.dumps(about, sort_keys=True).encode())
-        for index, frame in enumerate(clip.frames):
-            _store(archive, _frame_name(index), _png(frame))
-        if clip.truth is not None:
-            _store(archive, "truth.npz", pack_truth(clip.truth))
-    return path
+    """Write `clip` into `folder`, as `clip_writer` does."""
+    with clip_writer(folder, clip.name, clip.identity, clip.fps, origin=origin) as writer:
+        for frame in clip.frames:
+            writer.add(frame)
+        writer.truth = clip.truth
+    return folder / file_name(clip.name)
 
 
 def read_clip(path: Path) -> Clip:
@@ -67,17 +102,18 @@ class ClipFile:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise UserError(f"There is no clip {self.path}; prepare the data set first.")
+        require_file(self.path, "clip")
         try:
             self._archive = zipfile.ZipFile(self.path)
-            about: dict[str, Any] = json.loads(self._archive.read("clip.json"))
-            self.name = str(about["name"])
-            self.identity = str(about["identity"])
-            self.fps = float(about["fps"])
-            self.height, self.width = int(about["height"]), int(about["width"])
-            self.origin = str(about["origin"])
-            self._count = int(about["frames"])
+            about: dict[str, Any] = parse_json(self._read("clip.json", _ABOUT_BYTES).decode("utf-8"))
+            self.name, self.identity, self.origin = (_text(about[key]) for key in ("name", "identity", "origin"))
+            self.fps = check_fps(float(about["fps"]), str(self.path))
+            self.height, self.width, self._count = (_number(about[key]) for key in ("height", "width", "frames"))
+            check_pixels(self.path, self.width, self.height)
+            if _frame_name(self._count - 1) not in self._archive.NameToInfo:
+                raise ValueError(f"it says that it holds {self._count} frames")
         except _CORRUPT as error:
             raise self._corrupt(error) from error
 
@@ -88,7 +124,11 @@ class ClipFile:
         if not 0 <= index < self._count:
             raise IndexError(f"frame {index} of a clip of {self._count}")
         try:
-            with Image.open(io.BytesIO(self._archive.read(_frame_name(index)))) as picture:
+            # No PNG of this size takes more bytes than its pixels and a little.
+            data = self._read(_frame_name(index), 4 * self.height * self.width + _ABOUT_BYTES)
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+                if picture.size != (self.width, self.height):
+                    raise ValueError(f"frame {index} is of {picture.width} x {picture.height} pixels")
                 pixels = np.array(picture)
         except _CORRUPT as error:
             raise self._corrupt(error) from error
@@ -111,7 +151,7 @@ class ClipFile:
         if not self.has_truth:
             return None
         try:
-            truth = unpack_truth(self._archive.read("truth.npz"))
+            truth = unpack_truth(self._read("truth.npz", 16 * max_pixels()))
         except _CORRUPT as error:
             raise self._corrupt(error) from error
         if truth.labels.shape != (self._count, self.height, self.width):
@@ -132,6 +172,11 @@ class ClipFile:
     ) -> None:
         self.close()
 
+    def _read(self, name: str, most: int) -> bytes:
+        if (size := self._archive.getinfo(name).file_size) > most:
+            raise ValueError(f"{name} takes {size:,} bytes, more than {most:,}")
+        return self._archive.read(name)
+
     def _corrupt(self, reason: object) -> UserError:
         return UserError(f"The clip {self.path} is corrupt ({reason}); delete it and prepare the data set again.")
 
@@ -146,9 +191,10 @@ def pack_truth(truth: GroundTruth) -> bytes:
 
 
 def unpack_truth(data: bytes) -> GroundTruth:
-    """The arrays of an .npz file; ValueError or KeyError where they are not a clip's ground truth."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        truth = GroundTruth(arrays["joints"], arrays["visible"], arrays["labels"], arrays["to_first"])
+    """The arrays of an .npz file; an error of `arrays.UNREADABLE` where they are not a clip's ground truth."""
+    truth = GroundTruth(*read_arrays(data, "joints", "visible", "labels", "to_first"))
+    if [truth.joints.dtype, truth.visible.dtype, truth.labels.dtype, truth.to_first.dtype] != ["f4", "?", "u1", "f4"]:
+        raise ValueError("the arrays of the ground truth are of other types")
     count, joints = truth.visible.shape
     parts = truth.to_first.shape[1:2]
     if (
@@ -159,11 +205,25 @@ def unpack_truth(data: bytes) -> GroundTruth:
         or truth.labels.max(initial=0) >= parts[0]
     ):
         raise ValueError("the arrays of the ground truth do not fit together")
+    if not (np.isfinite(truth.joints).all() and np.isfinite(truth.to_first).all()):
+        raise ValueError("the ground truth holds values that are not finite")
     return truth
 
 
 def _frame_name(index: int) -> str:
     return f"{index:06d}.png"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 1 <= value < 1 << 31:
+        raise ValueError(f"{str(value)[:40]} is no number of pixels or frames")
+    return value
 
 
 def _png(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tpsm.data.limits import FPS_RANGE
+
 SPLITS = ("train", "test")
 
 
@@ -66,5 +68,5 @@ class DataConfig:
             raise ValueError(f"max_frames: must be at least 2, not {self.max_frames}")
         if self.frame_width is not None and self.frame_width < 1:
             raise ValueError(f"frame_width: must be at least 1, not {self.frame_width}")
-        if self.fps is not None and not self.fps > 0:
-            raise ValueError(f"fps: must be positive, not {self.fps}")
+        if self.fps is not None and not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
+            raise ValueError(f"fps: must be between {FPS_RANGE[0]:g} and {FPS_RANGE[1]:g}, not {self.fps:g}")

@@ -1,7 +1,8 @@
 """Raw clips of any usual kind -> square clips on disk, one file each, and a manifest.
 
 The raw layout is that of the released code: `train/` and `test/`, each with strips, GIFs, videos or folders of
-frames, named `identity#anything`. A strip may have its ground truth beside it, in an .npz of the same stem.
+frames, named `identity#anything`. Clips in further folders, as VoxCeleb's identity/video/clip.mp4, are called
+identity#video#clip. A strip may have its ground truth beside it, in an .npz of the same stem.
 """
 
 from __future__ import annotations
@@ -14,22 +15,21 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import file_name, identity_of
-from tpsm.data.clip import ClipFile, write_clip
+from tpsm.data.clip import ClipFile, clip_writer
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.manifest import Entry, Manifest
 from tpsm.data.raw import RawClip, by_name, clip_name, find_clips, split_clips
 from tpsm.data.resize import fit_all, fit_truth, read_truth
 from tpsm.data.splits import Split
-from tpsm.data.video import iter_video, natural
+from tpsm.data.video import iter_video, kind_of, natural
 from tpsm.jobs.map import Workers, map_clips
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # raise it when preparing the same source gives other bytes
+_FORMAT, _DECODED = 1, 2  # raise one when preparing the same strip or folder, or the same video, gives other bytes
 
 
 def prepare(
@@ -44,12 +44,12 @@ def prepare(
         UserError: no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
     """
     sources = find_clips(folder) if split is None else split_clips(folder, split)
-    train, test = ({identity_of(clip_name(path)) for path in sources[part]} for part in SPLITS)
+    train, test = ({identity_of(clip_name(path, folder)) for path in sources[part]} for part in SPLITS)
     if overlap := sorted(train & test):
         log.warning(
             "%s: %d of the identities are in both train and test (%s ...)", name, len(overlap), ", ".join(overlap[:5])
         )
-    raw = [RawClip(source, part) for part in SPLITS for source in by_name(sources[part]).values()]
+    raw = [RawClip(source, part, name) for part in SPLITS for name, source in by_name(sources[part], folder).items()]
     entries = map_clips(PrepareClip(config, out), raw, workers, f"prepare {name}")
     for part in SPLITS:
         _remove_strangers(out / part, {file_name(entry.name) for entry in entries if entry.split == part})
@@ -66,7 +66,7 @@ class PrepareClip:
     out: Path
 
     def __call__(self, raw: RawClip) -> Entry:
-        return _prepare_one(raw.source, self.config, self.out, raw.split)
+        return _prepare_one(raw, self.config, self.out)
 
 
 def _remove_strangers(folder: Path, wanted: set[str]) -> None:
@@ -76,29 +76,31 @@ def _remove_strangers(folder: Path, wanted: set[str]) -> None:
             path.unlink()
 
 
-def _prepare_one(source: Path, config: DataConfig, out: Path, split: str) -> Entry:
-    beside = source.with_name(clip_name(source) + ".npz")
+def _prepare_one(raw: RawClip, config: DataConfig, out: Path) -> Entry:
+    source, name, split = raw.source, raw.name, raw.split
+    beside = source.with_name((source.name if source.is_dir() else source.stem) + ".npz")
     truth_path = beside if beside.is_file() else None
     origin = _origin(source, truth_path, config)
-    path = out / split / file_name(clip_name(source))
+    path = out / split / file_name(name)
     if not _is_from(path, origin):
         truth = None if truth_path is None else read_truth(truth_path)
         width = config.frame_width or (None if truth is None else truth.labels.shape[2])
         shown, fps = iter_video(source, strip_width=width, fps=config.fps)
-        frames, shape = fit_all(source, islice(shown, config.max_frames), config)
-        if len(frames) < 2:
-            raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
-        if truth is not None:
-            truth = fit_truth(truth, len(frames), shape, config, source)
-        name = clip_name(source)
-        write_clip(path.parent, Clip(name, identity_of(name), frames, fps, truth), origin=origin)
+        with clip_writer(path.parent, name, identity_of(name), fps, origin=origin) as writer:
+            shape = fit_all(source, islice(shown, config.max_frames), config, writer)
+            if len(writer) < 2:
+                raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
+            if truth is not None:
+                writer.truth = fit_truth(truth, len(writer), shape, config, source)
     return _entry(path, split)
 
 
 def _origin(source: Path, truth: Path | None, config: DataConfig) -> str:
     """A hash of everything that the prepared clip depends on."""
     relevant = {key: value for key, value in asdict(config).items() if key in _RELEVANT}
-    digest = hashlib.sha256(json.dumps([_FORMAT, relevant], sort_keys=True).encode())
+    kind = kind_of(source)
+    drawn = kind == "folder" or (kind == "strip" and source.suffix.lower() not in (".tif", ".tiff"))
+    digest = hashlib.sha256(json.dumps([_FORMAT if drawn else _DECODED, relevant], sort_keys=True).encode())
     files = [source] if source.is_file() else sorted(source.iterdir(), key=natural)
     for path in (*files, *([truth] if truth else [])):
         digest.update(os.fsencode(path.name))

@@ -12,36 +12,46 @@ from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
 from tpsm.data.config import SPLITS
 from tpsm.data.splits import Split
-from tpsm.data.video import is_clip, natural
+from tpsm.data.video import is_clip, is_picture, natural
 
 log = logging.getLogger(__name__)
 TEST_SHARE = 0.2
+_TOLD = 5  # so many names of what is not taken
 
 
 @dataclass(frozen=True)
 class RawClip:
     source: Path
     split: str
-
-    @property
-    def name(self) -> str:
-        return clip_name(self.source)
+    name: str
 
 
 def find_clips(folder: Path) -> dict[str, list[Path]]:
-    """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test."""
+    """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test.
+
+    What is there besides, and is not taken, is told with the reason.
+    """
     check_folder(folder)
+    passed: dict[str, list[str]] = {}
     if (folder / "train").is_dir():
-        clips = {split: _clips_in(folder / split) for split in SPLITS}
+        clips = {split: _clips_in(folder / split, passed) for split in SPLITS}
+        others = [
+            path.name for path in folder.iterdir() if path.name not in SPLITS and (path.is_dir() or is_clip(path))
+        ]
+        passed["beside train/ and test/"] = sorted(others)
     else:
-        everything = _clips_in(folder)
-        identities = sorted({identity_of(clip_name(path)) for path in everything})
+        everything = _clips_in(folder, passed)
+        identities = sorted({identity_of(clip_name(path, folder)) for path in everything})
         order = np.random.default_rng(0).permutation(len(identities))
         held_out = {identities[i] for i in order[: round(TEST_SHARE * len(identities))]}
         log.info("%s has no train folder: %d of %d identities are the test", folder, len(held_out), len(identities))
         clips = {split: [] for split in SPLITS}
         for path in everything:
-            clips["test" if identity_of(clip_name(path)) in held_out else "train"].append(path)
+            clips["test" if identity_of(clip_name(path, folder)) in held_out else "train"].append(path)
+    for reason, names in passed.items():
+        if names:
+            some = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+            log.warning("%s: not taken, %s: %s", folder, reason, some)
     for split, found in clips.items():
         if not found:
             place = folder / split if (folder / "train").is_dir() else folder
@@ -56,8 +66,9 @@ def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
         UserError: none of the clips of train, or of test, is there.
     """
     check_folder(folder)
-    flat = by_name(_clips_in(folder))
-    there = {part: flat | by_name(_clips_in(folder / part)) for part in SPLITS}
+    inside = [path for path in _clips_in(folder, {}) if path.relative_to(folder).parts[0] not in SPLITS]
+    flat = by_name(inside, folder)
+    there = {part: flat | by_name(_clips_in(folder / part, {}), folder) for part in SPLITS}
     found: dict[str, list[Path]] = {part: [] for part in SPLITS}
     missing = []
     for row in split.rows:
@@ -92,19 +103,67 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _clips_in(folder: Path) -> list[Path]:
-    return sorted(filter(is_clip, folder.iterdir()), key=natural) if folder.is_dir() else []
+def clip_name(path: Path, folder: Path) -> str:
+    """What a raw clip of the data set in `folder` is called: the folders below its split, and its own name, by '#'."""
+    parts = path.relative_to(folder).parts
+    above = parts[1:-1] if parts[0] in SPLITS else parts[:-1]
+    return "#".join([*above, path.name if path.is_dir() else path.stem])
 
 
-def clip_name(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
+def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
+    """The clips in a folder and the folders below it, in natural order. `passed` takes what is none, by the reason."""
+    clips: list[Path] = []
+    truths: list[Path] = []
+    try:
+        children = sorted(folder.iterdir(), key=natural) if folder.is_dir() else []
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be read ({error.strerror}); change its permissions.") from error
+    for path in children:
+        if path.name.startswith("."):
+            reason = "hidden, for its name begins with a dot"
+        elif path.is_symlink() and _leads_up(path):
+            reason = "a link to nothing, to itself or to a folder above"
+        elif is_clip(path):
+            clips.append(path)
+            passed.setdefault("in a folder of frames", []).extend(_strangers_among_frames(path))
+            continue
+        elif path.is_dir():
+            inside = _clips_in(path, passed)
+            clips += inside
+            reason = "" if inside else "a folder without clips"
+        elif path.suffix == ".npz":
+            truths.append(path)
+            reason = ""
+        else:
+            reason = "no video or picture of a known kind"
+        if reason:
+            passed.setdefault(reason, []).append(path.name)
+    named = {path.name if path.is_dir() else path.stem for path in clips}
+    passed.setdefault("ground truth of no clip", []).extend(path.name for path in truths if path.stem not in named)
+    return clips
 
 
-def by_name(paths: list[Path]) -> dict[str, Path]:
+def _leads_up(link: Path) -> bool:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # round and round, or to nothing
+        return True
+    return target.is_dir() and link.parent.resolve().is_relative_to(target)
+
+
+def _strangers_among_frames(path: Path) -> list[str]:
+    """The videos and folders that stand in a folder of frames."""
+    inside = path.iterdir() if path.is_dir() else ()
+    return [
+        f"{path.name}/{child.name}" for child in inside if child.is_dir() or (is_clip(child) and not is_picture(child))
+    ]
+
+
+def by_name(paths: list[Path], folder: Path) -> dict[str, Path]:
     """Raises UserError where two have one name."""
     named: dict[str, Path] = {}
     for path in paths:
-        other = named.setdefault(clip_name(path), path)
+        other = named.setdefault(clip_name(path, folder), path)
         if other != path:
             raise UserError(f"{other} and {path} have the same name; rename one of them.")
     return named

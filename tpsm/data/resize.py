@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -14,24 +13,24 @@ from PIL import Image
 
 from tpsm.core.clips import GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.data.clip import unpack_truth
+from tpsm.data.arrays import UNREADABLE
+from tpsm.data.clip import ClipWriter, unpack_truth
 from tpsm.data.config import DataConfig
 
 log = logging.getLogger(__name__)
 
 
 def fit_all(
-    source: Path, frames: Iterator[UInt8[np.ndarray, "_ _ 3"]], config: DataConfig
-) -> tuple[UInt8[np.ndarray, "t s s 3"], tuple[int, ...]]:
-    """Fitted frames, and the height and width that they had before."""
-    fitted: list[UInt8[np.ndarray, "s s 3"]] = []
+    source: Path, frames: Iterator[UInt8[np.ndarray, "_ _ 3"]], config: DataConfig, writer: ClipWriter
+) -> tuple[int, ...]:
+    """Writes the fitted frames, one at a time; returns the height and width that they had before."""
     shape: tuple[int, ...] = ()
     for frame in frames:
-        if fitted and frame.shape[:2] != shape:
+        if shape and frame.shape[:2] != shape:
             raise UserError(f"The frames of {source} are not all of one size.")
         shape = frame.shape[:2]
-        fitted.append(fit_to_size(frame, config.size, config.fit))
-    return np.stack(fitted), shape
+        writer.add(fit_to_size(frame, config.size, config.fit))
+    return shape
 
 
 def fit_to_size(
@@ -74,5 +73,5 @@ def fit_truth(
 def read_truth(path: Path) -> GroundTruth:
     try:
         return unpack_truth(path.read_bytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"The ground truth {path} cannot be read ({error}); make it again or remove it.") from error

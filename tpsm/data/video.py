@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import re
 import shutil
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import GifImagePlugin, Image
+from PIL.PngImagePlugin import PngInfo
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, beside
+from tpsm.core.reading import read_json, require_file
+from tpsm.data import container
+from tpsm.data.container import iter_wanted
+from tpsm.data.limits import check_fps
+from tpsm.data.still import STRIP, Frame, frame_numbers, frames_rate, iter_frames, read_image, strip_record
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEOS = (".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
+__all__ = ["Frame", "iter_wanted"]  # what else is public here stands below
+log = logging.getLogger(__name__)
+
+PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
+VIDEOS = (
+    *(".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".f4v", ".ogv", ".ogg"),
+    *(".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".asf", ".vob", ".m2v", ".mxf", ".y4m"),
+)
 ANIMATIONS = (".gif",)
 FPS = 25.0
 """Frames a second where neither the file nor the caller says."""
 
-Frame = UInt8[np.ndarray, "h w 3"]
-_UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+Kind = Literal["folder", "video", "animation", "strip", "picture"]
 
 
 def is_clip(path: Path) -> bool:
@@ -37,7 +50,7 @@ def is_clip(path: Path) -> bool:
         return False
     if path.is_dir():
         return any(is_picture(child) for child in path.iterdir())
-    return path.suffix.lower() in (*PICTURES, *VIDEOS, *ANIMATIONS)
+    return path.suffix.lower() in (*PICTURES, *VIDEOS, *ANIMATIONS) and path.is_file()
 
 
 def is_picture(path: Path) -> bool:
@@ -51,34 +64,60 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def read_picture(path: Path) -> Frame:
-    """A still picture as RGB: turned as its EXIF says, transparency on white, 16 bits reduced to 8.
+    """A still picture as RGB, as `tpsm.data.still.read_image` has it.
 
     Raises:
-        UserError: missing or unreadable.
+        UserError: missing, unreadable or too large.
     """
-    if not path.is_file():
-        raise UserError(f"There is no picture {path}.")
-    try:
-        with Image.open(path) as picture:
-            return _rgb(_upright(picture))
-    except _UNREADABLE as error:
-        raise UserError(f"The picture {path} cannot be read ({error}).") from error
+    return read_image(path)
+
+
+def kind_of(path: Path, *, strips: bool = True) -> Kind:
+    """What `path` is, by its suffix and, of pictures, by what is in it.
+
+    A still picture in a data set is a strip of frames side by side. Elsewhere (`strips` False) it is one where it says
+    so itself: by its record, its place in train/ or test/, a '#' in its name, or true joints beside it; and where its
+    width is a multiple of its height.
+
+    Raises:
+        UserError: it is missing, unreadable, or of no known kind.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return "folder"
+    if suffix in VIDEOS:
+        return "video"
+    if suffix not in (*PICTURES, *ANIMATIONS):
+        require_file(path, "video")
+        known = ", ".join((*VIDEOS, *ANIMATIONS, *PICTURES))
+        raise UserError(f"{path} is of no known kind; known are {known} and folders of pictures.")
+    if suffix in ANIMATIONS or len(frame_numbers(path)) > 1:
+        return "animation"
+    if strips or strip_record(path) is not None:
+        return "strip"
+    named = "#" in path.name or path.absolute().parent.name in ("train", "test") or path.with_suffix(".npz").is_file()
+    if not named:
+        return "picture"
+    height, width = read_picture(path).shape[:2]
+    return "strip" if width > height and width % height == 0 else "picture"
 
 
 def iter_video(
-    path: Path, *, strip_width: int | None = None, fps: float | None = None
+    path: Path, *, strip_width: int | None = None, fps: float | None = None, strips: bool = True
 ) -> tuple[Iterator[Frame], float]:
     """The frames of a clip one after another, as they are shown, and their rate.
 
-    One frame is in memory at a time (of a strip, all). A still picture is a strip of frames side by side, each
-    `strip_width` wide or, by default, as wide as it is high. `fps` is for files that do not say theirs.
+    One frame is in memory at a time (of a strip, all). Frames of a strip are `strip_width` wide or, by default, as it
+    says itself or as wide as it is high; `strips` is as for `kind_of`, and a picture that is no strip is one frame.
+    `fps` is for files that do not say theirs.
 
     Raises:
         UserError: missing, unreadable, damaged, or without a frame; some of it only when the frame is reached.
     """
-    if not path.exists():
-        raise UserError(f"There is no video {path}.")
-    return _not_empty(path, _frames(path, strip_width)), _fps(path) or fps or FPS
+    if not path.is_dir():
+        require_file(path, "video")
+    kind = kind_of(path, strips=strips)
+    return _not_empty(path, _frames(path, kind, strip_width)), _fps(path, kind) or fps or FPS
 
 
 def read_video(
@@ -92,37 +131,13 @@ def read_video(
     return np.stack(frames), fps
 
 
-def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Frame]]:
-    """The frames of a video file whose index is `wanted`, with their indices. The others are decoded and no more, which
-    saves much of the time where a clip stands late in a long video.
-
-    Raises:
-        UserError: as `iter_video`.
-    """
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        count, promised = 0, stream.frames  # 0 where the container does not say
-        try:
-            for frame in container.decode(stream):
-                if wanted(count):
-                    # Players turn the picture by the display matrix; the decoder does not.
-                    turns = round(getattr(frame, "rotation", 0) / 90) % 4
-                    yield count, np.ascontiguousarray(np.rot90(_decoded_rgb(frame), turns))
-                count += 1
-        except (FFmpegError, ValueError) as error:
-            raise UserError(f"The video {path} is damaged ({error}).") from error
-        if count < 0.9 * promised:  # edit lists may hide a few
-            raise UserError(f"The video {path} is damaged: it ends after {count} of {promised} frames.")
-
-
 def frame_rate(path: Path) -> float:
-    """Frames a second; `FPS` where the file does not say.
+    """Frames a second of a video; `FPS` where the file does not say.
 
     Raises:
         UserError: unreadable.
     """
-    return _fps(path) or FPS
+    return container.frame_rate(path) or FPS
 
 
 @contextmanager
@@ -154,12 +169,14 @@ def lossless_video(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
 def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
     """Write by `path`'s suffix: .mp4 (H.264), .gif, .png (a lossless strip), or none (a folder of PNG frames).
 
-    H.264 needs even sides: the last row or column of an odd picture is repeated once. Returns the number of frames.
+    H.264 needs even sides: the last row or column of an odd picture is repeated once. Returns the number of frames
+    written, which is that of `frames` but for a GIF of more than 50 a second.
 
     Raises:
-        UserError: as `check_writable` does, or there are no frames.
+        UserError: as `check_writable` does, or there are no frames, or the rate is out of bounds.
     """
     check_writable(path)
+    check_fps(fps, str(path))
     stream = iter(frames)
     first = next(stream, None)
     if first is None:
@@ -199,25 +216,18 @@ def _is_ours(path: Path) -> bool:
     return not names or names == {"clip.json", *(f"{i:06d}.png" for i in range(len(names) - 1))}
 
 
-def _frames(path: Path, strip_width: int | None) -> Iterator[Frame]:
-    suffix = path.suffix.lower()
-    if path.is_dir():
+def _frames(path: Path, kind: Kind, strip_width: int | None) -> Iterator[Frame]:
+    if kind == "folder":
         for child in sorted(filter(is_picture, path.iterdir()), key=natural):
             yield read_picture(child)
-    elif suffix in PICTURES:
+    elif kind == "video":
+        yield from (frame for _, frame in iter_wanted(path, lambda _: True))
+    elif kind == "animation":
+        yield from iter_frames(path)
+    elif kind == "strip":
         yield from _split_strip(path, read_picture(path), strip_width)
-    elif suffix in ANIMATIONS:
-        try:
-            with Image.open(path) as picture:
-                for frame in ImageSequence.Iterator(picture):
-                    yield _rgb(frame)
-        except _UNREADABLE as error:
-            raise UserError(f"The video {path} cannot be read ({error}).") from error
-    elif suffix in VIDEOS:
-        yield from _decode(path)
     else:
-        known = ", ".join((*VIDEOS, *ANIMATIONS, *PICTURES))
-        raise UserError(f"{path} is of no known kind; known are {known} and folders of pictures.")
+        yield read_picture(path)
 
 
 def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -228,29 +238,24 @@ def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
     yield from frames
 
 
-def _fps(path: Path) -> float | None:
-    """Frames a second, or None where the file does not say: strips, and folders without a `clip.json`."""
-    suffix = path.suffix.lower()
-    if suffix in VIDEOS and path.is_file():
-        with _opened(path) as container:
-            rate = container.streams.video[0].average_rate
-            return float(rate) if rate else None
-    if suffix in ANIMATIONS and path.is_file():
+def _fps(path: Path, kind: Kind) -> float | None:
+    """Frames a second, or None where the file does not say: most strips, and folders without a `clip.json`."""
+    if kind == "video":
+        return container.frame_rate(path)
+    if kind in ("animation", "strip"):
+        return frames_rate(path)
+    if kind == "folder" and (path / "clip.json").is_file():
         try:
-            with Image.open(path) as picture:
-                times = [frame.info.get("duration", 0) for frame in ImageSequence.Iterator(picture)]
-        except _UNREADABLE as error:
-            raise UserError(f"The video {path} cannot be read ({error}).") from error
-        return 1000 * len(times) / sum(times) if sum(times) else None
-    if path.is_dir() and (path / "clip.json").is_file():
-        try:
-            return float(json.loads((path / "clip.json").read_text())["fps"])
-        except (ValueError, KeyError, TypeError) as error:
+            fps = float(read_json(path / "clip.json", "record of a clip")["fps"])
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise UserError(f'{path / "clip.json"} does not say the frame rate as {{"fps": number}}.') from error
+        return check_fps(fps, str(path / "clip.json"))
     return None
 
 
 def _split_strip(path: Path, strip: Frame, width: int | None) -> Iterator[Frame]:
+    if width is None and (record := strip_record(path)):
+        width = strip.shape[1] // record[0]
     width = width or strip.shape[0]
     if strip.shape[1] % width:
         raise UserError(
@@ -259,45 +264,6 @@ def _split_strip(path: Path, strip: Frame, width: int | None) -> Iterator[Frame]
         )
     for left in range(0, strip.shape[1], width):
         yield strip[:, left : left + width].copy()
-
-
-def _opened(path: Path) -> av.container.InputContainer:
-    try:
-        container = av.open(str(path), "r")
-    except (FFmpegError, OSError, ValueError) as error:
-        raise UserError(f"The video {path} cannot be read ({error}).") from error
-    if not container.streams.video:
-        container.close()
-        raise UserError(f"{path} holds no video.")
-    return container
-
-
-def _decode(path: Path) -> Iterator[Frame]:
-    return (frame for _, frame in iter_wanted(path, lambda _: True))
-
-
-def _decoded_rgb(frame: av.VideoFrame) -> Frame:
-    if any(component.is_alpha for component in frame.format.components):
-        return _on_white(frame.to_ndarray(format="rgba"))
-    return frame.to_ndarray(format="rgb24")
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    return ImageOps.exif_transpose(picture)
-
-
-def _rgb(picture: Image.Image) -> Frame:
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
-        wide = np.asarray(picture).astype(np.int64)
-        return np.repeat((wide >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    if picture.has_transparency_data:
-        return _on_white(np.asarray(picture.convert("RGBA")))
-    return np.array(picture.convert("RGB"))
-
-
-def _on_white(pixels: UInt8[np.ndarray, "h w 4"]) -> Frame:
-    alpha = pixels[..., 3:].astype(np.float32) / 255
-    return np.rint(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 def _write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> int:
@@ -317,15 +283,33 @@ def _write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> int:
 
 
 def _write_gif(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    pictures = [Image.fromarray(frame) for frame in frames]
-    pictures[0].save(path, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0)
-    return len(pictures)
+    """A frame of its own for each, equal ones too, where Pillow's writer would merge them. Players show no frame for
+    less than 20 ms (they take 100 instead), so of a faster video the frames nearest in time are kept."""
+    count = given = 0
+    end = 0  # of what is written, in the format's hundredths of a second
+    with path.open("wb") as file:
+        for given, frame in enumerate(frames, 1):
+            delay = round(100 * given / fps) - end  # what rounding leaves over is carried on to the next frame
+            if delay < 2:
+                continue
+            image = Image.fromarray(frame).quantize(256, Image.Quantize.MEDIANCUT)
+            if not count:
+                height, width = frame.shape[:2]
+                file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0))
+                file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # for ever
+            file.writelines(GifImagePlugin.getdata(image, duration=10 * delay, include_color_table=True))
+            end, count = end + delay, count + 1
+        file.write(b";")
+    if count < given:
+        log.warning("%s: a GIF shows 50 frames a second at most, so it has %d of the %d frames.", path, count, given)
+    return count
 
 
 def _write_strip(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    del fps  # a strip has no place for it
     pictures = list(frames)
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(path, "PNG")
+    about = PngInfo()
+    about.add_text(STRIP, json.dumps({"frames": len(pictures), "fps": fps}))
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(path, "PNG", pnginfo=about)
     return len(pictures)
 
 

@@ -22,7 +22,9 @@ from tpsm.methods.base import Method, full_motion
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """`l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
+    """Some frames of a clip that follow one another.
+
+    `l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
     to the first, at the frames' resolution. `rounded_up` says where a frame's value lies above the prediction: there,
     one less is what the released code stores, which truncates."""
 
@@ -33,22 +35,24 @@ class Reconstruction:
 
 
 @torch.inference_mode()
-def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Reconstruction:
-    """The first frame, driven by every frame of the same clip (the first included), with the background's motion."""
+def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Iterator[Reconstruction]:
+    """The first frame, driven by every frame of the same clip (the first included), with the background's motion.
+
+    It comes in pieces of `batch` frames, of which one is in memory at a time, however long the clip is.
+    """
     device = next(method.parameters()).device
     code = method.encode(to_tensor(clip.frames(0, 1), device))
-    frames, up, errors, motion = [], [], [], []
     for start in range(0, len(clip), batch):
         driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
         expanded = code.expand(len(driving))
         prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
-        frames.append(to_frames(prediction.image))
-        up.append(frames[-1] > to_truncated_frames(prediction.image))
-        errors.append((prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu())
-        motion.append(full_motion(method, prediction.motion.grid, driving.shape[-2:]).float().cpu())
-    return Reconstruction(
-        np.concatenate(frames), np.concatenate(up), torch.cat(errors).numpy(), torch.cat(motion).numpy()
-    )
+        frames = to_frames(prediction.image)
+        yield Reconstruction(
+            frames,
+            frames > to_truncated_frames(prediction.image),
+            (prediction.image - driving).abs().mean(dim=(1, 2, 3)).cpu().numpy(),
+            full_motion(method, prediction.motion.grid, driving.shape[-2:]).float().cpu().numpy(),
+        )
 
 
 @torch.inference_mode()

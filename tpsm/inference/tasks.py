@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +12,10 @@ import numpy as np
 
 from tpsm.checkpoints.trained import Trained
 from tpsm.core.animation import Mode
-from tpsm.core.clips import Clip
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile, write_clip
+from tpsm.core.layout import pair_name
+from tpsm.data.arrays import streamed_array
+from tpsm.data.clip import ClipFile, clip_writer
 from tpsm.data.manifest import Entry
 from tpsm.inference.generate import animate, reconstruct
 from tpsm.jobs.resume import Units
@@ -33,17 +36,29 @@ class ReconstructClip:
         return self.units.make(partial(self._write, entry), entry.sha256)
 
     def _write(self, entry: Entry, unit: Path) -> None:
-        out = unit / OUTPUT
-        with ClipFile(self.clips / entry.file) as clip:
-            result = reconstruct(self.model.load(), clip)
-            write_clip(out, Clip(clip.name, clip.identity, result.frames, clip.fps))
-        arrays = entry.file.with_suffix(".npz").name
-        with atomic(out / "rounded_up" / arrays) as draft:
-            np.savez(draft, bits=np.packbits(result.rounded_up))
-        if entry.has_truth:
-            with atomic(out / "motion" / arrays) as draft:
-                np.savez_compressed(draft, grid=result.motion.astype(np.float16))
-        np.save(unit / L1, result.l1)
+        out, arrays, errors = unit / OUTPUT, entry.file.with_suffix(".npz").name, []
+        with ExitStack() as stack:
+            # Every output is open at once, so that a clip of any length passes through in pieces.
+            clip = stack.enter_context(ClipFile(self.clips / entry.file))
+            size = (len(clip), clip.height, clip.width)
+            writer = stack.enter_context(clip_writer(out, clip.name, clip.identity, clip.fps))
+            draft = stack.enter_context(atomic(out / "rounded_up" / arrays))
+            bits = (-(-math.prod((*size, 3)) // 8),)
+            add_bits = stack.enter_context(streamed_array(draft, "bits", bits, np.uint8))
+            add_motion = None
+            if entry.has_truth:
+                draft = stack.enter_context(atomic(out / "motion" / arrays))
+                add_motion = stack.enter_context(streamed_array(draft, "grid", (*size, 2), np.float16, compressed=True))
+
+            # A piece has 16 frames, so its bits end with a byte, but for the last one's.
+            for piece in reconstruct(self.model.load(), clip):
+                for frame in piece.frames:
+                    writer.add(frame)
+                add_bits(np.packbits(piece.rounded_up))
+                errors.append(piece.l1)
+                if add_motion is not None:
+                    add_motion(piece.motion.astype(np.float16))
+        np.save(unit / L1, np.concatenate(errors))
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        return f"{self.source.name}--{self.driving.name}"
+        return pair_name(self.source.name, self.driving.name)
 
 
 @dataclass(frozen=True)
@@ -77,5 +92,6 @@ class AnimatePair:
         avd = None if self.avd is None else self.avd.load_avd(self.model, self.size)
         with ClipFile(self.clips / pair.source.file) as still, ClipFile(self.clips / pair.driving.file) as moving:
             poses = (moving.frame(i) for i in range(len(moving)))
-            frames = np.stack(list(animate(method, still.frame(0), poses, self.mode, avd)))
-            write_clip(unit, Clip(pair.name, still.identity, frames, moving.fps))
+            with clip_writer(unit, pair.name, still.identity, moving.fps) as writer:
+                for frame in animate(method, still.frame(0), poses, self.mode, avd):
+                    writer.add(frame)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tpsm.core.files import atomic, atomic_folder
+from tpsm.core.files import atomic_folder, remove_folder
 from tpsm.core.fingerprint import key_of
 
 WORK = Path(".work")
@@ -42,13 +42,13 @@ class Units:
         return path
 
     def remove(self) -> None:
-        """All of them, and what an interrupted stage made from other inputs."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """All of them, and what an interrupted stage made from other inputs; none is found half removed."""
+        remove_folder(self.folder)
 
 
 def gather(folders: Iterable[Path], out: Path) -> None:
     """`out` holds the files of all `folders` and nothing else; the folders keep them."""
-    shutil.rmtree(out, ignore_errors=True)
+    remove_folder(out)
     out.mkdir(parents=True)
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -57,8 +57,8 @@ def gather(folders: Iterable[Path], out: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    with atomic(target) as draft:
-        try:
-            os.link(source, draft)
-        except OSError:  # another file system, or one that has no links
-            shutil.copyfile(source, draft)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one that has no links
+        shutil.copyfile(source, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tpsm.core.schema import positive
+from tpsm.core.schema import DEEPEST, WIDEST, positive
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class AvdConfig:
 
     def __post_init__(self) -> None:
         positive(self, "id_bottle", "pose_bottle")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError("widths: at least one layer, each of 1 or more")
+        if not 1 <= len(self.widths) <= DEEPEST or not all(1 <= width <= WIDEST for width in self.widths):
+            raise ValueError(f"widths: 1 to {DEEPEST} layers, each of 1 to {WIDEST}")
         if not 0 <= self.scale < 1:
             raise ValueError("scale: must be at least 0 and below 1")
         if self.weight <= 0:

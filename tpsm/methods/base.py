@@ -22,8 +22,8 @@ class Method(nn.Module, ABC):
     `Model`, a `Method` built as `Model(config)`.
     """
 
-    align_corners: ClassVar[bool]
-    """How this method samples images: what its released code did (specified per method)."""
+    align_corners: bool
+    """How this method samples images: what its released code did. FOMM's configuration may say the other."""
 
     resizes_aligned: ClassVar[bool]
     """How it brings flows and masks to another size: with corners aligned or not, which need not be as it samples."""
@@ -33,6 +33,9 @@ class Method(nn.Module, ABC):
 
     synchronised: ClassVar[bool] = False
     """Whether the released code computes batch statistics over all devices."""
+
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Submodules that no prediction uses; published weights leave them out."""
 
     perceptual: PerceptualLoss
 

@@ -123,7 +123,7 @@ class BackgroundPredictor(nn.Module):
         self.bg_encoder.conv1.reset_parameters()  # The released code replaces this layer and keeps PyTorch's own init.
         nn.init.zeros_(self.bg_encoder.fc.weight)
         with torch.no_grad():
-            self.bg_encoder.fc.bias.copy_(torch.eye(2, 3).flatten())
+            self.bg_encoder.fc.bias.copy_(torch.eye(2, 3, device="cpu").flatten())
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 3"]:
         affine = self.bg_encoder(torch.cat([source, driving], dim=1)).unflatten(1, (2, 3))
@@ -196,7 +196,7 @@ def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]
 
 
 class Model(Method):
-    align_corners: ClassVar[bool] = True
+    align_corners = True
     resizes_aligned: ClassVar[bool] = True
     clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpsm.core.errors import UserError
-from tpsm.core.schema import positive
+from tpsm.core.schema import DEEPEST, positive
 
 Norm = Callable[[int], nn.Module]
 
@@ -55,8 +55,8 @@ class Up(Same):
 
     def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
         super().__init__(inputs, outputs, norm)
-        row = torch.tensor([[0.0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]])  # Transposed, hence mirrored.
-        self.register_buffer("spread", torch.kron(row, row), persistent=False)
+        row = torch.tensor([[0.0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]], device="cpu")  # Transposed, hence mirrored.
+        self.register_buffer("spread", placed(torch.kron(row, row)), persistent=False)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o 2*h 2*w"]:
         kernel = (self.conv.weight.flatten(2) @ self.spread).unflatten(2, (4, 4)).transpose(0, 1)
@@ -109,13 +109,19 @@ class AntiAlias(nn.Module):
         self.stride = stride(scale)
         sigma = (self.stride - 1) / 2
         self.padding = round(4 * sigma)
-        offset = torch.arange(-self.padding, self.padding + 1, dtype=torch.float32)
+        offset = torch.arange(-self.padding, self.padding + 1, dtype=torch.float32, device="cpu")
         row = torch.exp(-offset.square() / (2 * sigma**2))
         kernel = row[:, None] * row[None, :]
-        self.register_buffer("weight", (kernel / kernel.sum()).expand(channels, 1, -1, -1).contiguous())
+        self.register_buffer("weight", placed((kernel / kernel.sum()).expand(channels, 1, -1, -1).contiguous()))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c _ _"]:
         return F.conv2d(x, self.weight, stride=self.stride, padding=self.padding, groups=x.shape[1])
+
+
+def placed(kernel: Tensor) -> Tensor:
+    """`kernel`, which was computed on the CPU, where a new tensor would be: to compute it on the meta device instead
+    would load PyTorch's compiler, which takes seconds."""
+    return kernel.to(torch.get_default_device())
 
 
 def downsample(channels: int, scale: float) -> nn.Module:
@@ -125,9 +131,9 @@ def downsample(channels: int, scale: float) -> nn.Module:
 
 def stride(scale: float) -> int:
     """1 / scale, which must be whole."""
-    whole = round(1 / scale) if scale > 0 else 0
-    if whole < 1 or abs(whole * scale - 1) > 1e-6:
-        raise ValueError("scale_factor: must be 1 divided by a whole number")
+    whole = round(1 / scale) if 1e-9 < scale <= 1 else 0
+    if not 1 <= whole <= DEEPEST or abs(whole * scale - 1) > 1e-6:
+        raise ValueError(f"scale_factor: must be 1 divided by a whole number, {DEEPEST} at most")
     return whole
 
 

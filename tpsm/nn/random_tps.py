@@ -29,8 +29,8 @@ class TransformConfig:
             raise ValueError("sigma_affine: must not be negative")
         if self.sigma_tps < 0:
             raise ValueError("sigma_tps: must not be negative")
-        if self.points < 2:
-            raise ValueError("points: a control grid needs at least 2 points a side")
+        if not 2 <= self.points <= 64:
+            raise ValueError("points: a control grid has 2 to 64 points a side")
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class PerceptualConfig:
             raise ValueError(f"weights: {self.backbone} gives {most} feature maps, not {len(self.weights)}")
         if any(weight < 0 for weight in self.weights):
             raise ValueError("weights: must not be negative")
-        if not self.scales or any(s <= 0 or s > 1 or abs(1 / s - round(1 / s)) > 1e-6 for s in self.scales):
-            raise ValueError("scales: each must be 1 divided by a whole number")
+        if not self.scales or any(s < 1 / 64 or s > 1 or abs(1 / s - round(1 / s)) > 1e-6 for s in self.scales):
+            raise ValueError("scales: each must be 1 divided by a whole number, 64 at most")
 
 
 class Pixels(nn.Module):

@@ -14,11 +14,12 @@ from pathlib import Path
 from tpsm.checkpoints.trained import Trained
 from tpsm.config.params import read_run
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
 from tpsm.data.prepare import PrepareClip
-from tpsm.data.raw import RawClip, find_clips
+from tpsm.data.raw import RawClip, clip_name, find_clips
 from tpsm.inference.tasks import ReconstructClip
 from tpsm.jobs.map import Workers
 from tpsm.jobs.resume import Units
@@ -33,7 +34,8 @@ def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Ite
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
     config = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
-    raw = [RawClip(source, "test") for source in find_clips(raw_folder(dataset))["test"][:clips]]
+    folder = raw_folder(dataset)
+    raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +17,53 @@ from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.layout import AVDS, MODELS
 from tpsm.data.resize import fit_to_size
-from tpsm.data.video import PICTURES, check_writable, iter_video, read_picture, write_video
+from tpsm.data.video import check_writable, iter_video, kind_of, write_video
 from tpsm.inference.generate import animate
 
+log = logging.getLogger(__name__)
 
-def animate_file(source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None) -> int:
+
+def animate_file(
+    source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None, source_frame: int | None = None
+) -> int:
     """One picture moved by one video, both of any size and format; returns the number of frames written.
 
-    Frames are cropped to a centred square and resized to the size that the run was trained at, as in training.
+    Frames become squares of the size that the run was trained at, cropped or stretched as in training. What was taken
+    of `source` and `driving` is told: `tpsm.data.readers.kind_of` says when a picture is a strip of frames.
     """
     check_writable(out)
     folder = trained_folder(run, dataset)
     method, checkpoint = load_method(folder / "last.pt")
     method.to(device())
     avd = load_avd(AVDS / folder.relative_to(MODELS) / "last.pt", method, checkpoint.size) if mode == "avd" else None
-    still = fit_to_size(read_still(source), checkpoint.size)
-    video, fps = iter_video(driving)
-    poses = (fit_to_size(frame, checkpoint.size) for frame in tqdm(video, desc=f"{run}: animate, {mode}", unit="frame"))
+
+    still = fit_to_size(read_still(source, source_frame), checkpoint.size, checkpoint.fit)
+    video, fps = iter_video(driving, strips=False)
+    log.info("Driving: the %s %s, at %.4g frames per second.", kind_of(driving, strips=False), driving, fps)
+
+    poses = (
+        fit_to_size(frame, checkpoint.size, checkpoint.fit)
+        for frame in tqdm(video, desc=f"{run}: animate, {mode}", unit="frame")
+    )
     return write_video(out, animate(method, still, poses, mode, avd), fps)
 
 
-def read_still(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture, or the first frame of a video."""
-    if path.suffix.lower() in PICTURES:
-        return read_picture(path)
-    frames, _ = iter_video(path)
-    return next(iter(frames))
+def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture, or the frame `number` of a video or strip (the first without it). Where a number is given, a picture
+    is a strip.
+
+    Raises:
+        UserError: unreadable, or there are not so many frames.
+    """
+    kind = kind_of(path, strips=number is not None)
+    frames, _ = iter_video(path, strips=kind == "strip")
+    frame = next(islice(frames, number or 0, None), None)
+    if frame is None:
+        raise UserError(f"The {kind} {path} has no frame {number}, counted from 0; correct --source-frame.")
+    height, width = frame.shape[:2]
+    place = "the picture" if kind == "picture" else f"frame {number or 0} of the {kind}"
+    log.info("Source: %s %s, %d x %d pixels.", place, path, width, height)
+    return frame
 
 
 def trained_folder(run: str, dataset: str | None) -> Path:

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tpsm.checkpoints.checkpoint import Checkpoint
+from tpsm.checkpoints.checkpoint import Checkpoint, Fit
 from tpsm.checkpoints.released import ReleasedCheckpoint, read_released, skeleton
 from tpsm.checkpoints.released_file import Released
 from tpsm.checkpoints.trained import example_keypoints
@@ -22,8 +22,9 @@ from tpsm.stages.summary import write_summary
 log = logging.getLogger(__name__)
 
 
-def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
-    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write.
+def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: Fit = "crop") -> None:
+    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write. `fit` is
+    the data set's.
 
     Raises:
         UserError: an entry does not fit the configuration, or the run was trained already; then nothing is written.
@@ -33,7 +34,7 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
         if (folder / "metrics.csv").is_file():
             raise UserError(f"{folder} holds a run trained here; remove it first, or import as another run.")
     released = read_released(file, config.method)
-    method = released_method(config, released)
+    method = released_method(config, released, fit)
     network = None if released.avd is None else released_avd(config, avd, released)
     write_released(replace(config, released=Released.at(str(file))), method)
     if network is None:
@@ -44,10 +45,10 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig) -> None:
         log.info("%s: its AVD network -> %s", file, folders[1])
 
 
-def released_method(config: RunConfig, released: ReleasedCheckpoint) -> Checkpoint:
+def released_method(config: RunConfig, released: ReleasedCheckpoint, fit: Fit) -> Checkpoint:
     weights = released.method(config.method, config.model).state_dict()
     model = plain(asdict(config.model))
-    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0)
+    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0, fit=fit)
 
 
 def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:

@@ -79,7 +79,8 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
         "precision": config.train.precision if trained else None,
         "perceptual": config.model.perceptual.backbone,
     }
-    return about if config.released is None else about | {"released": config.released.sha256}
+    taken = {"released": config.released, "published": config.published}
+    return about | {key: file.sha256 for key, file in taken.items() if file is not None}
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -20,22 +20,19 @@ from tqdm import tqdm
 from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from tpsm.core.device import rank, world_size
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic
-from tpsm.core.fingerprint import fingerprint, training_code_hash
+from tpsm.core.files import atomic_folder, locked
 from tpsm.core.rng import Part
 from tpsm.core.types import FramePair
-from tpsm.jobs.resume import gather
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import Agreement, launch, parts
 from tpsm.training.loss_log import Curve
 from tpsm.training.optimizer import Optimiser
+from tpsm.training.work_folder import WorkFolder
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-# A fingerprint, as file names are matched.
-HASH = "[0-9a-f]" * 16
 # Steps between looks at the losses: each look waits for the device.
 SETTLE_EVERY = 10
 
@@ -59,6 +56,7 @@ class Identity:
     dataset: str
     size: int
     model_config: dict[str, Any]
+    fit: str = "crop"
 
 
 def fit(
@@ -71,33 +69,29 @@ def fit(
     data_hash: str,
     work: Path = Path(".work"),
     preview: Callable[[Path], None] | None = None,
+    summarise: Callable[[Path, bool], None] | None = None,
 ) -> None:
     """Trains the parameters of `task` that want a gradient, and writes `out/{last.pt, metrics.csv, previews/}`.
 
+    `out` appears whole, in the place of what was there; `summarise` may write more into it before (it is given the
+    folder, and whether other processes had begun the work).
+
     Within torchrun every process takes its slice of each batch, and only the first writes; all must see one `work`
-    folder. Working checkpoints live in a folder of `work` that is named by everything that decides the result
-    (`data_hash` stands for the clips and how pairs are drawn from them; the code is hashed here, how many processes
-    there are is not); a run that was killed goes on from there, bit for bit on a CPU.
+    folder. What a training goes on from lives in a folder of `work` that is named by everything that decides its steps
+    (`data_hash` stands for the clips and how pairs are drawn from them, and for weights that it begins with; the code
+    is hashed here, how many processes there are is not). A run that was killed goes on from there, and so does a
+    finished one that is given more epochs, as long as the rates of the epochs that were begun stay as they were: bit
+    for bit on a CPU as if it had never stopped.
 
     Raises:
-        UserError: a loss or a weight is no longer finite (the step and the loss are named), the run was stopped, or
-            another process of the job ended.
+        UserError: a loss or a weight is no longer finite (the step and the loss are named), the run was stopped,
+            another process of the job ended, or another process is training the same run.
     """
     mine = parts(config.batch, config.accumulate)
-    scratch = work_folder(work, config, identity, data_hash)
-    state = scratch / "state.pt"
-    checkpoint = load_checkpoint(state) if state.is_file() else None
-    if checkpoint is not None:
-        load_weights(task, checkpoint, state)
-        log.info("Going on from step %d of %s.", checkpoint.step, state)
-    elif older := [path.parent.name for path in work.glob(f"{scratch.name.rpartition('-')[0]}-{HASH}/state.pt")]:
-        log.warning("Starting anew: parameters, data or code have changed since %s of %s was kept.", older[0], work)
-    step = 0 if checkpoint is None else checkpoint.step
-    curve = Curve(scratch / "metrics.csv", keep_below=step)
-    total = config.epochs * len(batches)
+    place = WorkFolder.of(work, config, identity.dataset, identity.run, asdict(identity), data_hash)
+    scratch, state = place.path, place.state
+    step, total = 0, config.epochs * len(batches)
     leads = rank() == 0
-    fabric = launch(config.precision)
-    began = time.monotonic()
 
     def snapshot(path: Path, adam: torch.optim.Adam | None = None) -> None:
         for name, value in task.state_dict().items():
@@ -107,19 +101,34 @@ def fit(
                     f"train.learning_rate. {kept(state)}."
                 )
         weights = {name: value.detach().contiguous().cpu() for name, value in task.state_dict().items()}
-        optimizer = None if adam is None else adam.state_dict()
+        optimizer = None if adam is None else {"adam": adam.state_dict(), "rates": rates(config, step, len(batches))}
         Checkpoint(**vars(identity), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(
             path
         )
 
     with (
+        locked(place.lock, f"The training of {identity.run} on {identity.dataset}") if leads else nullcontext(),
         naming_the_step(lambda: f"step {step} of {identity.run}", state),
         stop_signals() as stopping,
-        tqdm(total=total, initial=step, unit="step", desc=identity.run, disable=not leads) as bar,
+        ExitStack() as opened,
     ):
+        fabric = launch(config.precision)
+        began = time.monotonic()
+
+        # What was done already.
+        if leads:
+            place.open()
+        fabric.barrier()
+        checkpoint = going_on(place, config, len(batches))
+        if checkpoint is not None:
+            load_weights(task, checkpoint, state)
+            step = checkpoint.step
+        first_step = step
+        curve = Curve(scratch / "metrics.csv", keep_below=step)
         optimiser = Optimiser(task, config, fabric)
         if checkpoint is not None:
-            optimiser.adam.load_state_dict(checkpoint.optimizer or {})
+            assert checkpoint.optimizer is not None
+            optimiser.adam.load_state_dict(checkpoint.optimizer["adam"])
             checkpoint = None
         agreement = Agreement()
         if not agreement.same(f"{scratch.name} {step}"):
@@ -127,6 +136,9 @@ def fit(
                 f"The processes of this job do not start alike (this one: step {step} of {scratch}); all machines must "
                 "see one project folder, and run the same code."
             )
+
+        # The steps that are left.
+        bar = opened.enter_context(tqdm(total=total, initial=step, unit="step", desc=identity.run, disable=not leads))
         while step < total:
             epoch, first = divmod(step, len(batches))
             task.train()
@@ -136,35 +148,73 @@ def fit(
                 step += 1
                 bar.update()
                 stop = agreement.any(stopping())
-                keep = stop or step % config.checkpoint_every == 0
-                if (keep or step % SETTLE_EVERY == 0 or step == total) and (
+                keep = stop or step % config.checkpoint_every == 0 or step == total
+                if (keep or step % SETTLE_EVERY == 0) and (
                     bad := curve.settle(lambda losses: mean_of_processes(fabric, losses))
                 ):
                     raise UserError(f"{bad} of {identity.run}; lower train.learning_rate. {kept(state)}.")
                 bar.set_postfix_str(curve.last(), refresh=False)
+                # The checkpoint comes last: what is beside it is then never behind it, and what is ahead is made again.
+                if leads and preview is not None and step % config.preview_every == 0:
+                    preview(scratch / "previews" / preview_name(step))
                 if leads and keep:
                     curve.flush()
                     snapshot(state, optimiser.adam)
-                if stop:
+                if stop and step < total:
                     raise UserError(
                         f"Stopped after step {step} of {identity.run}; the same command goes on from there."
                     )
-                if leads and preview is not None and step % config.preview_every == 0:
-                    preview(scratch / "previews" / f"step-{step:06d}.png")
         seconds = time.monotonic() - began
+
+        # The results, whole or not at all.
         if leads:
-            curve.flush()
-            out.mkdir(parents=True, exist_ok=True)
-            snapshot(out / "last.pt")
-            with atomic(out / "metrics.csv") as draft:
-                shutil.copy(scratch / "metrics.csv", draft)
-            if preview is not None:
-                preview(scratch / "previews" / f"step-{total:06d}.png")
-                gather([scratch / "previews"], out / "previews")
-            shutil.rmtree(scratch)
+            with atomic_folder(out, replace=True) as draft:
+                snapshot(draft / "last.pt")
+                shutil.copyfile(scratch / "metrics.csv", draft / "metrics.csv")
+                if preview is not None:
+                    (draft / "previews").mkdir()
+                    for done in range(config.preview_every, total, config.preview_every):
+                        if (earlier := scratch / "previews" / preview_name(done)).is_file():
+                            shutil.copyfile(earlier, draft / "previews" / preview_name(done))
+                    preview(draft / "previews" / preview_name(total))
+                if summarise is not None:
+                    summarise(draft, first_step > 0)
+            place.close()
         fabric.barrier()
-    speed = total / max(seconds, 1e-9)
-    log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total, seconds, speed, out)
+    speed = (total - first_step) / max(seconds, 1e-9)
+    log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total - first_step, seconds, speed, out)
+
+
+def going_on(place: WorkFolder, config: TrainConfig, steps: int) -> Checkpoint | None:
+    """The working checkpoint that this training is the continuation of, if there is one; `steps` are an epoch's."""
+    if not place.state.is_file():
+        if others := place.others():
+            log.warning(
+                "Starting anew: parameters, data or code have changed since %s of %s was kept.",
+                others[0].name,
+                place.work,
+            )
+        return None
+    checkpoint = load_checkpoint(place.state)
+    if not isinstance(checkpoint.optimizer, dict) or checkpoint.optimizer.keys() != {"adam", "rates"}:
+        raise UserError(f"{place.state} is no working checkpoint; remove {place.path}, and the training starts anew.")
+    if checkpoint.step > config.epochs * steps:
+        log.warning("Starting anew: what %s kept is %d steps long already.", place.path, checkpoint.step)
+        return None
+    if checkpoint.optimizer["rates"] != rates(config, checkpoint.step, steps):
+        log.warning("Starting anew: the learning rate has changed for epochs that %s is past.", place.path)
+        return None
+    log.info("Going on from step %d of %s.", checkpoint.step, place.state)
+    return checkpoint
+
+
+def rates(config: TrainConfig, step: int, steps: int) -> list[float]:
+    """The learning rate of each epoch that was begun when `step` steps were done, `steps` an epoch."""
+    return [config.rate(epoch) for epoch in range(-(-step // steps))]
+
+
+def preview_name(step: int) -> str:
+    return f"step-{step:06d}.png"
 
 
 def kept(state: Path) -> str:
@@ -190,14 +240,6 @@ def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
             f"Process {rank()} of {world_size()} stopped at {where()}, for it lost one of the others ({reason}); "
             f"{after}."
         ) from error
-
-
-def work_folder(work: Path, config: TrainConfig, identity: Identity, data_hash: str) -> Path:
-    """Named by everything that decides the result, and nothing else."""
-    plumbing = ("workers", "checkpoint_every", "preview_every")
-    schedule = {key: value for key, value in asdict(config).items() if key not in plumbing}
-    name = f"{identity.dataset}-{identity.run}".replace(", ", "-")
-    return work / f"{name}-{fingerprint(schedule, asdict(identity), data_hash, training_code_hash())}"
 
 
 @contextmanager

@@ -113,3 +113,31 @@ def test_what_does_not_fit_is_named(
     assert "holds no clips" in refused("--real", str(real), "--generated", str(tmp_path / "empty"))
     write_video(tmp_path / "other" / "z.gif", dots("a#0", 0).frames)
     assert "is called as one of" in refused("--real", str(real), "--generated", str(tmp_path / "other"))
+
+
+def test_the_codec_of_each_side_stands_in_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2):
+        frames = dots(f"a#{number}", number).frames
+        write_video(tmp_path / "real" / f"a#{number}.png", frames)
+        write_video(tmp_path / "made" / f"a#{number}.mp4", frames)
+    assert score(tmp_path / "real", tmp_path / "made", "--out", str(tmp_path / "scores.parquet")) == 0
+    page = capsys.readouterr().out
+    assert "real: 2 png\n" in page and "generated: 2 h264 (lossy)\n" in page
+    assert "the generated clips" in caplog.text and "PSNR" in caplog.text
+    codecs = about_scores(tmp_path / "scores.parquet")["codecs"]
+    assert codecs == {"real": {"png": 2}, "generated": {"h264 (lossy)": 2}}
+    caplog.clear()
+    assert score(tmp_path / "real", tmp_path / "real") == 0
+    assert "lossy" not in capsys.readouterr().out and "loss" not in caplog.text
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_tiny_frames_have_no_ssim(tmp_path: Path, size: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for side in ("real", "made"):
+        write_video(tmp_path / side / "a", np.full((3, size, size, 3), 7 + len(side), np.uint8))
+    assert score(tmp_path / "real", tmp_path / "made") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "n/a" in next(line for line in lines if line.startswith("SSIM"))
+    assert ".0000" in next(line for line in lines if line.startswith("L1"))

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
 from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
 from tpsm.downloads.http import bar
@@ -138,6 +139,8 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
                 ) from failure
     if not path.exists():
         raise UserError(f"There is no archive {path}; correct --archive.")
+    if not path.is_dir():
+        require_file(path, "archive")
     if sha256 and (not path.is_file() or sha256_of(path) != sha256.lower()):
         if is_url(archive):
             path.unlink()

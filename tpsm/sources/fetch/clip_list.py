@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from tpsm.core.errors import UserError
+from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
+from tpsm.data.limits import FPS_RANGE
 from tpsm.sources.fetch.downloaders import Access, Failure, download
 
 _GITHUB = "https://raw.githubusercontent.com/AliaksandrSiarohin"
@@ -35,10 +37,12 @@ SETS = {
 
 _COLUMNS = ("video_id", "start", "end", "bbox", "fps", "width", "height", "partition")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
+_FPS = re.compile(r"\d+(\.\d*)?|\d+/\d+")  # without an exponent, which a fraction would write out
+_LONGEST = 200
 _PERSON = re.compile(r"\w[\w.-]*")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A clip: the frames from `start` to before `end` as counted at `fps`, and in them the `box` (left, top, right,
     bottom) in pixels of a picture of `width` x `height`.
@@ -95,30 +99,43 @@ def read_metadata(path: Path, dataset: str) -> list[Row]:
     Raises:
         UserError: unreadable, without the columns, with a row that makes no sense, or known to be the wrong file.
     """
+    if dataset == "ted":
+        _refuse_first_ted_list(path, _values(path, dataset))
+    rows = [_row(path, line, values) for line, values in enumerate(_values(path, dataset), 2)]
+    if not rows:
+        raise UserError(f"{path} has no rows; download it again.")
+    return rows
+
+
+def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
+    """The lines of a list, one in memory at a time."""
+    if path.exists():
+        require_file(path, "list of clips")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            columns, values = reader.fieldnames or [], list(reader)
+            if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
+                hint = f"; the list that has all is {SETS[dataset].metadata}" if SETS[dataset].metadata else ""
+                raise UserError(f"{path} has no column {missing[0]}{hint}.")
+            yield from reader
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"The list of clips {path} cannot be read ({error}).") from error
-    if missing := [column for column in _COLUMNS if column not in columns]:
-        hint = f"; the list that has all is {SETS[dataset].metadata}" if SETS[dataset].metadata else ""
-        raise UserError(f"{path} has no column {missing[0]}{hint}.")
-    if not values:
-        raise UserError(f"{path} has no rows; download it again.")
-    if dataset == "ted":
-        _refuse_first_ted_list(path, values)
-    return [_row(path, line, row) for line, row in enumerate(values, 2)]
 
 
-def _refuse_first_ted_list(path: Path, rows: Sequence[dict[str, str]]) -> None:
+def _refuse_first_ted_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
     """The repository's own ted-metadata.csv has no frame ranges and no test, and its ids are no videos' ids."""
+    ranges = test = numbered = some = False
+    for row in rows:
+        some = True
+        ranges |= row["start"] != row["end"]
+        test |= row["partition"] != "train"
+        numbered |= bool(re.match(r"\d{6}#", row["video_id"] or ""))
     faults = {
-        "no frame ranges": all(row["start"] == row["end"] for row in rows),
-        "no test clips": all(row["partition"] == "train" for row in rows),
-        "ids that begin with a frame number": any(re.match(r"\d{6}#", row["video_id"] or "") for row in rows),
+        "no frame ranges": not ranges,
+        "no test clips": not test,
+        "ids that begin with a frame number": numbered,
     }
-    if found := [fault for fault, there in faults.items() if there]:
+    if some and (found := [fault for fault, there in faults.items() if there]):
         raise UserError(
             f"{path} has {' and '.join(found)}, as the ted-metadata.csv in articulated-animation's repository: "
             f"{SETS['ted'].otherwise}."
@@ -127,6 +144,10 @@ def _refuse_first_ted_list(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 def _row(path: Path, line: int, values: dict[str, str]) -> Row:
     try:
+        if long := next((key for key in _COLUMNS if len(values[key]) > _LONGEST), None):
+            raise ValueError(f"{long} has {len(values[long])} characters")
+        if not _FPS.fullmatch(values["fps"]):
+            raise ValueError(f"fps {values['fps']!r}")
         video, _, part = values["video_id"].partition("#")
         left, top, right, bottom = (int(side) for side in values["bbox"].split("-"))
         row = Row(
@@ -149,7 +170,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> Row:
         f"partition {row.split!r}": row.split in SPLITS,
         f"frames {row.start} to {row.end}": 0 <= row.start < row.end,
         f"bbox {values['bbox']!r}": left < right and top < bottom and left < row.width and top < row.height,
-        f"fps {values['fps']}": row.fps > 0,
+        f"fps {values['fps']}": FPS_RANGE[0] <= row.fps <= FPS_RANGE[1],
         f"picture of {row.width} x {row.height}": row.width > 0 and row.height > 0,
     }
     for what, fine in checks.items():

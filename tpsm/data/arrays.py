@@ -1,0 +1,93 @@
+"""Arrays in .npz files: read no larger than they may be, and written a piece at a time."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from tpsm.core.errors import UserError
+from tpsm.data.limits import max_pixels
+
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What `read_arrays` may raise."""
+_HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> tuple[np.ndarray, ...]:
+    """The arrays of these names. All sizes are summed up before the first is read, for a small file may declare
+    terabytes. They may take `most` bytes or, by default, 16 for each pixel that a frame may have.
+
+    Raises:
+        ValueError: they are too large, or no plain arrays. (KeyError, OSError and others of `UNREADABLE`: as it says.)
+    """
+
+    def file() -> Any:
+        return io.BytesIO(source) if isinstance(source, bytes) else source
+
+    _check_sizes(file(), 16 * max_pixels() if most is None else most)
+    with np.load(file(), allow_pickle=False) as arrays:
+        return tuple(arrays[name] for name in names)
+
+
+@contextmanager
+def opened_arrays(path: Path, remedy: str, most: int | None = None) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of a file that a stage wrote, each read when it is asked for; sizes are checked as `read_arrays` does.
+
+    Raises:
+        UserError: it is missing or damaged, or lacks what the block asks for; the message ends with `remedy`.
+    """
+    try:
+        _check_sizes(path, 16 * max_pixels() if most is None else most)
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except UNREADABLE as error:
+        raise UserError(f"{path} is damaged ({error}); {remedy}.") from error
+
+
+def _check_sizes(file: Any, most: int) -> None:
+    """Raises ValueError where the arrays together take more than `most` bytes, a header each apart, or where one is
+    none of plain numbers or is not as long as it says."""
+    with zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
+        if (size := sum(info.file_size for info in infos)) > most + 4096 * len(infos):
+            raise ValueError(f"its arrays take {size:,} bytes, more than {most:,}")
+        for info in infos:
+            with archive.open(info) as member:
+                shape, _, dtype = _HEADERS[np.lib.format.read_magic(member)](member)
+                if dtype.hasobject or math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
+                    raise ValueError(f"{info.filename} is no whole array of numbers")
+
+
+@contextmanager
+def streamed_array(
+    path: Path, name: str, shape: tuple[int, ...], dtype: type, *, compressed: bool = False
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that adds a piece to the array `name` of `shape` in the new file `path`, in order. Its bytes are those
+    that `np.savez` or `np.savez_compressed` writes of the whole.
+
+    Raises:
+        ValueError: at the end, the pieces are not as large as the whole.
+    """
+    descr, written = np.lib.format.dtype_to_descr(np.dtype(dtype)), 0
+    kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", kind) as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+
+        def add(piece: np.ndarray) -> None:
+            nonlocal written
+            written += file.write(np.ascontiguousarray(piece, dtype).tobytes())
+
+        yield add
+        if written != math.prod(shape) * np.dtype(dtype).itemsize:
+            raise ValueError(f"{written} bytes of '{name}' were given, which is no array of shape {shape}")

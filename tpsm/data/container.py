@@ -1,0 +1,227 @@
+"""Files that FFmpeg reads: a video's frames as they are shown, at the rate that its time stamps say, all of them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+from PIL import Image
+
+from tpsm.core.errors import UserError
+from tpsm.core.reading import require_file
+from tpsm.data.limits import check_fps, check_pixels, max_pixels
+from tpsm.data.still import Frame, on_white
+
+LOSSLESS = ("ffv1", "png", "apng", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "qtrle", "magicyuv", "bmp", "tiff")
+"""FFmpeg's names of codecs that give back the pixels they were given."""
+_ONES = 0xFFFFFFFF
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+_FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
+
+
+def frame_rate(path: Path) -> float | None:
+    """The mean rate at which the frames follow one another, in frames per second, by their time stamps.
+
+    What the header says is taken where it agrees with them, for it is the exact number. None where there are no times.
+
+    Raises:
+        UserError: unreadable, or a rate out of bounds.
+    """
+    with _opened(path) as (container, stream):
+        said = float(stream.average_rate) if stream.average_rate else None
+        try:
+            times = [time for packet in container.demux(stream) if (time := _time(packet)) is not None]
+        except _FAILURES as error:
+            raise UserError(f"The video {path} is damaged ({error}).") from error
+        tick, promised = float(stream.time_base or 0), _duration(container, stream)
+    first, intervals = min(times, default=0.0), len(times) - 1
+    span = max(times, default=0.0) - first
+    if span <= 0:
+        return None if said is None else check_fps(said, str(path))
+
+    # The exact rate of the header, if the times agree. A packet may be one field of an interlaced frame, half of it.
+    rounding = max(0.01, 2 * tick / span)
+    if said is not None and any(abs(intervals / (span * fields * said) - 1) <= rounding for fields in (1, 2)):
+        return check_fps(said, str(path))
+
+    # Otherwise so many frames in so long a time: until the end that the container names, if it is that of the video.
+    shown = promised - first if promised - first >= span else promised
+    mean = span / intervals
+    return check_fps(len(times) / (shown if span < shown <= span + 2 * mean else span + mean), str(path))
+
+
+def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Frame]]:
+    """The frames of a video file whose index is `wanted`, with their indices, as players show them: turned, mirrored
+    and stretched. The others are decoded and no more, which saves much of the time where a clip stands late in a long
+    video.
+
+    Raises:
+        UserError: missing, unreadable or damaged, or a frame is too large; some of it only when the frame is reached.
+    """
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(max_pixels())}
+        aspect = float(stream.sample_aspect_ratio or 1)
+        is_ffv1 = stream.codec_context.name == "ffv1" and bool(stream.codec_context.extradata)  # of version 3
+        progress, count = _Progress(path), 0
+        try:
+            for packet in container.demux():
+                progress.add_packet(packet)
+                if packet.stream.index != stream.index:
+                    continue
+                if is_ffv1 and packet.size and not _is_intact(bytes(packet)):
+                    raise UserError(f"The video {path} is damaged: frame {count} fails its checksum; copy it anew.")
+                for frame in stream.decode(packet):
+                    progress.add_frame(frame)
+                    if frame.is_corrupt:
+                        raise UserError(f"The video {path} is damaged in frame {count}; copy or make it anew.")
+                    if wanted(count):
+                        yield count, _shown(path, frame, aspect)
+                    count += 1
+        except _FAILURES as error:
+            raise UserError(f"The video {path} is damaged ({error}) after {count} frames.") from error
+        progress.check(container, stream, count)
+
+
+def codec(path: Path) -> tuple[str, bool]:
+    """FFmpeg's name of a video's codec, and whether it loses something of what the frames show."""
+    with _opened(path) as (_, stream):
+        name = stream.codec_context.name
+        subsampled = "420" in (pixels := str(stream.codec_context.pix_fmt)) or "422" in pixels or "411" in pixels
+        return name, name not in LOSSLESS or subsampled
+
+
+@dataclass
+class _Progress:
+    """How far the packets of a container reach, to tell a video that was cut off from one that is whole."""
+
+    path: Path
+    end: float = 0.0
+    last: float | None = None
+    longest: float = 0.0
+    torn: bool = False
+
+    def add_packet(self, packet: av.Packet) -> None:
+        self.torn |= packet.is_corrupt
+        if packet.size and packet.pts is not None and packet.time_base is not None:
+            self.end = max(self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+
+    def add_frame(self, frame: av.VideoFrame) -> None:
+        if frame.time is not None:
+            self.longest = max(self.longest, frame.time - (frame.time if self.last is None else self.last))
+            self.last = frame.time
+
+    def check(self, container: av.container.InputContainer, stream: VideoStream, count: int) -> None:
+        """Raises UserError where the container promises more than it held: by its duration or its index, or because
+        its last packet is torn. Of an index only AVI's counts time; an edit list hides frames of the others."""
+        promised = _duration(container, stream)
+        if container.format.name == "avi" and stream.average_rate:
+            promised = max(promised, stream.frames / float(stream.average_rate))
+        # The last frame may stay as long as any other did, and some programs round durations.
+        end = max(self.end, (self.last or 0.0) + self.longest)
+        torn = self.torn or (container.format.name == "asf" and _is_shorter_than_said(self.path))
+        if torn or end < promised - max(0.75 * self.longest, min(1.0, promised / 100)):
+            raise UserError(
+                f"The video {self.path} is damaged: it is cut off after {count} frames "
+                f"({end:.2f} of {promised:.2f} s); copy it anew."
+            )
+
+
+def _is_shorter_than_said(path: Path) -> bool:
+    """Whether a WMV's header names a larger file, which makes FFmpeg forget the duration in it. A broadcast's size is
+    not known when its header is sent."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92:
+        return False
+    (size,), (flags,) = struct.unpack_from("<Q", head, at + 40), struct.unpack_from("<I", head, at + 88)
+    return not flags & 1 and size > path.stat().st_size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
+    require_file(path, "video")
+    try:
+        container = av.open(str(path.absolute()), "r")
+    except _FAILURES as error:
+        raise UserError(f"The video {path} cannot be read ({error}).") from error
+    with container:
+        stream = container.streams.best("video")  # not the picture of a cover
+        if not isinstance(stream, VideoStream):
+            raise UserError(f"{path} holds no video.")
+        check_pixels(path, stream.codec_context.width, stream.codec_context.height)
+        yield container, stream
+
+
+def _duration(container: av.container.InputContainer, stream: VideoStream) -> float:
+    """What the header says of the video, or of the whole file, in seconds; 0 where it says nothing."""
+    own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+    return own or (container.duration or 0) / av.time_base
+
+
+def _time(packet: av.Packet) -> float | None:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if stamp is None or packet.time_base is None or packet.is_discard or not packet.size:
+        return None
+    return float(stamp * packet.time_base)
+
+
+def _is_intact(packet: bytes) -> bool:
+    """Whether the slices of an FFV1 frame agree with their checksums, which FFmpeg computes and goes on.
+
+    A slice ends in its size (3 bytes) and, if it is checked, a status and a CRC-32, which make the CRC of the whole 0
+    (RFC 9043, 4.9). Frames without checksums are taken as they are.
+    """
+    for trailer in (8, 3):
+        end, intact = len(packet), True
+        while end >= trailer:
+            start = end - trailer - int.from_bytes(packet[end - trailer : end - trailer + 3], "big")
+            if start < 0:
+                break
+            # zlib's CRC is of bits in the other order, and begins and ends inverted.
+            intact &= trailer == 3 or zlib.crc32(packet[start:end].translate(_REVERSED), _ONES) == _ONES
+            end = start
+        if end == 0:
+            return intact
+    return False
+
+
+def _shown(path: Path, frame: av.VideoFrame, aspect: float) -> Frame:
+    """`aspect` is a pixel's width divided by its height. The shorter side grows, so that nothing is thrown away."""
+    pixels = _decoded_rgb(frame)
+    if aspect > 0 and aspect != 1:
+        height, width = pixels.shape[:2]
+        size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+        check_pixels(path, *size)
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    return np.ascontiguousarray(_displayed(pixels, frame))
+
+
+def _displayed(pixels: UInt8[np.ndarray, "_ _ 3"], frame: av.VideoFrame) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The frame as its display matrix has it: FFmpeg's decoders leave that to the player. A matrix that turns by no
+    whole quarter is taken for the nearest one."""
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return pixels
+    a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])  # (x, y) goes to (a x + c y, b x + d y); y points down
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, a, d = np.swapaxes(pixels, 0, 1), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def _decoded_rgb(frame: av.VideoFrame) -> Frame:
+    if any(component.is_alpha for component in frame.format.components):
+        return on_white(frame.to_ndarray(format="rgba"))
+    return frame.to_ndarray(format="rgb24")
