@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 
@@ -21,7 +22,7 @@ Root = Annotated[Path, typer.Option(help="Folder of the pipeline's files.", show
 @app.command()
 def make(
     dataset: Annotated[str, typer.Option(help="A name under `data` in params.yaml.")],
-    mode: Annotated[Literal["standard", "relative", "avd"], typer.Option(help="What to show.")] = "relative",
+    mode: Annotated[Mode, typer.Option(help="What to show.")] = "relative",
     runs: Annotated[
         str, typer.Option(metavar="A,B", help="Which runs to compare.", show_default="all that animate in this mode")
     ] = "",
