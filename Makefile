@@ -58,7 +58,7 @@ verify: $(READY)
 
 # How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
 bench-gpu: $(READY)
-	$(BIN)/tpsm bench-train --profile 15 $(BENCH)
+	$(BIN)/tpsm bench-train $(BENCH)
 
 # What each stage's start takes, beside `import torch` (or pandas) alone; CPU seconds, the best of three.
 bench-start: $(READY)

@@ -45,7 +45,11 @@ def read_cells(text: str, where: str) -> dict[Key, Cell]:
     try:
         return {
             Key(run, protocol, name): Cell(
-                *(_number(values[key]) for key in ("mean", "low", "high")), int(values["clips"]), int(values["frames"])
+                mean=_number(values["mean"]),
+                low=_number(values["low"]),
+                high=_number(values["high"]),
+                clips=int(values["clips"]),
+                frames=int(values["frames"]),
             )
             for run, protocols in parse_json(text).items()
             for protocol, named in protocols.items()

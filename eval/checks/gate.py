@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.checks.cells import Cell, Key, read_cells
@@ -19,7 +18,7 @@ TOLERANCE = "tolerance.json"
 
 
 def gate(fresh: Mapping[Key, Cell], committed: Mapping[Key, Cell], tolerance: Tolerance) -> list[str]:
-    """A line for each cell that is not the committed one. Better is as wrong as worse: the report says something else."""
+    """A line for each cell that is not the committed one. Better is as wrong as worse: the report says otherwise."""
     found = [f"{key}: missing" for key in committed.keys() - fresh.keys()]
     found += [f"{key}: new, and not in the committed report" for key in fresh.keys() - committed.keys()]
     for key in committed.keys() & fresh.keys():
@@ -49,45 +48,39 @@ def _shown(number: float) -> str:
     return "null" if math.isnan(number) else f"{number:.6g}"
 
 
-def run_gate(options: Namespace) -> int:
-    """`python -m eval gate`: prints what it finds; 1 where a number is not the committed one."""
-    if options.action == "measure":
-        return _measure(options)
-    datasets = [options.dataset] if options.dataset else published(options.root)
-    if options.files:
-        raise UserError("gate: files go with `gate measure`; name one to compare with by --baseline.")
-    if options.baseline and len(datasets) > 1:
+def check_reports(root: Path, dataset: str | None = None, baseline: Path | None = None) -> bool:
+    """Prints what differs from the committed reports, or from the one in `baseline`; True where nothing does."""
+    datasets = [dataset] if dataset else published(root)
+    if baseline and len(datasets) > 1:
         raise UserError(f"gate: --baseline is of one data set; name it with --dataset: {', '.join(datasets)}.")
     failed = 0
-    for dataset in datasets:
-        layout = Layout(dataset, options.root)
+    for layout in (Layout(name, root) for name in datasets):
         path = layout.report / "metrics.json"
-        fresh, committed = _cells(path), _cells(options.baseline) if options.baseline else _committed(layout)
+        fresh, committed = _cells(path), _cells(baseline) if baseline else _committed(layout)
         found = gate(fresh, committed, read_tolerance(layout.report / TOLERANCE))
-        print(
-            "\n".join([*(f"FAIL  {text}" for text in found), f"{dataset}: {len(found)} of {len(committed)} cells fail"])
-        )
+        lines = [*(f"FAIL  {text}" for text in found), f"{layout.dataset}: {len(found)} of {len(committed)} cells fail"]
+        print("\n".join(lines))
         failed += len(found)
-    return int(failed > 0)
+    return not failed
+
+
+def measure_reports(root: Path, dataset: str | None, files: Sequence[Path]) -> None:
+    """Writes the tolerance that the reports in `files` show, and prints it in words."""
+    if not dataset:
+        raise UserError("gate measure: name the data set with --dataset.")
+    reports = {str(path): _cells(path) for path in files}
+    tolerance, path = measure(reports), Layout(dataset, root).report / TOLERANCE
+    write_tolerance(path, tolerance, [sha256_of(file) for file in files])
+    print("\n".join([*in_words(tolerance, next(iter(reports.values()))), f"{len(reports)} reports -> {path}"]))
 
 
 def published(root: Path) -> list[str]:
-    """The data sets whose runs are published. What is trained anew differs from machine to machine, and is not gated."""
+    """The data sets whose runs are published. What is trained anew differs between machines, and is not gated."""
     params = read_yaml(root / "params.yaml")
     found = [name for name in params["datasets"] if (params["data"].get(name) or {}).get("weights")]
     if not found:
         raise UserError("No data set of params.yaml has published weights (data.D.weights); name one with --dataset.")
     return found
-
-
-def _measure(options: Namespace) -> int:
-    if not options.dataset:
-        raise UserError("gate measure: name the data set with --dataset.")
-    reports = {str(path): _cells(path) for path in options.files}
-    tolerance, path = measure(reports), Layout(options.dataset, options.root).report / TOLERANCE
-    write_tolerance(path, tolerance, [sha256_of(file) for file in options.files])
-    print("\n".join([*in_words(tolerance, next(iter(reports.values()))), f"{len(reports)} reports -> {path}"]))
-    return 0
 
 
 def _cells(path: Path) -> dict[Key, Cell]:

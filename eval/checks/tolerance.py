@@ -85,5 +85,5 @@ def read_tolerance(path: Path) -> Tolerance:
         return Tolerance({kind: float(value) for kind, value in noise.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} holds no tolerances ({type(error).__name__}: {error}); write it with `python -m eval gate measure`."
+            f"{path} holds no tolerances ({type(error).__name__}: {error}); write it by `python -m eval gate measure`."
         ) from error

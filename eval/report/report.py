@@ -15,6 +15,7 @@ from eval.tables.build import build_tables
 from eval.tables.results import Results
 from eval.tables.table import Table, table_files
 from eval.types import ROLES
+from tpsm.core.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def build_report(results: Results, figures: Mapping[str, Path], began: float) ->
     tables = build_tables(results)
     numbers = numbers_of(results, tables)
     path = results.layout.evaluators / "quality.json"
-    measured = dict(read_json(path, "record of evaluators")) if path.is_file() else {}
-    quality = {role: measured[role] for role in ROLES if role in measured}
+    measured: dict[str, Any] = dict(read_json(path, "record of evaluators")) if path.is_file() else {}
+    quality: dict[str, Mapping[str, Any]] = {role: measured[role] for role in ROLES if role in measured}
     return Report(
         results,
         tuple(tables),

@@ -16,7 +16,7 @@ from eval.study.booklet import Booklet, Pair
 from eval.study.design import sheets
 from eval.study.key import QUESTIONS, Item, Key, Shown
 from eval.templates import render
-from tpsm.core.animation import due_modes, read_animate
+from tpsm.core.animation import Mode, due_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
@@ -35,7 +35,7 @@ class Settings:
     in the place of lossless pictures.
     """
 
-    mode: str = "relative"
+    mode: Mode = "relative"
     runs: tuple[str, ...] = ()
     questions: int | None = None
     checks: int = 4

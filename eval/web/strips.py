@@ -46,7 +46,7 @@ def write_strip(path: Path, frames: UInt8[np.ndarray, "t h w 3"], config: Videos
     shrink = min(config.size / max(height, width), 1)
     size = (max(round(width * shrink), 1), max(round(height * shrink), 1))
     if shrink < 1:
-        frames = np.stack([Image.fromarray(frame).resize(size, Image.Resampling.BOX) for frame in frames])
+        frames = np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in frames])
     with atomic(path) as draft:
         draft.write_bytes(webp(frames, len(frames), quality=config.quality, method=6))
     return size

@@ -36,7 +36,7 @@ CLIPS = {"train": 10, "test": 1}
 SCHEDULE: dict[str, Any] = {"batch": 2, "repeats": 2, "epochs": 4, "milestones": (3,), "workers": 0}
 """Five steps an epoch: pairs are shuffled four times, and the learning rate falls once."""
 RELATIVE, ABSOLUTE = 1e-6, 1e-10
-"""How far a loss may lie from the committed one. A background's motion, for one, costs nothing but rounding at first."""
+"""How far a loss may lie from the committed one. A background's motion, say, costs nothing but rounding at first."""
 
 Steps = Sequence[Mapping[str, float]]
 """The losses of each step by name."""
@@ -69,7 +69,7 @@ def losses(params_file: Path, samples: Path) -> list[tuple[str, Steps]]:
     data = data_section(params, DATASET).raw
     with tempfile.TemporaryDirectory() as folder:
         clips = {part: paths[: CLIPS[part]] for part, paths in find_clips(samples).items()}
-        rows = [Row(clip_name(path), part) for part in SPLITS for path in clips[part]]
+        rows = [Row(clip_name(path, samples), part) for part in SPLITS for path in clips[part]]
         prepare(DATASET, samples, data, Path(folder), Split("few-v1", tuple(rows)))
         return [(config.method, first_steps(config, data, Path(folder))) for config in runs]
 
