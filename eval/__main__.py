@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from eval import cli as commands
 from eval.study import cli as study
-from tpsm.core.errors import UserError
+from tpsm.core.program import exit_status
 
 EXAMPLES = """
 in order, for a data set D of params.yaml:
@@ -46,14 +46,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 where `verify` or `gate` find fault; 2 after one sentence on what the user can mend."""
-    options = parser().parse_args(arguments)
+    """Exit status 0; 1 where `verify` or `gate` find fault; 2 after one sentence on what the user can mend; 3 after one
+    on what nobody foresaw."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        return int(options.run(options) or 0)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(_run, "python -m eval", arguments)
+
+
+def _run(args: Sequence[str] | None, prog_name: str) -> None:
+    main = parser()
+    main.prog = prog_name
+    options = main.parse_args(args)
+    sys.exit(int(options.run(options) or 0))
 
 
 if __name__ == "__main__":

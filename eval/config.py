@@ -9,7 +9,8 @@ from eval import metrics
 from eval.stats.config import BootstrapConfig
 from eval.types import PROTOCOLS, Protocol, Role
 from tpsm.core.layout import Layout
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 
 WEBP_SIDE = 16383
 

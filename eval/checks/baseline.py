@@ -16,6 +16,7 @@ from eval.checks.cells import Cell, Key, read_cells
 from eval.stats.noise import moderated, quantile
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
+from tpsm.core.reading import read_json
 from tpsm.core.schema import build
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,7 @@ def read_baseline(path: Path) -> Baseline:
     if not path.is_file():
         raise UserError(f"There is no {path.name} at {path.parent.as_posix()}; write one with `gate baseline`.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, "baseline")
         cells = {
             Key(run, protocol, name): build(Expected, values, f"{path.name}: {run}.{protocol}.{name}")
             for run, protocols in content["cells"].items()

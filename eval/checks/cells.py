@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from eval import metrics
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from tpsm.core.errors import UserError
+from tpsm.core.reading import read_json
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +62,7 @@ def read_cells(path: Path) -> dict[Key, Cell]:
     if not path.is_file():
         raise UserError(f"There is no {path.name} at {path.parent.as_posix()}; write the report first.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, "report in numbers")
         return {
             Key(run, protocol, name): Cell(_number(values["mean"]), int(values["clips"]), int(values["frames"]))
             for run, protocols in content.items()

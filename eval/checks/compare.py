@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from eval import metrics
+from eval.scoring.scores_file import NEWER, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
 from tpsm.core.errors import UserError
+from tpsm.core.layout import pair_parts
+from tpsm.core.reading import read_json
 
 SERIES = ["task", "mode", "metric", "protocol"]
-NEWER: dict[str, str | int] = {"protocol": "", "version": 0}  # columns that older scores lack
 
 
 @dataclass(frozen=True)
@@ -106,43 +107,28 @@ def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapCon
 
 def read_side(path: Path) -> Side:
     """Raises UserError where it is no file of scores."""
-    if not path.is_file():
-        raise UserError(f"There is no file {path}; name scores/DATASET/RUN.parquet, or two folders of such files.")
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own are ValueErrors
-        raise UserError(f"{path} cannot be read as scores ({error}).") from error
-    if lacking := {"dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "value"} - set(table):
-        raise UserError(f"{path} has no column '{min(lacking)}': it is no file of scores.")
-    if table.empty:
-        raise UserError(f"{path} has no rows.")
-    for column, value in NEWER.items():
-        if column not in table:
-            table[column] = value
-    return Side(path, table, _certificate(path, str(table["dataset"].iloc[0])))
+    remedy = "name scores/DATASET/RUN.parquet, as `python -m eval score` writes it, or two folders of such files."
+    return Side(path, read_scores(path, remedy, NEWER), _certificate(path))
 
 
-def _certificate(scores: Path, dataset: str) -> Mapping[str, str]:
+def _certificate(scores: Path) -> Mapping[str, str]:
     """Of `scores/D/run.parquet`, what `reports/D/coverage.json` says; empty where that is not there."""
-    path = scores.absolute().parent.parent.parent / "reports" / dataset / "coverage.json"
+    folder = scores.absolute().parent
+    path = folder.parent.parent / "reports" / folder.name / "coverage.json"
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["content"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {str(name): str(sha256) for name, sha256 in read_json(path, "certificate")["content"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no certificate ({error}); make it again, or move it away.") from error
 
 
 def _content(name: str, content: Mapping[str, str]) -> str | None:
-    """The hash of a clip's frames, or of a pair source--driving those of both; None where it is not known."""
+    """The hash of a clip's frames, or of a pair those of both; None where it is not known."""
     if name in content:
         return content[name]
-    pieces = name.split("--")
-    for at in range(1, len(pieces)):
-        source, driving = "--".join(pieces[:at]), "--".join(pieces[at:])
-        if source in content and driving in content:
-            return content[source] + content[driving]
-    return None
+    source, driving = pair_parts(name)
+    return content[source] + content[driving] if source in content and driving in content else None
 
 
 def _paired(mine: Path, other: Path) -> Iterator[tuple[Side, Side]]:

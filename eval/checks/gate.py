@@ -13,7 +13,7 @@ from eval.checks.cells import Cell, Key, read_cells
 from eval.stats.noise import quantile
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
-from tpsm.core.schema import read_yaml
+from tpsm.core.reading import read_yaml
 
 BASELINE = "baseline.json"
 COVERAGE = 0.99

@@ -12,7 +12,8 @@ from eval.evaluators import Evaluator, EvaluatorModule
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.published import Card, Published, card_of
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 from tpsm.core.tensors import write_torch
 from tpsm.core.weight_file import read_published
 from tpsm.data.manifest import Manifest

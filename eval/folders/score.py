@@ -34,6 +34,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_text
 from tpsm.core.layout import SUFFIX, identity_of
 from tpsm.core.provenance import record
+from tpsm.core.reading import parse_yaml
 from tpsm.data.clip import ClipFile
 from tpsm.data.video import is_clip, natural, read_video
 
@@ -155,7 +156,7 @@ def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
 def section(text: str | None) -> dict[str, Any] | None:
     """`dlib68`, or a whole section such as `{kind: dlib68, size: 300}`."""
     try:
-        value = None if text is None else yaml.safe_load(text)
+        value = None if text is None else parse_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(f"{text!r} is neither a kind of evaluator nor a section in YAML.") from error
     if value is not None and not isinstance(value, (str, dict)):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tpsm.core.layout import Layout
+from tpsm.core.reading import csv_rows, read_text
 
 
 def common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> pd.DataFrame:
@@ -18,5 +20,11 @@ def common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> pd.DataFrame
 
 
 def read_pairs(path: Path) -> pd.DataFrame:
-    """Text throughout: a clip may be called NA."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    """Text throughout: a clip may be called NA.
+
+    Raises:
+        UserError: it is missing, or no table of pairs.
+    """
+    columns = ("pair", "source", "driving")
+    lines = io.StringIO(read_text(path, "table of pairs"), newline="")
+    return pd.DataFrame(csv_rows(lines, columns, str(path)), columns=list(columns), dtype=object)

@@ -19,7 +19,7 @@ from eval.metrics import Metric, Score, ready
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
-from eval.scoring.scores_file import frame_rows
+from eval.scoring.scores_file import frame_rows, read_table
 from eval.types import ROLES, Need, Protocol, Sequence
 from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
@@ -174,7 +174,9 @@ class Scorer:
                 f"There is no {self.layout.relative(path)}; run the stage reconstruct of run '{self.run}' on "
                 f"'{self.layout.dataset}' first."
             )
-        return pd.read_parquet(path).sort_values(["clip", "frame"]).set_index("clip")
+        again = f"run the stage reconstruct of run '{self.run}' again."
+        rows = read_table(path, {"clip": "text", "frame": "whole", "l1": "number"}, again)
+        return rows.sort_values(["clip", "frame"]).set_index("clip")
 
     def _l1_of(self, entry: Entry) -> Float64[np.ndarray, " t"]:
         assert self._l1 is not None

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float64
 
 from eval.metrics import Metric
-from eval.types import Protocol
+from eval.scoring.controls import DRIVING_CLIP, SOURCE_COPY
+from eval.types import PROTOCOLS, Protocol
+from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import hashes_by_name
 from tpsm.core.layout import Layout
 from tpsm.core.provenance import record
+from tpsm.core.reading import parse_json, read_json, require_file
 from tpsm.data.manifest import read_manifest
 
 COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
 ORDER = ["task", "mode", "metric", "protocol", "clip", "frame"]
+ROW = ["task", "mode", "clip", "metric", "protocol", "frame"]
+"""What no two rows have in common."""
+TEXTS = ("dataset", "run", "task", "mode", "clip", "identity", "metric", "protocol")
+NEWER: dict[str, str | int] = {"protocol": "", "version": 0}
+"""What stands for the columns that older scores lack."""
+MODES_OF = {"reconstruction": {""}, "animation": {*MODES, SOURCE_COPY, DRIVING_CLIP}}
+MOST_ROWS, LONGEST_TEXT = 20_000_000, 1000
 KEY = b"tpsm"
 """Of the Parquet file's metadata: JSON with the run in numbers (`run`), and what made the scores (`provenance`)."""
 
@@ -45,9 +56,121 @@ def write_scores(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> No
         pq.write_table(table, draft)
 
 
+def read_scores(path: Path, remedy: str, newer: Mapping[str, str | int] | None = None) -> pd.DataFrame:
+    """The rows that `write_scores` wrote, here or elsewhere. `newer` are the columns that may be missing, and what then
+    stands in them.
+
+    Raises:
+        UserError: a column or a value is not as scores have it, or a row stands there twice; it ends with `remedy`.
+    """
+    whole = dict.fromkeys(("frame", "version"), "whole")
+    rows = read_table(path, {**dict.fromkeys(TEXTS, "text"), **whole, "value": "number"}, remedy, newer)
+    for fault in _faults(rows, {*PROTOCOLS, *({""} if newer else ())}):
+        raise UserError(f"{path} {fault}; {remedy}")
+    return rows
+
+
+def _faults(rows: pd.DataFrame, protocols: set[str]) -> Iterator[str]:
+    """What no scores have. Values may be NaN: those frames do not count."""
+    for column in ("dataset", "run"):
+        if rows[column].nunique() != 1:
+            yield f"has more than one value in the column '{column}'"
+    for task, mode in rows[["task", "mode"]].drop_duplicates().itertuples(index=False):
+        if mode not in MODES_OF.get(task, ()):
+            yield f"knows a task '{task:.40}' in the mode '{mode:.40}', which nobody scores"
+    for protocol in set(rows["protocol"].unique()) - protocols:
+        yield f"knows a protocol '{protocol:.40}' beside {', '.join(PROTOCOLS)}"
+    for column in ("clip", "metric"):
+        if (rows[column] == "").any():
+            yield f"has a row without a name in the column '{column}'"
+    if not rows["frame"].between(0, 2**31).all() or not rows["version"].between(0, 2**31).all():
+        yield "has a frame or a version that makes no sense"
+    if np.isinf(rows["value"]).any():
+        yield "has values that are infinite"
+    for row in rows[rows.duplicated(ROW)].itertuples():
+        yield f"has {row.metric:.40} of frame {row.frame} of '{row.clip:.80}' twice"
+
+
+def read_table(
+    path: Path, columns: Mapping[str, str], remedy: str, optional: Mapping[str, str | int] | None = None
+) -> pd.DataFrame:
+    """A Parquet file's `columns`, which are of `text`, `whole` numbers or any `number`; texts and whole numbers are
+    never missing. Columns that the file lacks are filled with what `optional` says.
+
+    Raises:
+        UserError: it is no such file, or larger than any is; the message ends with `remedy`.
+    """
+    require_file(path, "file")
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+            there = [column for column in columns if column in schema.names]
+            wrong = _unlike(schema, count, columns, optional or {})
+            table = None if wrong else _plain(file.read(there))
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        reason = str(error).split("\n")[0][:200]
+        raise UserError(f"{path} cannot be read as scores ({reason}); {remedy}") from error
+    for column in there if table is not None else ():
+        longest = pc.max(pc.utf8_length(table[column])).as_py() if columns[column] == "text" else 0
+        if columns[column] != "number" and table[column].null_count:
+            wrong = f"has empty cells in the column '{column}'"
+        elif longest > LONGEST_TEXT:
+            wrong = f"has a text of {longest:,} characters in the column '{column}'"
+    if table is None or wrong:
+        raise UserError(f"{path} {wrong}; {remedy}")
+    kinds = {"text": object, "whole": np.int64, "number": np.float64}
+    rows = pd.DataFrame({column: table[column].to_pandas().astype(kinds[columns[column]]) for column in there})
+    return rows.assign(**{column: value for column, value in (optional or {}).items() if column not in rows})
+
+
+def _unlike(schema: pa.Schema, count: int, columns: Mapping[str, str], optional: Mapping[str, str | int]) -> str:
+    """What speaks against the file before its rows are read."""
+    fits: dict[str, Callable[[pa.DataType], bool]] = {
+        "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+        "whole": pa.types.is_integer,
+        "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+    }
+    if not 0 < count <= MOST_ROWS:
+        return f"has {count:,} rows, and scores have 1 to {MOST_ROWS:,}"
+    for column, expected in columns.items():
+        if schema.names.count(column) > 1:
+            return f"has the column '{column}' twice"
+        if column not in schema.names:
+            if column not in optional:
+                return f"lacks the column '{column}'"
+            continue
+        kind = schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not fits[expected](kind):
+            return f"has {kind} in the column '{column}', which holds {expected}s"
+    return ""
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Without dictionaries."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+    return table
+
+
 def about_scores(path: Path) -> dict[str, Any]:
-    """What `write_scores` was told; empty for scores that say nothing of themselves."""
-    return dict(json.loads((pq.read_schema(path).metadata or {}).get(KEY, b"{}")))
+    """What `write_scores` was told; empty for scores that say nothing of themselves.
+
+    Raises:
+        UserError: it is no Parquet file, or what it says is no section of sections.
+    """
+    require_file(path, "file")
+    try:
+        about = parse_json((pq.read_schema(path).metadata or {}).get(KEY, b"{}").decode("utf-8"))
+        if not isinstance(about, dict) or not all(
+            isinstance(about.get(key, {}), dict) for key in ("run", "provenance")
+        ):
+            raise ValueError("it is no section with run and provenance in it")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).split("\n")[0][:200]
+        raise UserError(f"What {path} says of itself cannot be read ({reason}); score the run again.") from error
+    return about
 
 
 def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
@@ -70,8 +193,9 @@ def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
 
 def _read(layout: Layout, path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+        about = read_json(path, "record of a run")
+        return {"weights": dict(about["weights"]), **about}
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{layout.relative(path)} is not valid JSON ({error}); run reconstruct and animate again."
+            f"{layout.relative(path)} does not say its weights ({error}); run reconstruct and animate again."
         ) from error

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tpsm.core.files import atomic
 from tpsm.core.layout import Layout
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 from tpsm.data.config import SPLITS
 from tpsm.data.manifest import read_manifest
 from tpsm.data.splits import SplitConfig, frames_hashes

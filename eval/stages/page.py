@@ -14,6 +14,7 @@ from typing import Any
 from eval.web import FORMAT, render
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
+from tpsm.core.reading import read_json
 
 log = logging.getLogger(__name__)
 LARGE = 40_000_000
@@ -63,11 +64,8 @@ def _played(contents: list[dict[str, Any]], pictures: dict[str, str]) -> dict[st
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "content.json"
     again = f"run `python -m eval report --dataset {folder.name}` again."
-    try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise UserError(f"pages/{folder.name}/content.json is not valid JSON ({error}); {again}") from error
-    if content.get("format") != FORMAT:
+    content = read_json(path, "part of a page")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"pages/{folder.name}/content.json was written by another version of this program; {again}")
     return content
 

@@ -5,7 +5,6 @@ What reports/index.html shows of the data set goes to `pages/<data set>/`.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from eval.types import ROLES
 from eval.web.content import write_content
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
+from tpsm.core.reading import read_json
 
 
 def write_report(layout: Layout) -> Path:
@@ -49,4 +49,4 @@ def write_report(layout: Layout) -> Path:
 
 def _quality(layout: Layout) -> dict[str, dict[str, Any]]:
     path = layout.evaluators / "quality.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return dict(read_json(path, "record of evaluators")) if path.is_file() else {}

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
+from tpsm.core.layout import check_name
+from tpsm.core.reading import read_json
 from tpsm.core.schema import build
 
 QUESTIONS = ("continuity", "authenticity")
@@ -50,13 +53,16 @@ class Key:
 
     study: str
     dataset: str
-    mode: str
+    mode: Mode
     runs: dict[str, str]
     items: tuple[Item, ...]
     sheets: tuple[tuple[Shown, ...], ...]
     format: Literal[1] = 1
 
     def __post_init__(self) -> None:
+        check_name(self.dataset, "A key's dataset")
+        for run in self.runs:
+            check_name(run, "A run of a key")
         known = {*self.runs, REAL, BROKEN}
         for item in self.items:
             if unknown := set(item.videos.values()) - known:
@@ -90,11 +96,4 @@ def read_key(path: Path) -> Key:
     """
     if not path.is_file():
         raise UserError(f"There is no key {path}; `python -m eval study make` writes it beside the page.")
-    return build(Key, read_json(path, "a key that `python -m eval study make` wrote"), str(path))
-
-
-def read_json(path: Path, what: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not {what}: it cannot be read as JSON ({error}).") from error
+    return build(Key, read_json(path, "key of a study"), str(path))

@@ -23,7 +23,7 @@ from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
-from tpsm.core.schema import read_yaml
+from tpsm.core.reading import read_yaml
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open

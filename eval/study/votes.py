@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from eval.study.key import QUESTIONS, Key, read_json
+from eval.study.key import QUESTIONS, Key
 from tpsm.core.errors import UserError
+from tpsm.core.reading import read_json
 from tpsm.core.schema import build
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ def read_vote_file(path: Path, key: Key) -> VoteFile:
     """One session, with every item of its sheet answered once for every question."""
     if not path.is_file():
         raise UserError(f"There is no vote file {path}.")
-    content = read_json(path, "a vote file")
+    content = read_json(path, "vote file")
     if isinstance(content, dict) and content.get("study", key.study) != key.study:
         raise UserError(f"{path} is not of this study: its votes need another key.")
     file = build(VoteFile, content, str(path))

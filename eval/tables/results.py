@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from eval import metrics
 from eval.config import EvalConfig
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
-from eval.scoring.scores_file import about_scores
+from eval.scoring.scores_file import about_scores, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
 from eval.stats.pairwise import Comparison, compare
 from eval.types import Protocol
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
-from tpsm.core.schema import read_yaml
+from tpsm.core.reading import read_json, read_yaml
 from tpsm.data.manifest import read_manifest
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class Results:
             path = layout.scores(run)
             listed = run in CONTROLS or run in self.labels  # what an earlier set of runs left is not this one's
             if listed and path.is_file():
-                self._scores[run] = self._current(pd.read_parquet(path), path)
+                self._scores[run] = self._current(path)
             else:
                 log.warning("Run '%s' has no scores; its cells will say n/a.", run)
         self._series: dict[tuple[Series, str], pd.DataFrame] = {
@@ -78,15 +77,14 @@ class Results:
         self._estimates: dict[tuple[Series, str], Estimate | None] = {}
         self._comparisons: dict[tuple[tuple[Series, ...], str], dict[tuple[Series, Series], Comparison]] = {}
 
-    def _current(self, scores: pd.DataFrame, path: Path) -> pd.DataFrame:
+    def _current(self, path: Path) -> pd.DataFrame:
         """The rows of configured metrics.
 
         Raises:
-            UserError: a metric was scored by another formula than the code's.
+            UserError: it is no file of scores, or a metric was scored by another formula than the code's.
         """
         again = f"run `python -m eval score --dataset {self.layout.dataset} --run {path.stem}` again."
-        if missing := {"protocol", "version"} - set(scores.columns):
-            raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; {again}")
+        scores = read_scores(path, again)
         scores = scores[scores["metric"].isin(list(self.metrics))]
         for name, version in scores[["metric", "version"]].drop_duplicates().itertuples(index=False):
             if version != self.metrics[name].version:
@@ -189,12 +187,10 @@ class Results:
         scored = dict(self.about(run).get("run", {}))
         if not path.is_file():
             return scored
-        try:
-            return scored | json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{self.layout.relative(path)} is not valid JSON ({error}); train the run again."
-            ) from error
+        trained = read_json(path, "record of a training")
+        if not isinstance(trained, dict):
+            raise UserError(f"{self.layout.relative(path)} is no section of keys and values; train the run again.")
+        return scored | trained
 
     @cached_property
     def seeds(self) -> dict[str, dict[str, int]]:

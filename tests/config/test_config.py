@@ -8,7 +8,7 @@ import yaml
 
 from tpsm.config.params import merge, read_params, read_run, resolve_run
 from tpsm.core.errors import UserError
-from tpsm.core.schema import read_yaml
+from tpsm.core.reading import read_yaml
 from tpsm.stages.configure import check_model, configure
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,8 @@ from eval.stages.check import check
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.config.params import data_section, merge, read_params, resolve_run
 from tpsm.core.errors import UserError
-from tpsm.core.schema import as_yaml, plain, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import as_yaml, plain
 from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare

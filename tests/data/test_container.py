@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tpsm.core.errors import UserError
+from tpsm.core.reading import require_file
 from tpsm.data.container import codec, iter_wanted
-from tpsm.data.limits import require_file
 from tpsm.data.video import iter_video, lossless_video, read_picture, read_video, write_video
 
 RNG = np.random.default_rng(0)

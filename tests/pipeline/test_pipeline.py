@@ -37,7 +37,9 @@ HARMLESS = (
     *("tpsm/config", "tpsm/jobs", "tpsm/checkpoints", "tpsm/downloads", "tpsm/stages", "eval/stages"),
     *(
         f"tpsm/core/{name}.py"
-        for name in ("errors", "files", "schema", "layout", "provenance", "fingerprint", "device", "published")
+        for name in (
+            *("errors", "files", "reading", "schema", "layout", "provenance", "fingerprint", "device", "published"),
+        )
     ),
     *(f"tpsm/data/{name}.py" for name in ("arrays", "clip", "config", "limits", "manifest", "pixels")),
     *(f"tpsm/data/{name}.py" for name in ("container", "still", "video")),

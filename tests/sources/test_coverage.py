@@ -222,7 +222,7 @@ def test_a_published_split_does_not_change(layout: Layout) -> None:
     for bad, message in (
         (good + "z#0,test,\n", "is not what was published"),
         (good.split("\n", 1)[1], "does not begin with '# sha256"),
-        (good.replace("clip,split", "clip,part"), "must have the columns clip, split, sha256"),
+        (good.replace("clip,split", "clip,part"), "has no column 'split'; it needs clip, split, sha256"),
         (good.replace("e#0,test", "e#0,dev"), "has e#0 neither in train nor in test"),
     ):
         path.write_text(bad)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ class Origin:
 def _parameters(summary: Path, run: str) -> str | None:
     """The SHA-256 of the resolved section that a run was trained with, as its summary says."""
     try:
-        return str(json.loads(summary.read_text(encoding="utf-8"))["provenance"]["parameters"][f"runs/{run}.yaml"])
-    except (OSError, ValueError, LookupError, TypeError):  # none that training wrote
+        return str(read_json(summary, "record of a training")["provenance"]["parameters"][f"runs/{run}.yaml"])
+    except (UserError, LookupError, TypeError):  # none that training wrote
         return None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tpsm.cli.names import finite_option
 from tpsm.core.errors import UserError
 
 
@@ -35,12 +36,12 @@ class Retry(StrEnum):
 
 def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder to make; `train/` and `test/` go inside.")],
-    size: Annotated[int, typer.Option(min=16, help="Side of a frame in pixels.")] = 64,
-    train: Annotated[int, typer.Option(min=1, help="Identities to train on.")] = 44,
-    test: Annotated[int, typer.Option(min=1, help="Identities to test on; none is in both.")] = 14,
-    clips: Annotated[int, typer.Option(min=1, help="Clips of each identity.")] = 2,
-    frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 20,
-    seed: int = 0,
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Side of a frame in pixels.")] = 64,
+    train: Annotated[int, typer.Option(min=1, max=1_000_000, help="Identities to train on.")] = 44,
+    test: Annotated[int, typer.Option(min=1, max=1_000_000, help="Identities to test on; none is in both.")] = 14,
+    clips: Annotated[int, typer.Option(min=1, max=100_000, help="Clips of each identity.")] = 2,
+    frames: Annotated[int, typer.Option(min=2, max=100_000, help="Frames of each clip.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Another seed draws other puppets.")] = 0,
 ) -> None:
     """Draw puppets: articulated figures with exact joints and motion, in the released layout."""
     from tpsm.sources.puppets.generate import synthesize
@@ -68,13 +69,20 @@ def fetch(
     ] = None,
     sha256: Annotated[list[str] | None, typer.Option(help="The hash of each archive, in their order.")] = None,
     retry: Annotated[list[Retry] | None, typer.Option(help="Try rows again that ended so. Repeatable.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at a time.")] = 4,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Videos at a time.")] = 4,
     cookies: Annotated[Path | None, typer.Option(help="A browser's cookies (Netscape format), to sign in.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="MB/s at most, all downloads together.")] = None,
-    pause: Annotated[float, typer.Option(min=0, help="Seconds to wait before each download.")] = 0,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=1e9, callback=finite_option, help="MB/s at most, all downloads together."),
+    ] = None,
+    pause: Annotated[
+        float, typer.Option(min=0, max=86_400, callback=finite_option, help="Seconds to wait before each download.")
+    ] = 0,
     keep_videos: Annotated[bool, typer.Option(help="Leave downloaded videos and archives in the cache.")] = False,
     cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
-    max_gb: Annotated[float, typer.Option(min=0, help="An archive that unpacks to more is refused.")] = 1000,
+    max_gb: Annotated[
+        float, typer.Option(min=0, max=1e9, callback=finite_option, help="An archive that unpacks to more is refused.")
+    ] = 1000,
 ) -> None:
     """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
 

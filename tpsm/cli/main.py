@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from tpsm.cli import data as cli_data
-from tpsm.core.errors import UserError
+from tpsm.cli.names import finite_option, name_option
+from tpsm.core.program import exit_status
 
 app = typer.Typer(
     help="Train, reconstruct and animate with TPSMM, FOMM and MRAA. `dvc repro` runs all stages in order; "
@@ -26,8 +27,10 @@ splits = typer.Typer(help="Named splits of data sets, in files that never change
 app.add_typer(splits, name="split")
 for command in (cli_data.synthesize, cli_data.fetch, cli_data.weights):
     app.command()(command)
-Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
-Run = Annotated[str, typer.Option(help="A name under `run` in params.yaml.")]
+Dataset = Annotated[str, typer.Option(callback=name_option, help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(callback=name_option, help="A name under `run` in params.yaml.")]
+DatasetArgument = Annotated[str, typer.Argument(callback=name_option)]
+RunArgument = Annotated[str, typer.Argument(callback=name_option)]
 Workers = Annotated[
     str | None,
     typer.Option(
@@ -52,7 +55,7 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 
 
 @app.command()
-def params(dataset: str, run: str, params: ParamsFile = Path("params.yaml")) -> None:
+def params(dataset: DatasetArgument, run: RunArgument, params: ParamsFile = Path("params.yaml")) -> None:
     """Print everything that decides RUN on DATASET, defaults included."""
     from tpsm.config.params import data_section, read_params, resolve_run
     from tpsm.core.schema import as_yaml
@@ -73,7 +76,9 @@ def prepare(dataset: Dataset, workers: Workers = None) -> None:
 
 
 @splits.command()
-def make(dataset: str, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]) -> None:
+def make(
+    dataset: DatasetArgument, name: Annotated[str, typer.Argument(help="With a version at its end, as protocol-v1.")]
+) -> None:
     """Publish how a prepared set is split -> splits/DATASET/NAME.csv, for `data.DATASET.split: NAME` in params.yaml."""
     from tpsm.data.manifest import read_manifest
     from tpsm.data.splits import make_split
@@ -192,7 +197,9 @@ def animate(
             "pose in the source's shape (runs that `animate.avd` in params.yaml names)."
         ),
     ] = Mode.relative,
-    dataset: Annotated[str | None, typer.Option(help="Where the run was trained, if on several data sets.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(callback=name_option, help="Where the run was trained, if on several data sets.")
+    ] = None,
     source_frame: Annotated[
         int | None,
         typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, a picture is a strip of frames."),
@@ -234,9 +241,11 @@ def bench_clips(
 
 @app.command()
 def cost(
-    dataset: str,
-    run: str,
-    tflops: Annotated[float, typer.Option(min=1e-6, help="TFLOP/s that training reaches.")] = 100.0,
+    dataset: DatasetArgument,
+    run: RunArgument,
+    tflops: Annotated[
+        float, typer.Option(min=1e-6, max=1e9, callback=finite_option, help="TFLOP/s that training reaches.")
+    ] = 100.0,
     items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
     depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
     measure: Annotated[int, typer.Option(min=0, help="Also time so many training steps here.")] = 0,
@@ -282,8 +291,4 @@ def main() -> None:
     follows = os.environ.get("RANK", "0") != "0"  # of several processes the first alone tells what it does
     logging.basicConfig(level=logging.WARNING if follows else logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    try:
-        app()
-    except UserError as error:
-        print(f"tpsm: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_status(app, "tpsm", None, prefix="tpsm: "))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import sha256_of_text
-from tpsm.core.layout import MODELS, raw_folder
+from tpsm.core.layout import MODELS, check_name, raw_folder
 from tpsm.core.published import Published
-from tpsm.core.schema import as_yaml, build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import as_yaml, build
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
@@ -35,6 +37,10 @@ def read_params(path: Path) -> Params:
         for name in names:
             if name not in params.run:
                 raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
+    for key, sections in (("data", params.data), ("run", params.run)):
+        for name in sections:
+            check_name(name, f"A name under {path.name}.{key}")
+    check_stages(params, path.name)
     if reserved := {"avd", "evaluators"} & set(params.run):
         raise UserError(f"{path.name}.run.{min(reserved)}: folders of weights have this name; call the run otherwise.")
     if twice := set(params.runs) & set(params.more.runs):
@@ -52,6 +58,19 @@ def read_params(path: Path) -> Params:
                 f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train on {dataset}."
             )
     return params
+
+
+def check_stages(params: Params, where: str) -> None:
+    """DVC calls a stage by data set and run with a hyphen between: two that it would call alike are refused."""
+    for datasets, runs in ((params.datasets, params.runs), (params.more.datasets, params.more.runs)):
+        stages: dict[str, tuple[str, str]] = {}
+        for dataset, run in product(datasets, runs):
+            other = stages.setdefault(f"{dataset}-{run}", (dataset, run))
+            if other != (dataset, run):
+                raise UserError(
+                    f"{where}: the run '{run}' on '{dataset}' and the run '{other[1]}' on '{other[0]}' are both "
+                    f"{dataset}-{run} to DVC; rename one."
+                )
 
 
 def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:

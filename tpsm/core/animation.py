@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 
 Mode = Literal["standard", "relative", "avd"]
 MODES: tuple[str, ...] = get_args(Mode)

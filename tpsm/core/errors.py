@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
 class UserError(Exception):
     """Bad input: one sentence that names the file or the key, and what to do. Commands print it and exit with 2."""
+
+
+@contextmanager
+def working_on(what: str) -> Iterator[None]:
+    """Whatever else than a UserError leaves the block says what was being worked on, from another process too."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        error.__dict__.setdefault("working_on", what)
+        raise
 
 
 def package(module: str, distribution: str, kind: str) -> ModuleType:

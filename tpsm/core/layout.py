@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+from tpsm.core.errors import UserError
 
 CLIPS, MODELS, AVDS, OUTPUTS, CONFIGS = (Path(p) for p in ("data/clips", "models", "avd", "outputs", "configs"))
 SUFFIX = ".zip"
+LONGEST_NAME = 100
 
 
 def array_file(name: str) -> str:
@@ -16,12 +19,35 @@ def array_file(name: str) -> str:
     return Path(file_name(name)).with_suffix(".npz").name
 
 
+def check_name(name: str, where: str) -> str:
+    """The name of a data set or a run, which becomes a folder's, a file's and a part of a DVC stage's.
+
+    Raises:
+        UserError: it would be another path, or one that some system refuses; `where` is the option or the key.
+    """
+    if len(quote(name, safe="", errors="replace")) > LONGEST_NAME:
+        raise UserError(
+            f"{where} is {name[:40]!r}..., a name of {len(name)} characters; choose one of {LONGEST_NAME} at most, of "
+            "which a letter outside A to Z takes several."
+        )
+    if not re.fullmatch(r"\w[\w.+-]*", name) or name.endswith("."):
+        raise UserError(
+            f"{where} is {name!r}; a name is of letters, digits and any of _ - + . between them: no blank, no slash."
+        )
+    return name
+
+
 @dataclass(frozen=True)
 class Layout:
+    """Raises UserError where a data set or a run has a name that would lead elsewhere."""
+
     dataset: str
     root: Path = Path()
     to_publish: bool = False
     """Whether the evaluators are those that were trained to be published."""
+
+    def __post_init__(self) -> None:
+        check_name(self.dataset, "The data set")
 
     @property
     def config(self) -> Path:
@@ -71,13 +97,13 @@ class Layout:
         return self.report / "coverage.json"
 
     def model(self, run: str) -> Path:
-        return self.root / "models" / self.dataset / run
+        return self.root / "models" / self.dataset / check_name(run, "The run")
 
     def outputs(self, run: str) -> Path:
-        return self.root / "outputs" / self.dataset / run
+        return self.root / "outputs" / self.dataset / check_name(run, "The run")
 
     def scores(self, run: str) -> Path:
-        return self.root / "scores" / self.dataset / f"{run}.parquet"
+        return self.root / "scores" / self.dataset / f"{check_name(run, 'The run')}.parquet"
 
     def test_clip(self, name: str) -> Path:
         return self.clips / "test" / file_name(name)
@@ -119,6 +145,21 @@ def raw_folder(dataset: str) -> Path:
 def identity_of(name: str) -> str:
     """What stands before the first '#', or the whole name where there is none."""
     return name.split("#", 1)[0] or name
+
+
+def pair_name(source: str, driving: str) -> str:
+    """What the animation of the clip `source` by `driving` is called: both names, apart by '--'.
+
+    No other pair has the name, for hyphens at a name's ends or beside one another are percent-encoded in it.
+    """
+    parts = (re.sub(r"%|(?<![^-])-|-(?![^-])", lambda mark: f"%{ord(mark[0]):02X}", name) for name in (source, driving))
+    return "--".join(parts)
+
+
+def pair_parts(pair: str) -> tuple[str, str]:
+    """The clips `source` and `driving` of what `pair_name` made."""
+    source, _, driving = pair.partition("--")
+    return unquote(source), unquote(driving)
 
 
 def file_name(name: str) -> str:

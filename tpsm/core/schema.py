@@ -9,7 +9,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -79,36 +78,6 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
         return value
     raise UserError(f"{where} must be of type {hint.__name__}, not {reprlib.repr(value)}.")
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"There is no file {path}; name another, or run `tpsm configure` if it is a stage's.")
-    try:
-        refuse_twice(yaml.compose(path.read_text(), yaml.SafeLoader))
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold sections of keys and values.")
-    return content
-
-
-def refuse_twice(node: yaml.Node | None) -> None:
-    """Raises yaml.YAMLError at a key that stands twice in a section, of which YAML would silently take the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            refuse_twice(item)
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise yaml.YAMLError(
-                    f"the key '{key.value}' stands twice in one section, in lines {seen[key.value]} and {line}"
-                )
-            seen[key.value] = line
-            refuse_twice(value)
 
 
 def as_yaml(section: Any) -> str:

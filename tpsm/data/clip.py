@@ -24,8 +24,9 @@ from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.layout import file_name
+from tpsm.core.reading import parse_json, require_file
 from tpsm.data.arrays import UNREADABLE, read_arrays
-from tpsm.data.limits import check_fps, check_pixels, max_pixels, require_file
+from tpsm.data.limits import check_fps, check_pixels, max_pixels
 
 _CORRUPT = (*UNREADABLE, TypeError, SyntaxError, OverflowError, RecursionError, struct.error, IndexError)
 _ABOUT_BYTES = 1 << 20
@@ -106,7 +107,7 @@ class ClipFile:
         require_file(self.path, "clip")
         try:
             self._archive = zipfile.ZipFile(self.path)
-            about: dict[str, Any] = json.loads(self._read("clip.json", _ABOUT_BYTES))
+            about: dict[str, Any] = parse_json(self._read("clip.json", _ABOUT_BYTES).decode("utf-8"))
             self.name, self.identity, self.origin = (_text(about[key]) for key in ("name", "identity", "origin"))
             self.fps = check_fps(float(about["fps"]), str(self.path))
             self.height, self.width, self._count = (_number(about[key]) for key in ("height", "width", "frames"))

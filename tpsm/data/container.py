@@ -18,7 +18,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from tpsm.core.errors import UserError
-from tpsm.data.limits import check_fps, check_pixels, max_pixels, require_file
+from tpsm.core.reading import require_file
+from tpsm.data.limits import check_fps, check_pixels, max_pixels
 from tpsm.data.still import Frame, on_white
 
 LOSSLESS = ("ffv1", "png", "apng", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "qtrle", "magicyuv", "bmp", "tiff")

@@ -1,4 +1,4 @@
-"""What input from elsewhere may be: a regular file, a frame of so many pixels, a rate between these bounds."""
+"""What input from elsewhere may be: a frame of so many pixels, a rate between these bounds."""
 
 from __future__ import annotations
 
@@ -11,19 +11,6 @@ from tpsm.core.errors import UserError
 PIXELS = 64_000_000
 """The most pixels of an image or a video frame, unless the environment variable TPSM_MAX_PIXELS says another number."""
 FPS_RANGE = (0.01, 1000.0)
-
-
-def require_file(path: Path, what: str) -> None:
-    """Raises UserError unless `path` is a regular file, or a link to one: a pipe or a device would be waited for."""
-    try:
-        if path.is_file():
-            return
-        there = path.is_symlink() or path.exists()
-    except OSError as error:  # links in a loop, a name that is too long, a folder that may not be entered
-        raise UserError(f"The {what} {path} cannot be read ({error.strerror}).") from error
-    if there:
-        raise UserError(f"The {what} {path} is no regular file; give a file that is whole on disk.")
-    raise UserError(f"There is no {what} {path}.")
 
 
 def max_pixels() -> int:

@@ -12,7 +12,12 @@ from typing import Any
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import sha256_of_text
-from tpsm.core.layout import file_name
+from tpsm.core.layout import check_name, file_name
+from tpsm.core.reading import read_json
+from tpsm.data.config import SPLITS
+from tpsm.data.limits import check_fps
+
+LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,14 @@ class Entry:
     fps: float
     sha256: str
     has_truth: bool
+
+    def __post_init__(self) -> None:
+        texts, numbers = (self.name, self.identity, self.sha256), (self.frames, self.width, self.height)
+        if self.split not in SPLITS or not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
+            raise ValueError(f"the record of the clip {self.name!r:.80} has a text that makes no sense")
+        if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
+            raise ValueError(f"the record of the clip {self.name!r:.80} has a number that makes no sense")
+        check_fps(self.fps, f"the record of the clip {self.name!r:.80}")
 
     @property
     def file(self) -> Path:
@@ -89,12 +102,15 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise UserError(f"There is no {path}; prepare the data set first.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, "manifest")
         clips: Sequence[dict[str, Any]] = values["clips"]
         manifest = Manifest(str(values["dataset"]), int(values["size"]), tuple(Entry(**clip) for clip in clips))
         intact = manifest.sha256 == values["sha256"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        check_name(manifest.dataset, f"The data set of {path}")
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a readable manifest ({error}); prepare the data set again.") from error
+    if len({entry.file for entry in manifest.entries}) < len(manifest.entries):
+        raise UserError(f"{path} names a clip twice; prepare the data set again.")
     if not intact:
         raise UserError(f"{path} contradicts its own hash; prepare the data set again.")
     return manifest

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
+from tpsm.core.reading import csv_rows, read_text
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Manifest
 
@@ -89,13 +90,11 @@ def read_split(dataset: str, name: str, root: Path = Path()) -> Split:
     if not path.is_file():
         there = sorted(other.stem for other in path.parent.glob("*.csv"))
         raise UserError(f"There is no split {path}; choose one that is there ({', '.join(there) or 'none yet'}).")
-    head, _, table = path.read_text(encoding="utf-8").partition("\n")
+    head, _, table = read_text(path, "split").partition("\n")
     if not head.startswith(_HEAD):
         raise UserError(f"{path} does not begin with '{_HEAD}...'; make it by `tpsm split make`.")
-    reader = csv.DictReader(io.StringIO(table))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; make it by `tpsm split make`.")
-    split = Split(name, tuple(Row(line["clip"], line["split"] or "", line["sha256"] or "") for line in reader))
+    lines = csv_rows(io.StringIO(table, newline=""), COLUMNS, str(path))
+    split = Split(name, tuple(Row(*(line[column] for column in COLUMNS)) for line in lines))
     if odd := [row.clip for row in split.rows if row.split not in ("train", "test")]:
         raise UserError(f"{path} has {odd[0]} neither in train nor in test; make it by `tpsm split make`.")
     if split.sha256 != head.removeprefix(_HEAD).strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,7 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from tpsm.core.errors import UserError
-from tpsm.data.limits import check_fps, check_pixels, require_file
+from tpsm.core.reading import parse_json, require_file
+from tpsm.data.limits import check_fps, check_pixels
 
 Frame = UInt8[np.ndarray, "h w 3"]
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")  # others hold several images of one moment, as a phone's MPO does
@@ -121,7 +121,7 @@ def strip_record(path: Path) -> tuple[int, float] | None:
     if text is None:
         return None
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         count, fps = record["frames"], float(record["fps"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"The strip {path} has a damaged record of its frames; make it anew.") from error

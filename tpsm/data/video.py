@@ -23,9 +23,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, beside
+from tpsm.core.reading import read_json, require_file
 from tpsm.data import container
 from tpsm.data.container import iter_wanted
-from tpsm.data.limits import check_fps, require_file
+from tpsm.data.limits import check_fps
 from tpsm.data.still import STRIP, Frame, frame_numbers, frames_rate, iter_frames, read_image, strip_record
 
 __all__ = ["Frame", "iter_wanted"]  # what else is public here stands below
@@ -245,7 +246,7 @@ def _fps(path: Path, kind: Kind) -> float | None:
         return frames_rate(path)
     if kind == "folder" and (path / "clip.json").is_file():
         try:
-            fps = float(json.loads((path / "clip.json").read_text(encoding="utf-8"))["fps"])
+            fps = float(read_json(path / "clip.json", "record of a clip")["fps"])
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise UserError(f'{path / "clip.json"} does not say the frame rate as {{"fps": number}}.') from error
         return check_fps(fps, str(path / "clip.json"))

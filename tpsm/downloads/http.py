@@ -19,11 +19,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tpsm.core.errors import UserError
+from tpsm.core.reading import finite
 
 CHUNK = 1 << 18
 TIMEOUT = 60.0
+LONGEST_PAUSE = 86_400.0
+"""Seconds."""
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _PASSING = {408, 425, 429}  # what a server says of this moment, unlike the other 4xx
+
+_NUMBER = r"[0-9]{1,18}"  # of bytes
 
 Progress = Callable[[int, int], None]
 
@@ -56,6 +61,9 @@ class Access:
     def __post_init__(self) -> None:
         if self.cookies is not None and not self.cookies.is_file():
             raise UserError(f"There is no cookies file {self.cookies}; export it from a browser, or leave it out.")
+        finite(self.pause, "--pause", 0, LONGEST_PAUSE)
+        if self.rate is not None:
+            finite(self.rate, "--rate in bytes per second", 1, 1e15)
 
     def wait(self, seconds: float) -> None:
         if self.stop.wait(seconds):
@@ -82,11 +90,11 @@ def complete(url: str, part: Path, access: Access, progress: Progress | None = N
         try:
             return _continue(url, part, access, progress)
         except urllib.error.HTTPError as error:
-            problem, status = f"HTTP {error.code} {error.reason}", error.code
+            problem, status = f"HTTP {error.code} {str(error.reason)[:200]}", error.code
             if 400 <= status < 500 and status not in _PASSING:
                 raise DownloadError(problem, status) from error
         except _NETWORK as error:
-            problem = str(getattr(error, "reason", error)) or type(error).__name__
+            problem = str(getattr(error, "reason", error))[:200] or type(error).__name__
         if attempt == access.tries - 1:
             raise DownloadError(f"{problem}, {access.tries} times", status)
         access.wait(access.patience * 2**attempt)
@@ -106,11 +114,11 @@ def bar(name: str) -> Iterator[Progress]:
 
 def _continue(url: str, part: Path, access: Access, progress: Progress | None) -> None:
     have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "tpsm"} | ({"Range": f"bytes={have}-"} if have else {})
-    )
+    headers = {"User-Agent": "tpsm"} | ({"Range": f"bytes={have}-"} if have else {})
+    opener = _opener(access.cookies)
     try:
-        answer = _opener(access.cookies).open(request, timeout=TIMEOUT)
+        request = urllib.request.Request(url, headers=headers)
+        answer = opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             if error.headers.get("Content-Range") == f"bytes */{have}":
@@ -118,13 +126,17 @@ def _continue(url: str, part: Path, access: Access, progress: Progress | None) -
             part.unlink()  # the file there is another by now
             raise ConnectionError("the file has changed on the server") from error
         raise
+    except (ValueError, http.client.InvalidURL) as error:  # that of the file, or the one that the server sends us on to
+        raise DownloadError(f"the address makes no sense ({_brief(error)})") from error
     with answer:
         goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
         have = have if goes_on else 0
         length = answer.headers.get("Content-Length")  # absent where the server sends in chunks; those end properly
-        total = have + int(length) if length else 0
+        total = have + _bytes(length) if length else 0
         if goes_on:
-            piece = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range") or "")
+            piece = re.fullmatch(
+                rf"bytes ({_NUMBER})-{_NUMBER}/({_NUMBER}|\*)", answer.headers.get("Content-Range") or ""
+            )
             if piece is None or int(piece[1]) != have:
                 part.unlink(missing_ok=True)
                 raise ConnectionError("the server sent another piece than was asked for")
@@ -141,6 +153,16 @@ def _continue(url: str, part: Path, access: Access, progress: Progress | None) -
                 access.wait(max(ahead, 0.0))
     if total and have + here < total:
         raise ConnectionError(f"the connection broke off after {have + here} of {total} bytes")
+
+
+def _bytes(length: str) -> int:
+    if not re.fullmatch(_NUMBER, length):
+        raise DownloadError(f"the server says that the file has {length[:40]!r} bytes")
+    return int(length)
+
+
+def _brief(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__
 
 
 def _opener(cookies: Path | None) -> urllib.request.OpenerDirector:

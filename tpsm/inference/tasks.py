@@ -13,6 +13,7 @@ import numpy as np
 from tpsm.checkpoints.trained import Trained
 from tpsm.core.animation import Mode
 from tpsm.core.files import atomic
+from tpsm.core.layout import pair_name
 from tpsm.data.arrays import streamed_array
 from tpsm.data.clip import ClipFile, clip_writer
 from tpsm.data.manifest import Entry
@@ -69,7 +70,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        return f"{self.source.name}--{self.driving.name}"
+        return pair_name(self.source.name, self.driving.name)
 
 
 @dataclass(frozen=True)

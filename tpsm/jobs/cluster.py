@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
-from tpsm.core.errors import UserError
+from tpsm.core.errors import UserError, working_on
 from tpsm.core.fingerprint import code_hash
 
 log = logging.getLogger(__name__)
@@ -98,4 +98,5 @@ class Remote:
                     f"The Dask worker on {socket.gethostname()} has other code of tpsm than {self.root}; start it from "
                     "that folder's environment, again after each change."
                 )
-            return self.task(item)
+            with working_on(f"the clip '{item.name}'"):
+                return self.task(item)

@@ -7,6 +7,7 @@ already, so that a clip may be begun again after a worker died.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tqdm import tqdm
 
-from tpsm.core.errors import UserError
-from tpsm.core.schema import read_yaml
+from tpsm.core.errors import UserError, working_on
+from tpsm.core.reading import read_yaml
 
 WORKERS = "workers.yaml"
+MOST_WORKERS = 4096
 
 
 @runtime_checkable
@@ -64,20 +66,23 @@ def finished(
 
         yield from on_processes(task, items, workers)
     else:
-        yield from ((index, task(item)) for index, item in enumerate(items))
+        for index, item in enumerate(items):
+            with working_on(f"the clip '{item.name}'"):
+                result = task(item)
+            yield index, result
 
 
 def as_workers(value: Any, where: str) -> Workers:
     """What `value` of a YAML file or a command line says; UserError names `where` it stands."""
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_WORKERS:
         return value
     if isinstance(value, str) and re.fullmatch(r"\w+://\S+", value):
         return value
     raise UserError(
-        f"{where} is {value!r}; give the number of this machine's processes, at least 1, or the address of a Dask "
-        "scheduler, as tcp://host:8786."
+        f"{where} is {reprlib.repr(value)}; give the number of this machine's processes, 1 to {MOST_WORKERS}, or the "
+        "address of a Dask scheduler, as tcp://host:8786."
     )
 
 

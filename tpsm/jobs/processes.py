@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tpsm.core.errors import UserError
+from tpsm.core.errors import UserError, working_on
 
 ATTEMPTS = 3
 """So often a clip may end its process, which may also have been another's fault: where memory runs out, say."""
@@ -133,7 +133,8 @@ def _outcome(message: bytes) -> bytes:
     """The result and None, or None and the error, pickled."""
     try:
         task, item = pickle.loads(message)
-        return pickle.dumps((task(item), None))
+        with working_on(f"the clip '{item.name}'"):
+            return pickle.dumps((task(item), None))
     except UserError as error:
         return pickle.dumps((None, error))
     except Exception as error:

@@ -14,7 +14,8 @@ from pathlib import Path
 from tpsm.checkpoints.trained import Trained
 from tpsm.config.params import read_run
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
 from tpsm.data.prepare import PrepareClip

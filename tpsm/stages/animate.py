@@ -13,7 +13,8 @@ from tpsm.core.animation import AnimateConfig, Mode
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS, OUTPUTS
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tpsm.core.layout import CLIPS, CONFIGS, raw_folder
-from tpsm.core.schema import build, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
 from tpsm.data.prepare import prepare

@@ -17,7 +17,8 @@ from tpsm.core.device import rank
 from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS
-from tpsm.core.schema import build, plain, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build, plain
 from tpsm.core.tensors import to_tensor
 from tpsm.core.types import FramePair
 from tpsm.data.clip import ClipFile

@@ -17,7 +17,8 @@ from tpsm.core.device import rank
 from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS
-from tpsm.core.schema import build, plain, read_yaml
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import build, plain
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.stages.import_released import released_avd

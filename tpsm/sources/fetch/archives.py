@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
-from tpsm.data.limits import require_file
 from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
 from tpsm.downloads.http import bar
 from tpsm.sources.fetch.archive_members import Member, members_of

@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from tpsm.core.errors import UserError
+from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
-from tpsm.data.limits import FPS_RANGE, require_file
+from tpsm.data.limits import FPS_RANGE
 from tpsm.sources.fetch.downloaders import Access, Failure, download
 
 _GITHUB = "https://raw.githubusercontent.com/AliaksandrSiarohin"

@@ -1,0 +1,90 @@
+"""How both programs end: their exit status, and one sentence on what the user can mend."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tpsm.core.errors import UserError
+
+ERRORS = Path(".work/errors")
+"""Tracebacks of what nobody foresaw, a file each."""
+UNFORESEEN = 3
+log = logging.getLogger(__name__)
+
+
+def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | None, prefix: str = "") -> int:
+    """Run a typer application, called `name` in its help, with `arguments` (None: those of the command line).
+
+    Returns:
+        0; the status that a command ends with; 2 after one sentence on standard error about wrong usage, a `UserError`
+        or a file that the system refuses, which `prefix` comes before; 3 after one on what nobody foresaw.
+    """
+    try:
+        app(args=arguments, prog_name=name)
+    except UserError as error:
+        sentence, status = str(error), 2
+    except OSError as error:
+        sentence, status = _of_system(error), 2
+    except Exception as error:
+        sentence, status = _unforeseen(error), UNFORESEEN
+    except SystemExit as end:
+        return int(end.code or 0)
+    else:
+        return 0
+    print(f"{prefix}{_one_line(sentence)}", file=sys.stderr)
+    return status
+
+
+def _of_system(error: OSError) -> str:
+    """A full disk, a folder that may not be written, a name that is too long, a network that is down."""
+    file = error.filename if error.filename is not None else _worked_on(error)
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{file or 'A file'}: {what}; make that possible, and type the same command again. {_kept(error)}"
+
+
+def _unforeseen(error: Exception) -> str:
+    file = _worked_on(error)
+    at = f" at {file}" if file else ""
+    what = str(error).strip().split("\n")[0][:200]
+    said = f"{type(error).__name__}: {what}" if what else type(error).__name__
+    return f"This program stumbled{at} over what it does not expect ({said}). {_kept(error)}"
+
+
+def _worked_on(error: BaseException) -> object:
+    """What the error says itself, or else the file that a function of ours has at hand, the nearest to the fault."""
+    if (said := error.__dict__.get("working_on")) is not None:
+        return said
+    found: Path | None = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("tpsm", "eval", "baselines"):
+            own = getattr(frame.f_locals.get("self"), "path", None)
+            named = [value for value in (own, *frame.f_locals.values()) if isinstance(value, Path)]
+            found = next((path for path in reversed(named) if path.suffix), found)
+    return found
+
+
+def _kept(error: BaseException) -> str:
+    """Writes the traceback where it can be looked up, and says where that is."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    for folder in (ERRORS, Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+        except OSError as refused:
+            log.debug("%s cannot be written: %s", folder, refused)
+        else:
+            return f"Details for the program's makers are in {folder / name}."
+    return "No details could be written."
+
+
+def _one_line(sentence: str) -> str:
+    """Without line ends and terminal codes, which a file's name or a server's answer may hold."""
+    return " ".join("".join(c if c.isprintable() else " " for c in sentence).split())
