@@ -25,7 +25,7 @@ from baselines.layers import (
 )
 from tpsm.core.rng import Draws
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, EncodedSource
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, stride
@@ -153,11 +153,11 @@ class Model(Method):
         check_sides(image, divisor, smallest, "FOMM's hourglasses and discriminator")
         return self.kp_detector(image)
 
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
-        return SourceCode(source, self.keypoints(source), self.generator.encode(source)[-1:])
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
+        return EncodedSource(source, self.keypoints(source), self.generator.encode(source)[-1:])
 
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         if code.image.shape[0] != driving.xy.shape[0]:
             code = code.expand(driving.xy.shape[0])

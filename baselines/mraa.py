@@ -25,7 +25,7 @@ from baselines.layers import (
 )
 from tpsm.core.rng import Draws
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, EncodedSource
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
@@ -225,12 +225,12 @@ class Model(Method):
     ) -> Float[Tensor, "b 3 3"] | None:
         return None if self.bg_predictor is None else self.bg_predictor(source, driving)
 
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
         features = self.generator.encode(source)
-        return SourceCode(source, self.keypoints(source), features)
+        return EncodedSource(source, self.keypoints(source), features)
 
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         if code.image.shape[0] != driving.xy.shape[0]:
             code = code.expand(driving.xy.shape[0])

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.core.rng import Draws
-from tpsm.core.types import FramePair, Keypoints, Prediction, SourceCode
+from tpsm.core.types import FramePair, Keypoints, Prediction, EncodedSource
 from tpsm.nn.geometry import resize_grid
 from tpsm.nn.losses import PerceptualLoss
 
@@ -53,12 +53,12 @@ class Method(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
         """Everything that depends on the source alone."""
 
     @abstractmethod
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         """The source in the pose `driving`. Without `background` the background stays where it is."""
 

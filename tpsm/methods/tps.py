@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tpsm.core.rng import Draws
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, EncodedSource
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
 from tpsm.nn import state_dict as official
@@ -222,16 +222,16 @@ class Model(Method):
     ) -> Float[Tensor, "b 3 3"] | None:
         return None if self.bg_predictor is None else self.bg_predictor(source, driving)
 
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
-        return SourceCode(source, self.keypoints(source), self.inpainting_network.encode(source))
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
+        return EncodedSource(source, self.keypoints(source), self.inpainting_network.encode(source))
 
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         return self._render(code, driving, background, None)
 
     def _render(
-        self, code: SourceCode, driving: Keypoints, background: Tensor | None, keep: Tensor | None
+        self, code: EncodedSource, driving: Keypoints, background: Tensor | None, keep: Tensor | None
     ) -> Prediction:
         if code.image.shape[0] != driving.xy.shape[0]:
             code = code.expand(driving.xy.shape[0])
