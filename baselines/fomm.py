@@ -25,7 +25,7 @@ from baselines.layers import (
 )
 from tpsm.core.rng import Draws
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, EncodedSource
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, stride

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.core.rng import Draws
-from tpsm.core.types import FramePair, Keypoints, Prediction, EncodedSource
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Prediction
 from tpsm.nn.geometry import resize_grid
 from tpsm.nn.losses import PerceptualLoss
 

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from tpsm.core.rng import Draws
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, EncodedSource
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
 from tpsm.nn import state_dict as official
-from tpsm.nn.blocks import Head, Hourglass, HourglassConfig, Up, check_sides, downsample, instance_norm, stride
+from tpsm.nn.blocks import Conv7x7, Hourglass, HourglassConfig, UpBlock, check_sides, downsample, instance_norm, stride
 from tpsm.nn.geometry import (
     POINTS_PER_TPS,
     apply_splines,
@@ -142,13 +142,13 @@ class DenseMotionNetwork(nn.Module):
             3 * motions + POINTS_PER_TPS * config.num_tps + 1, config.dense_motion, instance_norm
         )
         outputs = self.hourglass.out_channels
-        self.maps = Head(outputs[-1], motions)
+        self.maps = Conv7x7(outputs[-1], motions)
         ups = round(math.log2(stride(config.dense_motion.scale_factor))) if config.multi_mask else 0
         finer = [outputs[-1] // 2**i for i in range(ups + 1)]
-        self.up = nn.ModuleList(Up(finer[i], finer[i + 1], instance_norm) for i in range(ups))
+        self.up = nn.ModuleList(UpBlock(finer[i], finer[i + 1], instance_norm) for i in range(ups))
         self.coarse_masks = config.inpainting.num_down_blocks + 1 - ups if config.multi_mask else 1
         sizes = [*outputs[-self.coarse_masks :], *finer[1:]]
-        self.occlusion = nn.ModuleList(Head(size, 1) for size in sizes)
+        self.occlusion = nn.ModuleList(Conv7x7(size, 1) for size in sizes)
 
     def forward(
         self,
