@@ -126,10 +126,10 @@ class OcclusionAwareGenerator(Generator):
 
 
 class Model(Method):
-    synchronised: ClassVar[bool] = True
+    sync_batch_norm: ClassVar[bool] = True
     training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
-    resizes_aligned: ClassVar[bool] = False
-    adapts_scale: ClassVar[bool] = False
+    resize_align_corners: ClassVar[bool] = False
+    scale_relative_motion: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()

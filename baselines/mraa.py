@@ -198,7 +198,7 @@ class RegionGenerator(Generator):
 
 class Model(Method):
     align_corners = False
-    resizes_aligned: ClassVar[bool] = False
+    resize_align_corners: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -163,7 +163,7 @@ def test_tpsmm(dataset: str) -> None:
     )
     model = built(dataset, "tps")
     assert size_of(model) == (85_095_490 if background else 73_906_492)
-    assert set(model.clipped) == {"kp_detector", "dense_motion_network", "bg_predictor"}
+    assert set(model.clip_grad_modules) == {"kp_detector", "dense_motion_network", "bg_predictor"}
 
 
 @pytest.mark.parametrize("dataset", SETS)

@@ -134,7 +134,7 @@ def test_only_the_methods_own_tensors_are_saved(name: str) -> None:
     model = make(name)
     model.losses(pictures(2), 0, Draws(0))
     assert {key.split(".")[0] for key in model.state_dict()} == {child for child, _ in model.named_children()}
-    assert all(hasattr(model, part) for part in model.clipped)
+    assert all(hasattr(model, part) for part in model.clip_grad_modules)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -32,8 +32,8 @@ CONFIG = TrainConfig(epochs=3, repeats=1, batch=4, learning_rate=0.1, milestones
 class Toy(nn.Module):
     """Learns the driving frame's mean; noise from `rng` and batch statistics make any slip in resuming visible."""
 
-    clipped = ("head",)
-    synchronised = False
+    clip_grad_modules = ("head",)
+    sync_batch_norm = False
 
     def __init__(self, bad_step: int = -1, kill_step: int = -1) -> None:
         super().__init__()

@@ -81,7 +81,7 @@ def animate(
         pose = method.keypoints(to_tensor(np.stack(chunk), device))
         initial = pose[:1] if initial is None else initial
         if mode == "relative":
-            pose = relative(code.keypoints, pose, initial, adapt_scale=method.adapts_scale)
+            pose = relative(code.keypoints, pose, initial, adapt_scale=method.scale_relative_motion)
         elif avd is not None and mode == "avd":
             pose = avd(code.expand(len(chunk)).keypoints, pose)
         yield from to_frames(method.render(code.expand(len(chunk)), pose).image)

@@ -197,8 +197,8 @@ def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]
 
 class Model(Method):
     align_corners = True
-    resizes_aligned: ClassVar[bool] = True
-    clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
+    resize_align_corners: ClassVar[bool] = True
+    clip_grad_modules: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
 
     def __init__(self, config: Config) -> None:
         super().__init__()
