@@ -29,7 +29,7 @@ from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Predict
 from tpsm.methods.base import Method
 from tpsm.nn import state_dict as official
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
-from tpsm.nn.geometry import coordinate_grid, gaussians, inverse, principal_axes, project, relative_affine, same_handed
+from tpsm.nn.geometry import coordinate_grid, gaussians, inverse, principal_axes, project, relative_affine, fix_sign
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
@@ -168,7 +168,7 @@ class RegionGenerator(Generator):
         small = self.pixelwise_flow_predictor.down(image)
         grid = coordinate_grid(small.shape[-2], small.shape[-1], small)
         # The axes' common sign is arbitrary.
-        matrices = same_handed(relative_affine(source.affine, driving.affine))
+        matrices = fix_sign(relative_affine(source.affine, driving.affine))
         local = local_motions(matrices, driving.xy, source.xy, grid)
         still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
         if self.covariance_heatmaps:
@@ -256,7 +256,7 @@ class Model(Method):
             if weights.equivariance:
                 losses["equivariance"] = weights.equivariance * equivariance(driving, transformed, transform)
             if weights.affine:
-                agreement = same_handed(affine_agreement(driving, transformed, transform))
+                agreement = fix_sign(affine_agreement(driving, transformed, transform))
                 losses["affine"] = weights.affine * distance_to_identity(agreement)
         return prediction, losses
 
