@@ -27,9 +27,9 @@ from tpsm.core.rng import Draws
 from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict as official
+from tpsm.nn import state_dict
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
-from tpsm.nn.geometry import coordinate_grid, gaussians, inverse, principal_axes, project, relative_affine, fix_sign
+from tpsm.nn.geometry import coordinate_grid, fix_sign, gaussians, inverse, principal_axes, project, relative_affine
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
@@ -260,10 +260,10 @@ class Model(Method):
                 losses["affine"] = weights.affine * distance_to_identity(agreement)
         return prediction, losses
 
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        official.take(self.generator, modules, "generator")
-        official.take(self.region_predictor, modules, "region_predictor")
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        state_dict.take(self.generator, modules, "generator")
+        state_dict.take(self.region_predictor, modules, "region_predictor")
         if self.bg_predictor is not None:
             hint = "set model.background: {kind: zero} in its run if it was trained without one."
-            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
-        official.refuse_others(modules, dict(self.named_children()))
+            state_dict.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
+        state_dict.refuse_others(modules, dict(self.named_children()))

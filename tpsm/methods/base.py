@@ -76,7 +76,7 @@ class Method(nn.Module, ABC):
         return self.losses(FramePair(source, driving), epoch, draws)
 
     @abstractmethod
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take the weights of a released checkpoint (module name -> state dict), strictly.
 
         Raises:

@@ -17,7 +17,7 @@ from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
-from tpsm.nn import state_dict as official
+from tpsm.nn import state_dict
 from tpsm.nn.blocks import Conv7x7, Hourglass, HourglassConfig, UpBlock, check_sides, downsample, instance_norm, stride
 from tpsm.nn.geometry import (
     POINTS_PER_TPS,
@@ -284,12 +284,12 @@ class Model(Method):
             total = total + (difference * mask.detach()).abs().mean()
         return total
 
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        official.take(self.kp_detector, modules, "kp_detector")
-        official.take(self.dense_motion_network, modules, "dense_motion_network")
-        official.take(self.inpainting_network, modules, "inpainting_network")
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        state_dict.take(self.kp_detector, modules, "kp_detector")
+        state_dict.take(self.dense_motion_network, modules, "dense_motion_network")
+        state_dict.take(self.inpainting_network, modules, "inpainting_network")
         if self.bg_predictor is not None:
             # The released code saves it from the epoch on at which its training begins, and animates without it.
             hint = "if its training ended before the background's began, set model.background: false."
-            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
-        official.refuse_others(modules, dict(self.named_children()))
+            state_dict.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
+        state_dict.refuse_others(modules, dict(self.named_children()))
