@@ -22,7 +22,7 @@ from tpsm.data.prepare import PrepareClip
 from tpsm.data.raw import RawClip, clip_name, find_clips
 from tpsm.inference.tasks import ReconstructClip
 from tpsm.jobs.map import Workers
-from tpsm.jobs.resume import Units
+from tpsm.jobs.resume import ResumeCache
 from tpsm.jobs.speed import Job, compare_workers
 
 
@@ -41,7 +41,7 @@ def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
 
 def _reconstruct(dataset: str, run: str, clips: int, scratch: Path) -> Job:
     model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
-    task = ReconstructClip(CLIPS / dataset, model, Units(scratch, ""))
+    task = ReconstructClip(CLIPS / dataset, model, ResumeCache(scratch, ""))
     return task, read_manifest(CLIPS / dataset).clips("test")[:clips]
 
 

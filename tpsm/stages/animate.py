@@ -18,7 +18,7 @@ from tpsm.core.schema import build
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
-from tpsm.jobs.resume import Units, gather
+from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
 
 log = logging.getLogger(__name__)
@@ -37,14 +37,14 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         avd = Trained.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
         out = OUTPUTS / dataset / run / "animation" / mode
         decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
-        units = Units.of(f"animate-{mode}", dataset, run, *decides)
-        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, units)
+        cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
+        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
         with atomic(out / "pairs.csv") as draft:
             rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
         write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
-        units.remove()
+        cache.remove()
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:

@@ -102,9 +102,7 @@ def fit(
                 )
         weights = {name: value.detach().contiguous().cpu() for name, value in task.state_dict().items()}
         optimizer = None if adam is None else {"adam": adam.state_dict(), "rates": rates(config, step, len(batches))}
-        Checkpoint(**vars(info), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(
-            path
-        )
+        Checkpoint(**vars(info), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(path)
 
     with (
         locked(place.lock, f"The training of {info.run} on {info.dataset}") if leads else nullcontext(),
@@ -161,9 +159,7 @@ def fit(
                     loss_log.flush()
                     snapshot(state, optimiser.adam)
                 if stop and step < total:
-                    raise UserError(
-                        f"Stopped after step {step} of {info.run}; the same command goes on from there."
-                    )
+                    raise UserError(f"Stopped after step {step} of {info.run}; the same command goes on from there.")
         seconds = time.monotonic() - began
 
         # The results, whole or not at all.
