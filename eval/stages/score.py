@@ -51,7 +51,7 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
 def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[Due]]:
     """What to do, and for which clips and pairs.
 
-    Units are named by all that decides any clip's scores: code, configuration, metrics, evaluators, and the run's
+    Finished clips are named by all that decides their scores: code, configuration, metrics, evaluators, and the run's
     tables.
     """
     scorer = Scorer(layout, read_config(layout), run)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.core.clips import Clip
 from tpsm.data.clip import read_clip, write_clip
 from tpsm.data.manifest import Entry
@@ -23,7 +23,7 @@ COUNT, PIECE = 53, 16
 FRAMES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 3), dtype=np.uint8)
 
 
-class Anything(Trained):
+class Anything(CheckpointRef):
     """In the place of a model that is not asked."""
 
     def __init__(self) -> None: ...

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.core.animation import Mode
 from tpsm.core.files import atomic
 from tpsm.core.layout import pair_name
@@ -29,7 +29,7 @@ class ReconstructClip:
     """A test clip from its first frame -> a unit's folder."""
 
     clips: Path
-    model: Trained
+    model: CheckpointRef
     cache: ResumeCache
 
     def __call__(self, entry: Entry) -> Path:
@@ -79,8 +79,8 @@ class AnimatePair:
 
     clips: Path
     size: int
-    model: Trained
-    avd: Trained | None
+    model: CheckpointRef
+    avd: CheckpointRef | None
     mode: Mode
     cache: ResumeCache
 

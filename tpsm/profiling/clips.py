@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
 from tpsm.core.reading import read_yaml
@@ -40,7 +40,7 @@ def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
 
 
 def _reconstruct(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     task = ReconstructClip(CLIPS / dataset, model, ResumeCache(scratch, ""))
     return task, read_manifest(CLIPS / dataset).clips("test")[:clips]
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.animation import AnimateConfig, Mode
 from tpsm.core.files import atomic
@@ -28,13 +28,13 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     import pandas as pd  # Here: it takes long to load.
 
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()
     settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
-        avd = Trained.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
+        avd = CheckpointRef.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
         out = OUTPUTS / dataset / run / "animation" / mode
         decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
         cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
@@ -27,7 +27,7 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """
     import pandas as pd  # Here: it takes long to load.
 
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()  # a checkpoint that does not fit is named before any clip is begun
     out = OUTPUTS / dataset / run / "reconstruction"
     manifest = read_manifest(CLIPS / dataset)
