@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
 from eval.config import EvalConfig
-from eval.evaluators.features import real_sequence
+from eval.evaluators.features import real_clip
 from eval.figures.drawing import DPI, save
 from eval.types import to_pixels
 from tpsm.core.layout import Layout
@@ -37,7 +37,7 @@ def detections(layout: Layout, config: EvalConfig) -> Path | None:
 
 
 def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
-    real = real_sequence(layout, name)
+    real = real_clip(layout, name)
     if real.landmarks is None:
         return
     axis.imshow(real.frames[frame], interpolation="nearest")

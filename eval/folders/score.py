@@ -29,7 +29,7 @@ from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
 from eval.tables.results import WEIGHS
 from eval.tables.table import Value, aligned
-from eval.types import PROTOCOLS, ROLES, Need, Role, Sequence
+from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_text
 from tpsm.core.layout import SUFFIX, identity_of
@@ -184,7 +184,7 @@ def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, seen: Seen) ->
         real, made = read(real_file), read(made_file)
         made = fitting(made, made_file, real, real_file, request.resize)
         seen.add(name, real, made)
-        theirs, mine = (_sequence(frames, evaluators) for frames in (real, made))
+        theirs, mine = (_scored_clip(frames, evaluators) for frames in (real, made))
         about = {"dataset": request.real.resolve().name, "run": request.generated.resolve().name}
         about |= {"task": "reconstruction", "mode": "", "clip": name, "identity": identity_of(name)}
         for metric, scores in chosen:
@@ -199,9 +199,9 @@ def usable(needs: tuple[Need, ...], evaluators: Evaluators) -> bool:
     return all(held.get(need) is not None for need in needs)
 
 
-def _sequence(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> Sequence:
+def _scored_clip(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> ScoredClip:
     features = evaluators(frames)
-    return Sequence(frames, features.landmarks, features.embedding)
+    return ScoredClip(frames, features.landmarks, features.embedding)
 
 
 def read(path: Path) -> UInt8[np.ndarray, "t h w 3"]:

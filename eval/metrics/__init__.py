@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from eval.types import PROTOCOLS, Need, Protocol, Sequence
+from eval.types import PROTOCOLS, Need, Protocol, ScoredClip
 from eval.weights import absent
 from tpsm.core.errors import UserError
 
@@ -72,7 +72,7 @@ def to_type(metric: Metric) -> str | None:
     return next(iter(commands + absent(metric.weights)), None)
 
 
-Score = Callable[[Sequence, Sequence], Float64[np.ndarray, " t"]]
+Score = Callable[[ScoredClip, ScoredClip], Float64[np.ndarray, " t"]]
 
 
 def names() -> tuple[str, ...]:
