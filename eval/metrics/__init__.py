@@ -98,7 +98,7 @@ def load(name: str) -> tuple[Metric, dict[Protocol, Score]]:
     return metric, {protocol: getattr(module, functions[protocol]) for protocol in metric.protocols}
 
 
-def ready(names: Iterable[str]) -> list[str]:
+def available_metrics(names: Iterable[str]) -> list[str]:
     """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
     found = []
     for name in names:

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Float64
 from eval import metrics
 from eval.config import EvalConfig, evaluator_key
 from eval.evaluators.features import Evaluators, load_evaluators, real_clip
-from eval.metrics import Metric, Score, ready
+from eval.metrics import Metric, Score, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
@@ -46,7 +46,7 @@ class Due:
 class Scorer:
     def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
         self.layout, self.config, self.run = layout, config, run
-        self.metrics = [metrics.load(name) for name in ready(config.metrics)]
+        self.metrics = [metrics.load(name) for name in available_metrics(config.metrics)]
         self.entries = {entry.name: entry for entry in read_manifest(layout.clips).clips("test")}
         self._l1 = None if run in CONTROLS else self._read_l1()
 

@@ -45,7 +45,7 @@ class DownBlock(ConvBlock):
 
 
 class UpBlock(ConvBlock):
-    """Every pixel four times, then `ConvBlock`; computed as one transposed convolution, with 4/9 of the multiplications.
+    """Each pixel four times, then `ConvBlock`: one transposed convolution, with 4/9 of the multiplications.
 
     Doubling pixels is a transposed convolution with 2 x 2 ones, so both steps together are one with the 4 x 4 kernel
     that spreads each of the 3 x 3 weights over 2 x 2 places.

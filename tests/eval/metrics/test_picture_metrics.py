@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from eval import metrics, weights
-from eval.metrics import ready
+from eval.metrics import available_metrics
 from eval.metrics.csim import csim
 from eval.metrics.lpips import load_network, lpips, read_alexnet
 from eval.metrics.psnr import psnr
@@ -133,5 +133,5 @@ def test_a_metric_without_its_package_or_weights_is_left_out_and_says_what_to_ty
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(metrics, "find_spec", lambda _: object() if installed else None)
-    assert ready(("l1", "lpips", "psnr")) == ["l1", "psnr"]
+    assert available_metrics(("l1", "lpips", "psnr")) == ["l1", "psnr"]
     assert command in caplog.text

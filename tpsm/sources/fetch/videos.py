@@ -75,7 +75,9 @@ def number(rows: Sequence[ClipSpec]) -> dict[Key, ClipSpec]:
     return keys
 
 
-def _plan(keys: dict[Key, ClipSpec], folder: Path, ledger: Ledger, settings: Settings) -> dict[str, list[tuple[Key, ClipSpec]]]:
+def _plan(
+    keys: dict[Key, ClipSpec], folder: Path, ledger: Ledger, settings: Settings
+) -> dict[str, list[tuple[Key, ClipSpec]]]:
     """The rows that are to be done, by video. Those that need no video get their outcome here."""
     work: dict[str, list[tuple[Key, ClipSpec]]] = {}
     for key, row in keys.items():
