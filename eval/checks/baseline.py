@@ -17,7 +17,7 @@ from eval.stats.noise import moderated, quantile
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
 from tpsm.core.reading import read_json
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 log = logging.getLogger(__name__)
 
@@ -246,12 +246,12 @@ def read_baseline(path: Path) -> Baseline:
     try:
         content = read_json(path, "baseline")
         cells = {
-            Key(run, protocol, name): build(Expected, values, f"{path.name}: {run}.{protocol}.{name}")
+            Key(run, protocol, name): from_mapping(Expected, values, f"{path.name}: {run}.{protocol}.{name}")
             for run, protocols in content["cells"].items()
             for protocol, named in protocols.items()
             for name, values in named.items()
         }
-        together = {name: build(Together, values, name) for name, values in content["together"].items()}
+        together = {name: from_mapping(Together, values, name) for name, values in content["together"].items()}
         ungated = tuple(content["ungated"])
         return Baseline(cells, together, dict(content["seeds"]), ungated, dict(content["made_of"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -12,7 +12,7 @@ from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, restored
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.core.types import Keypoints
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.avd_config import AvdConfig
@@ -59,7 +59,7 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
     checkpoint = load_checkpoint(path)
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
-    config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
+    config = from_mapping(AvdConfig, checkpoint.model_config, f"{path}: model")
     keypoints = example_keypoints(method, size)
     task = restored(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint, path)
     return task.avd.to(device()).eval().requires_grad_(False)

@@ -11,7 +11,7 @@ from typing import Any
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.provenance import Provenance
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 FORMAT = 1
 
@@ -86,7 +86,7 @@ def read_card(path: Path) -> Card:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}); get it again.") from error
-    return build(Card, content, str(path))
+    return from_mapping(Card, content, str(path))
 
 
 def card_text(card: Card) -> str:

@@ -17,7 +17,7 @@ from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.provenance import device_name, runtime_versions
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.data.prepare import prepare
 from tpsm.methods import method_module
@@ -62,8 +62,8 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
 def _trial(params: Params, settings: Settings, name: str) -> Trial:
     section = params.scales[settings.scale].get(name, MethodSection())
     where = f"scales.{settings.scale}.{name}"
-    model = build(method_module(name).Config, section.model, f"{where}.model")
-    train = build(TrainConfig, section.train, f"{where}.train")
+    model = from_mapping(method_module(name).Config, section.model, f"{where}.model")
+    train = from_mapping(TrainConfig, section.train, f"{where}.train")
     train = replace(train, batch=settings.batch or train.batch, accumulate=1, workers=_workers(settings, train))
     warm_up = max(2, settings.steps // 10)
     return Trial(name, model, settings.size, train, settings.steps, warm_up, traffic=True, operators=settings.operators)

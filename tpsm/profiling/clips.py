@@ -15,7 +15,7 @@ from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
 from tpsm.data.prepare import PrepareClip
@@ -33,7 +33,7 @@ def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Ite
 
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    config = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    config = from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
     folder = raw_folder(dataset)
     raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw

@@ -14,7 +14,7 @@ from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS, OUTPUTS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
@@ -30,7 +30,7 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
 
     model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()
-    settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
+    settings = from_mapping(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:

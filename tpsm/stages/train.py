@@ -18,7 +18,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.core.tensors import to_tensor
 from tpsm.core.types import FramePair
 from tpsm.data.clip import ClipFile
@@ -91,7 +91,7 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
 
 def data_config(dataset: str) -> DataConfig:
     """The resolved section of a data set."""
-    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    return from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:

@@ -18,7 +18,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.stages.import_released import released_avd
@@ -63,4 +63,4 @@ def train_avd(
 
 
 def read_avd(dataset: str, run: str) -> AvdRun:
-    return build(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+    return from_mapping(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
