@@ -12,7 +12,7 @@ import yaml
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.downloads.pinned import FOLDER, VGG19, Weights, fetch, torchvision_vgg19
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Located:
 def entries() -> dict[str, Weights]:
     """Name -> what is known of it: the manifest, and the two that training may need."""
     content = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
-    listed = {name: build(Weights, section, f"{MANIFEST.name}: {name}") for name, section in content.items()}
+    listed = {name: from_mapping(Weights, section, f"{MANIFEST.name}: {name}") for name, section in content.items()}
     return listed | {"vgg19": VGG19, "vgg19-torchvision": torchvision_vgg19()}
 
 

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
-from eval.evaluators.features import real_sequence
+from eval.evaluators.features import real_clip
 from eval.figures.drawing import DPI, save
 from eval.tables.results import Results
 from eval.types import to_pixels
@@ -37,7 +37,7 @@ def detections(results: Results) -> Path | None:
 
 
 def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
-    real = real_sequence(layout, name)
+    real = real_clip(layout, name)
     if real.landmarks is None:
         return
     axis.imshow(real.frames[frame], interpolation="nearest")

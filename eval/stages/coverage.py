@@ -11,7 +11,7 @@ from pathlib import Path
 from tpsm.core.files import atomic
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import SPLITS
 from tpsm.data.manifest import read_manifest
 from tpsm.data.splits import SplitConfig, frames_hashes
@@ -29,7 +29,7 @@ def write_coverage(layout: Layout) -> Path:
         UserError: the set is not prepared, or its ledger or split is unreadable.
     """
     section = read_yaml(layout.config.with_name("split.yaml"))
-    split = build(SplitConfig, section, f"data.{layout.dataset}.split").read(layout.dataset, layout.root)
+    split = from_mapping(SplitConfig, section, f"data.{layout.dataset}.split").read(layout.dataset, layout.root)
     ledger = read_ledger(layout.root / "data" / "raw" / layout.dataset / "ledger.csv")
     manifest = read_manifest(layout.clips)
     hashes = frames_hashes([layout.clips / entry.file for entry in manifest.entries])

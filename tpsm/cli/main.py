@@ -93,7 +93,7 @@ def make(
 def train(dataset: Dataset, run: Run) -> None:
     """Train RUN -> models/DATASET/RUN, on every GPU in sight. Interrupted, the same command goes on from where it was.
 
-    On several machines torchrun starts it: see the README.
+    On several machines torchrun starts it: see docs/papers-scale.md.
     """
     from tpsm.stages.train import train_run
 

@@ -12,7 +12,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 FORMAT = 1
 
@@ -83,7 +83,7 @@ def card_of(file: Path) -> Path:
 
 
 def read_card(path: Path) -> Card:
-    return build(Card, read_json(path, "card of published weights"), str(path))
+    return from_mapping(Card, read_json(path, "card of published weights"), str(path))
 
 
 def card_text(card: Card) -> str:
