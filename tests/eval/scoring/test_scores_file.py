@@ -26,11 +26,8 @@ REMEDY = "score it again."
 def rows() -> pd.DataFrame:
     """Two clips and a pair, three frames each; one frame does not count."""
     tables = []
-    for task, mode, clip in (
-        ("reconstruction", "", "a#0"),
-        ("reconstruction", "", "b#0"),
-        ("animation", "avd", "a--b"),
-    ):
+    parts = (("reconstruction", "", "a#0"), ("reconstruction", "", "b#0"), ("animation", "avd", "a--b"))
+    for task, mode, clip in parts:
         about = {"dataset": "dots", "run": "tps", "task": task, "mode": mode, "clip": clip, "identity": clip[0]}
         about |= {"metric": "l1", "protocol": "strict", "version": 2}
         tables.append(pd.DataFrame(about | {"frame": np.arange(3, dtype=np.int32), "value": [0.5, np.nan, 0.25]}))
@@ -169,8 +166,10 @@ def test_torn_and_spoilt_files_are_read_or_refused(path: Path, data: st.DataObje
 
 @pytest.mark.parametrize(
     "about",
-    [b"", b"{", b"[]", b"3", b'"x"', b"\xff\xfe", b'{"run": 3}', b'{"run": {}, "provenance": []}', b"[" * 9999]
-    + [b'{"run": {}, "run": {}}', b"9" * 5000],
+    [
+        *(b"", b"{", b"[]", b"3", b'"x"', b"\xff\xfe", b'{"run": 3}', b'{"run": {}, "provenance": []}'),
+        *(b"[" * 9999, b'{"run": {}, "run": {}}', b"9" * 5000),
+    ],
     ids=range(11),
 )
 def test_metadata_that_is_no_section_is_refused(path: Path, about: bytes) -> None:
