@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -60,7 +59,7 @@ class Manifest:
     def sha256(self) -> str:
         """One hash over all clips."""
         lines = sorted(f"{entry.split}/{entry.name} {entry.sha256}" for entry in self.entries)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return sha256_of_text("\n".join(lines))
 
     def clips(self, split: str) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.split == split)
