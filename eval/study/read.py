@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import permutations
@@ -16,7 +15,7 @@ from eval.study.key import QUESTIONS, read_key
 from eval.study.tables import Findings, build_tables
 from eval.study.votes import read_votes
 from eval.tables.table import to_csv, to_latex, to_markdown
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json, write_text
 
 
 def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, out: Path | None) -> Path:
@@ -32,7 +31,7 @@ def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, 
     for table in tables:
         for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
             write_text(folder / "tables" / f"{table.name}.{suffix}", write(table))
-    write_text(folder / "study.json", json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n")
+    write_json(folder / "study.json", as_dict(findings), indent=2, allow_nan=False)
     readme = folder / "README.md"
     parts = [f"# {key.dataset}: user study", *(to_markdown(table).rstrip() for table in tables)]
     write_text(readme, "\n\n".join(parts) + "\n")
