@@ -93,7 +93,8 @@ def _some(names: Sequence[str]) -> str:
 
 def write_picture(found: Coverage, path: Path) -> None:
     """A bar a split: present, and missing by reason."""
-    from matplotlib.figure import Figure  # Here: Matplotlib takes long to load.
+    from matplotlib import rc_context  # Here: Matplotlib takes long to load.
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 1.6), layout="constrained")
     axes = figure.subplots()
@@ -111,6 +112,7 @@ def write_picture(found: Coverage, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("clips")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    with rc_context({"text.parse_math": False}):  # a reason is text: a `$` in it begins no formula
+        figure.legend(loc="outside upper center", ncols=4, frameon=False)
     with atomic(path) as draft:
         figure.savefig(draft, dpi=100, metadata={"Software": None})

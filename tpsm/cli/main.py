@@ -22,6 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
 )
 splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
 app.add_typer(splits, name="split")
@@ -140,6 +142,28 @@ def publish(
     from tpsm.stages.publish import publish
 
     print(publish(params, dataset, run or [], limit_mb))
+
+
+@app.command()
+def check_training(
+    write: Annotated[
+        bool, typer.Option("--write", help="Renew the committed losses: training is meant to differ.")
+    ] = False,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Hold every method's losses of 20 first steps, in double precision, against reports/training-losses.json.
+
+    Exit status 1 where one differs. It takes seconds, on a few of the embedded clips, and needs no other data.
+    """
+    from tpsm.stages.check_training import COMMITTED, check_training, write_training_losses
+
+    if write:
+        write_training_losses(params)
+        print(f"losses -> {COMMITTED}")
+        return
+    differences = check_training(params)
+    print("\n".join(f"FAIL  {text}" for text in differences) or f"training computes what {COMMITTED} says")
+    raise typer.Exit(int(bool(differences)))
 
 
 @app.command(name="import")
@@ -271,19 +295,15 @@ def bench_train(
     size: Annotated[int, typer.Option(min=16, help="Side of a picture in pixels.")] = 256,
     batch: Annotated[int | None, typer.Option(min=1, help="Pairs a step, if not the scale's.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 200,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load data.")] = None,
-    profile: Annotated[int, typer.Option(min=0, help="So many of the operators that take the most time.")] = 0,
     out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Time the training of every method on this machine, beside what the machine can do at its best."""
+    """Time the training of every method on this machine, in each precision."""
     from tpsm.config.params import read_params
     from tpsm.methods import METHODS
-    from tpsm.profiling.benchmark import bench
-    from tpsm.profiling.benchmark_report import Settings
+    from tpsm.profiling.benchmark import Settings, bench
 
-    chosen = tuple(method or METHODS), tuple(variant or ())
-    settings = Settings(*chosen, scale, size, batch, steps, workers, profile)
+    settings = Settings(tuple(method or METHODS), tuple(variant or ()), scale, size, batch, steps)
     print(bench(read_params(params), settings, out) / "README.md")
 
 

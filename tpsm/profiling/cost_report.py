@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
+from tabulate import tabulate
 
 from tpsm.config.params import data_section, resolve_run
 from tpsm.config.sections import AvdSection, Params, RunConfig
@@ -159,9 +160,5 @@ def duration(seconds: float) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """The first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    )
-    return "".join(f"  {line.rstrip()}\n" for line in lines)
+    align = ("left", *["right"] * (len(rows[0]) - 1))
+    return tabulate(rows, headers="firstrow", tablefmt="simple", disable_numparse=True, colalign=align) + "\n"

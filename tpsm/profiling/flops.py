@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from tpsm.nn.blocks import AntiAlias, UpBlock
@@ -116,29 +115,6 @@ class FlopCounter(TorchDispatchMode):
             return self._active[-1]
         known = (self._inputs[storage._cdata][1] for storage in storages if storage._cdata in self._inputs)
         return next(known, _Owner(""))
-
-
-class Traffic(TorchDispatchMode):
-    """Within the block, `bytes` grows by what every operation reads and writes, each of its tensors once.
-
-    This is what computing one operation after the other must move; a compiler that fuses them moves less.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        read, written = _tensors((args, kwargs)), _tensors(out)
-        views = {tensor.untyped_storage()._cdata for tensor in read}
-        if func._schema.is_mutable or any(tensor.untyped_storage()._cdata not in views for tensor in written):
-            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in read + written)
-        return out
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:
