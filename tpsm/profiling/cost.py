@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tpsm.config.sections import AvdSection, RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
@@ -108,7 +108,7 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
             end_column()
             method.render(code, method.keypoints(image), method.background(image, image))
             end_column()
-        losses = method.train().losses(FramePair(two, two), config.train.epochs - 1, Draws(0))
+        losses = method.train().losses(FramePair(two, two), config.train.epochs - 1, BatchRng(0))
         end_column(2)
         counter.backward(total(losses))
         end_column(2)
@@ -136,7 +136,7 @@ def count_avd(config: RunConfig, avd: AvdSection) -> float:
         image = torch.empty(2, 3, config.size, config.size)  # Its batch norms want two.
         task = AvdTraining(method, AVD.like(method.keypoints(image), avd.model), avd.model)
     with FlopCounter(task) as counter:
-        counter.backward(total(task.losses(FramePair(image, image), 0, Draws(0))))
+        counter.backward(total(task.losses(FramePair(image, image), 0, BatchRng(0))))
     return sum(flops.computed for flops in counter.flops.values()) / 2
 
 
@@ -157,7 +157,7 @@ def _kept(method: Method, config: RunConfig, precision: Precision, pairs: int, w
 
     def losses() -> dict[str, Tensor]:
         with gpu_autocast() if precision == "bf16" else nullcontext():
-            return method.losses(FramePair(source, driving), config.train.epochs - 1, Draws(0))
+            return method.losses(FramePair(source, driving), config.train.epochs - 1, BatchRng(0))
 
     return saved_bytes(losses, weights)
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from tpsm.core.device import device
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.data.config import DataConfig
 from tpsm.data.pairs import PairBatches
@@ -124,7 +124,7 @@ def _in_one_line(function: Callable[[A], R], argument: A) -> R:
         raise RuntimeError(f"{type(error).__name__}: {lines[0][:200]}") from None
 
 
-def _pairs(trial: Trial, mine: Sequence[Part]) -> Iterator[FramePair]:
+def _pairs(trial: Trial, mine: Sequence[BatchSlice]) -> Iterator[FramePair]:
     config = trial.train
     if trial.clips is None:
         source, driving = torch.rand(2, config.batch, 3, trial.size, trial.size, device=device())

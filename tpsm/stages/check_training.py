@@ -20,7 +20,7 @@ from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
@@ -88,7 +88,7 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
     optimiser = Optimiser(method.train(), train, fabric)
 
     batches = PairBatches(clips, data, train.batch, repeats=train.repeats, seed=train.seed)
-    whole = Part.split(train.batch, 1)
+    whole = BatchSlice.split(train.batch, 1)
     steps: list[dict[str, float]] = []
     for epoch in range(train.epochs):
         pairs = batches.epoch(epoch, 0, whole)
