@@ -25,7 +25,7 @@ from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
 from tpsm.data.raw import clip_name, find_clips
-from tpsm.data.splits import Row, Split
+from tpsm.data.splits import SplitEntry, Split
 from tpsm.methods import METHODS, method_module
 from tpsm.training.optimizer import Optimiser
 
@@ -69,7 +69,7 @@ def losses(params_file: Path, samples: Path) -> list[tuple[str, Steps]]:
     data = data_section(params, DATASET).raw
     with tempfile.TemporaryDirectory() as folder:
         clips = {part: paths[: CLIPS[part]] for part, paths in find_clips(samples).items()}
-        rows = [Row(clip_name(path, samples), part) for part in SPLITS for path in clips[part]]
+        rows = [SplitEntry(clip_name(path, samples), part) for part in SPLITS for path in clips[part]]
         prepare(DATASET, samples, data, Path(folder), Split("few-v1", tuple(rows)))
         return [(config.method, first_steps(config, data, Path(folder))) for config in runs]
 
