@@ -25,7 +25,7 @@ from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
 from tpsm.data.raw import clip_name, find_clips
-from tpsm.data.splits import SplitEntry, Split
+from tpsm.data.splits import Split, SplitEntry
 from tpsm.methods import METHODS, method_module
 from tpsm.training.optimizer import Optimiser
 
