@@ -183,7 +183,7 @@ class Results:
                 return NEEDED[need]
         if (series, metric) in self._series:
             return "no frame counts"
-        if command := metrics.to_type(self.metrics[metric]):
+        if command := metrics.install_hint(self.metrics[metric]):
             return f"not installed; `{command}`, then score again"
         modes = self.metrics[metric].modes
         if series.task == "animation" and modes is not None and series.mode not in modes:
