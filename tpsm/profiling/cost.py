@@ -18,7 +18,7 @@ from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
 from tpsm.profiling.flops import FlopCounter, Flops, gpu_autocast, imagined_gpu, saved_bytes
-from tpsm.profiling.timing import Trial, untrained
+from tpsm.profiling.timing import TimedRun, untrained
 from tpsm.training.config import Precision, TrainConfig
 
 # Training identities and clips of the papers' sets, where nothing has been lost.
@@ -184,9 +184,9 @@ def training_items(dataset: str, identity_sampling: bool, given: int | None, cli
     return Items(PUBLISHED[dataset][not identity_sampling], f"{kind} of the published set")
 
 
-def trial(config: RunConfig, steps: int, batch: int | None) -> Trial:
-    """Some steps of the run on this machine, with pictures of noise."""
+def timed_run(config: RunConfig, steps: int, batch: int | None) -> TimedRun:
+    """Some steps of the run on this machine, with images of noise."""
     train = config.train
     if batch is not None:
         train = replace(train, batch=batch, accumulate=min(train.accumulate, batch))
-    return Trial(config.method, config.model, config.size, train, steps)
+    return TimedRun(config.method, config.model, config.size, train, steps)
