@@ -27,7 +27,7 @@ from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
-from eval.tables.results import WEIGHS
+from eval.tables.results import AVERAGING
 from eval.tables.table import Value, aligned
 from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
 from tpsm.core.errors import UserError
@@ -248,7 +248,7 @@ def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
         found = {
-            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, WEIGHS[p]), bootstrap)
+            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, AVERAGING[p]), bootstrap)
             for p in PROTOCOLS
         }
         arrow, unit = "↓" if metric.lower_is_better else "↑", metric.unit.partition(",")[0]

@@ -61,7 +61,7 @@ class Timing:
 
 
 def run_timed_steps(timed_run: TimedRun) -> Timing:
-    """Takes and times the steps in this process. The perceptual network has random weights: its time does not depend on them.
+    """Takes and times the steps in this process. The perceptual network has random weights, which change no time.
 
     Raises:
         RuntimeError: PyTorch's own; the device's memory is exhausted, or the model cannot be compiled.
