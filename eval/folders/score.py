@@ -153,7 +153,7 @@ def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any
     return Evaluators(found["landmarks"], found["identity"]), records
 
 
-def section(text: str | None) -> dict[str, Any] | None:
+def parse_evaluator(text: str | None) -> dict[str, Any] | None:
     """`dlib68`, or a whole section such as `{kind: dlib68, size: 300}`."""
     try:
         value = None if text is None else parse_yaml(text)
