@@ -12,7 +12,7 @@ import pandas as pd
 from eval import metrics
 from eval.scoring.scores_file import NEWER, read_scores
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import ClipSums, Estimate, Averaging, difference, mean
+from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from tpsm.core.errors import UserError
 from tpsm.core.layout import pair_parts
 from tpsm.core.reading import read_json

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import LEVEL, ClipSums, Estimate, Averaging, holm, mean, paired, sign_flip_p
+from eval.stats.intervals import LEVEL, Averaging, ClipSums, Estimate, holm, mean, paired, sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 

@@ -17,7 +17,7 @@ from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.scoring.scores_file import about_scores, read_scores
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import ClipSums, Estimate, Averaging, difference, mean
+from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare
 from eval.tables.published import read_published
 from eval.types import Protocol
