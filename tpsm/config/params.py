@@ -15,12 +15,12 @@ from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection,
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import MODELS, check_name, raw_folder
-from tpsm.core.published import Published
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
+from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
 
 

@@ -27,11 +27,11 @@ from tpsm.core.files import sha256_of, write_text
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import CLIPS, CONFIGS
 from tpsm.core.provenance import record
-from tpsm.core.published import FORMAT, Card, card_text, read_card
 from tpsm.data.manifest import read_manifest
 from tpsm.data.pairs import PairBatches
-from tpsm.data.pixels import hash_of_training_pixels
 from tpsm.jobs.map import as_workers
+from tpsm.published.card import FORMAT, Card, card_text, read_card
+from tpsm.published.pixels import hash_of_training_pixels
 from tpsm.stages.configure import configure
 from tpsm.stages.prepare import prepare_dataset
 from tpsm.stages.train import data_config, train_run
