@@ -34,7 +34,7 @@ def verify(layout: Layout) -> list[Finding]:
         UserError: scores, configs or the manifest are missing or unreadable.
     """
     manifest = layout.clips / "manifest.json"
-    if missing := [layout.relative(path) for path in (manifest, layout.scores("").parent) if not path.exists()]:
+    if missing := [layout.relative(path) for path in (manifest, layout.all_scores) if not path.exists()]:
         raise UserError(
             f"There is no {' and no '.join(missing)}; type `dvc pull {layout.relative(manifest)} score score-control` "
             "where a remote has them, or make them with `dvc repro`."

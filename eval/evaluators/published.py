@@ -6,16 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from eval.evaluators import Evaluator, EvaluatorModule
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.published import Card, Published, card_of
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
-from tpsm.core.tensors import write_torch
-from tpsm.core.weight_file import read_published
 from tpsm.data.manifest import Manifest
 from tpsm.data.pixels import check_clips
 
@@ -32,12 +28,14 @@ def is_trained(module: EvaluatorModule, settings: Any) -> bool:
     return not hasattr(module, "NEEDS") and getattr(settings, "file", None) is None
 
 
-def check_card(published: Published, module: EvaluatorModule, settings: Any) -> tuple[Card, dict[str, Tensor]]:
+def check_card(published: Published, module: EvaluatorModule, settings: Any) -> tuple[Card, dict[str, Any]]:
     """The card and the weights.
 
     Raises:
         UserError: they are not there, of another kind, or trained by other settings than these.
     """
+    from tpsm.core.weight_file import read_published  # Here: it needs PyTorch.
+
     card, weights = read_published(published, settings.kind)
     theirs = asdict(from_mapping(module.Config, card.recipe, f"{card_of(Path(published.file))}: recipe"))
     for key, value in asdict(settings).items():
@@ -57,6 +55,8 @@ def take(
     Raises:
         UserError: as `check_card`; or it was trained on other clips, or does not fit its kind.
     """
+    from tpsm.core.tensors import write_torch  # Here: it needs PyTorch.
+
     card, weights = check_card(published, module, settings)
     check_clips(card, published.file, manifest, clips)
     write_torch(out, weights)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from eval.tables.results import WEIGHS
 from eval.tables.table import Value, aligned
 from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, write_text
+from tpsm.core.files import atomic, write_json
 from tpsm.core.layout import SUFFIX, identity_of
 from tpsm.core.provenance import record
 from tpsm.core.reading import parse_yaml
@@ -297,4 +296,4 @@ def _write(out: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
         return
     with atomic(out) as draft:
         rows.to_csv(draft, index=False)
-    write_text(out.with_suffix(".provenance.json"), json.dumps(about, indent=2) + "\n")
+    write_json(out.with_suffix(".provenance.json"), about, indent=2)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tpsm.core.files import atomic
+from tpsm.core.files import atomic, write_json, write_text
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
@@ -36,9 +35,8 @@ def write_coverage(layout: Layout) -> Path:
     frames = dict(zip(manifest.entries, hashes, strict=True))
     found = survey(layout.dataset, manifest.size, manifest.sha256, frames, ledger, split)
     page = layout.coverage.with_suffix(".md")
-    for path, text in ((layout.coverage, json.dumps(asdict(found), indent=1) + "\n"), (page, coverage_page(found))):
-        with atomic(path) as draft:
-            draft.write_text(text, encoding="utf-8")
+    write_json(layout.coverage, asdict(found))
+    write_text(page, coverage_page(found))
     write_picture(found, layout.coverage.with_suffix(".png"))
     return page
 

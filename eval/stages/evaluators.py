@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from eval.evaluators.pretrained import Pretrained
 from eval.evaluators.published import is_trained, published_evaluators, take
 from eval.scoring.quality import identity_quality, landmark_quality
 from eval.types import ROLES, Role
-from tpsm.core.files import atomic, sha256_of, write_bytes
+from tpsm.core.files import sha256_of, write_bytes, write_json
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import Layout
 from tpsm.core.provenance import record
@@ -75,8 +74,7 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
         precision="fp32",
         seed=seeds,
     )
-    with atomic(layout.evaluators / "quality.json") as draft:
-        draft.write_text(json.dumps(quality, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(layout.evaluators / "quality.json", quality, indent=2, sort_keys=True)
     if fresh:
         pixels = hash_of_training_pixels(manifest, layout.clips)
         for role, (kind, recipe) in cards.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Literal
 
 from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json
 from tpsm.core.layout import check_name
 from tpsm.core.reading import read_json
 from tpsm.core.schema import from_mapping
@@ -86,7 +85,7 @@ class Key:
         return combinations(self.runs, 2)
 
     def write(self, path: Path) -> None:
-        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
+        write_json(path, asdict(self))
 
 
 def read_key(path: Path) -> Key:

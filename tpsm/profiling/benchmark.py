@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from tabulate import tabulate
 from tpsm.config.sections import MethodSection, Params, RunConfig
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json, write_text
 from tpsm.core.provenance import device_name, runtime_versions
 from tpsm.core.schema import from_mapping
 from tpsm.methods import METHODS, method_module
@@ -94,7 +93,7 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     today = datetime.now(UTC).date().isoformat()
     about = {"device": device_name(), "date": today, "versions": runtime_versions(), "settings": asdict(settings)}
     folder = out / re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
-    write_text(folder / "bench.json", json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    write_json(folder / "bench.json", {**about, "rows": [asdict(row) for row in rows]})
     write_text(folder / "README.md", page(about, settings, rows))
     return folder
 

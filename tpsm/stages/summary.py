@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from tpsm.checkpoints.checkpoint import load_method
 from tpsm.checkpoints.trained import CheckpointRef, example_keypoints
 from tpsm.config.sections import RunConfig
-from tpsm.core.files import sha256_of, write_text
+from tpsm.core.files import sha256_of, write_json
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.provenance import record
 from tpsm.core.schema import as_yaml
@@ -47,7 +46,7 @@ def write_summary(
         seed=about["seed"],
         resumed=resumed,
     )
-    _write_json(out / "summary.json", about)
+    write_json(out / "summary.json", about, indent=2)
 
 
 def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef]) -> None:
@@ -60,7 +59,7 @@ def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef])
     method, checkpoint = load_method(networks[0].file, config.method)
     about = facts(config, method, checkpoint.step if config.released is None else None)
     weights = {network.file.as_posix(): network.sha256 for network in networks}
-    _write_json(out / "model.json", about | {"weights": weights})
+    write_json(out / "model.json", about | {"weights": weights}, indent=2)
 
 
 def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any]:
@@ -81,10 +80,6 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
     }
     taken = {"released": config.released, "published": config.published}
     return about | {key: file.sha256 for key, file in taken.items() if file is not None}
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def count_frame(method: Method, size: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.config.sections import AvdRun, RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, sha256_of, write_text
+from tpsm.core.files import atomic, sha256_of, write_json
 from tpsm.core.published import Card, card_of, read_card
 from tpsm.core.schema import plain
 from tpsm.core.weight_file import read_published
@@ -44,7 +43,7 @@ def take_run(config: RunConfig, data: DataConfig, manifest: Manifest, clips: Pat
     write_curve(card.curve, out / "metrics.csv")
     summary = facts(config, method, card.steps)
     summary["provenance"] = card.provenance | {"weights": {"last.pt": sha256_of(out / "last.pt")}}
-    write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_json(out / "summary.json", summary, indent=2)
     log.info("%s -> %s", config.published.file, out)
 
 
