@@ -52,7 +52,8 @@ def _cards(results: Results, series: Series) -> Iterator[Card]:
     for metric in results.metrics.values():
         for failure in worst_frames(results, series, metric, COUNT):
             clip = Path(file_name(failure.clip)).stem
-            strip = f"failure-{series.run}-{series.mode or 'reconstruction'}-{clip}-{failure.frame}.webp"
+            # A `!` stands in no run's or file's name, so no two cards share a strip.
+            strip = f"failure!{series.run}!{series.mode or 'reconstruction'}!{clip}!{failure.frame}.webp"
             frames, shows = _frames(layout, series, failure, pairs)
             if not (layout.page / strip).is_file():
                 write_strip(layout.page / strip, frames, results.config.videos)
