@@ -85,7 +85,7 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
     train = replace(config.train, **SCHEDULE)
     fabric = Fabric(accelerator="cpu", devices=1, precision="64-true")
     batches = PairBatches(clips, data, train.batch, repeats=train.repeats, seed=train.seed)
-    whole = Part.split(train.batch, 1)
+    whole = BatchSlice.split(train.batch, 1)
     steps: list[dict[str, float]] = []
     for epoch in range(train.epochs):
         # Drawn in double precision too: normal numbers in single precision depend on the CPU's instructions.
