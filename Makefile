@@ -46,8 +46,9 @@ rescore: $(READY) $(SCM)
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -E '^(train|reconstruct|animate)')
 	PATH="$(abspath $(BIN)):$$PATH" python -m tpsm.jobs.repro --pull --allow-missing
 
-# Has a report become worse than its committed baseline? See docs/gate.md.
+# After `make repro`: does this code still give the committed numbers, and train as it did? See docs/gate.md.
 gate: $(READY)
+	$(BIN)/tpsm check-training
 	$(BIN)/python -m eval gate
 
 # Do the reported numbers follow from the scores? In a fresh clone it says what to pull.
