@@ -1,8 +1,8 @@
 """Does training still compute what it did? Twenty losses of every method, held against committed ones.
 
-The models, losses, optimisers and augmentation are those of params.yaml, on a few of the embedded clips and a schedule
-of seconds. All is computed in double precision on the CPU: another machine then differs by far less than any change
-of training does (docs/gate.md says by how much).
+The models, losses, optimisers and augmentation are those of params.yaml for the quick training, which needs no VGG-19,
+on a few of the embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another machine
+then differs by far less than any change of training does (docs/gate.md says by how much).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tpsm.data.splits import Split, SplitEntry
 from tpsm.methods import METHODS, method_module
 from tpsm.training.optimizer import Optimiser
 
-DATASET, SAMPLES = "puppets", Path("samples/puppets")
+DATASET, SAMPLES = "puppets-quick", Path("samples/puppets")
 COMMITTED = Path("reports/training-losses.json")
 CLIPS = {"train": 10, "test": 1}
 """Of five identities; nothing is tested, but a data set must have a test clip."""
