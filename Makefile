@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Without .git, as in a ZIP of the repository, DVC is told to do without; git knows no such file.
+SCM := $(if $(wildcard .git),,.dvc/config.local)
+
 .PHONY: setup repro train test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
@@ -12,8 +15,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-repro: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+.dvc/config.local:
+	printf '[core]\n    no_scm = true\n' > $@
+
+repro: $(READY) $(SCM)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro
 	@ls reports/index.html reports/*/README.md
 
 # Everything from scratch into trained/, for `tpsm publish`; it says beforehand how long it takes, and resumes.
@@ -30,15 +36,15 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 # Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
-fresh: $(READY)
+fresh: $(READY) $(SCM)
 	@$(BIN)/tpsm configure > /dev/null
 	@$(BIN)/python -m eval.checks.fresh
 
 # Scores stored predictions anew, in a clone without data, and trains nothing. See docs/reviewers.md.
 # DVC pulls what a stage depends on only where that is one output; a run's outputs are several, so they come first.
-rescore: $(READY)
+rescore: $(READY) $(SCM)
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -E '^(train|reconstruct|animate)')
-	PATH="$(abspath $(BIN)):$$PATH" dvc repro --pull --allow-missing
+	PATH="$(abspath $(BIN)):$$PATH" python -m tpsm.jobs.repro --pull --allow-missing
 
 # Has a report become worse than its committed baseline? See docs/gate.md.
 gate: $(READY)

@@ -5,7 +5,6 @@ What a verb needs is imported when it runs, so that --help needs neither torch n
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +32,7 @@ In order, for a data set D of params.yaml:
 
 \b
 And then:
-  python -m eval gate                             has a report become worse than its baseline?
+  python -m eval gate                             is the report the committed one, cell by cell?
   python -m eval verify --dataset D               do the reported numbers follow from the scores?
   python -m eval compare A B                      two runs' scores, or two laboratories', on the clips that both have
   python -m eval study make --dataset D           a page that asks people which run animates better
@@ -247,28 +246,30 @@ def page(root: Root = Path()) -> None:
     print(f"page -> {write_index(root)}")
 
 
-@app.command(cls=ManyValues)
+@app.command()
 def gate(
-    action: Annotated[Literal["check", "baseline"], typer.Argument(help="What to do.")] = "check",
+    action: Annotated[Literal["check", "measure"], typer.Argument(help="What to do.")] = "check",
+    files: Annotated[list[Path] | None, typer.Argument(help="For measure: the metrics.json of such reports.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="One data set.", show_default="for check: all with a baseline")
+        str | None, typer.Option(help="One data set.", show_default="for check: all with published weights")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Another metrics.json in the place of the report's.")] = None,
-    repeats: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE...", help="For baseline: metrics.json of re-runs of the same seeds, elsewhere."),
-    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Another metrics.json than that of git's last commit.")] = None,
     root: Root = Path(),
 ) -> None:
-    """Has a cell of a report become worse than an honest re-run could be?
+    """Is the report the committed one, cell by cell?
 
-    Holds reports/D/metrics.json against the committed reports/D/baseline.json. Exit status 1 where a cell has. `gate
-    baseline` writes the baseline from a report and its re-runs.
+    Holds reports/D/metrics.json against the committed one. Exit status 1 where a number is another. `gate measure`
+    writes reports/D/tolerance.json: how far reports of the same weights lie apart that were computed with other
+    kernels, numbers of threads or machines.
     """
-    from eval.checks.gate import run_gate
+    from eval.checks.gate import check_reports, measure_reports
 
-    options = Namespace(action=action, dataset=dataset, root=root, report=report, repeats=repeats or [])
-    raise typer.Exit(run_gate(options))
+    if action == "measure":
+        measure_reports(root, dataset, files or [])
+    elif files:
+        raise UserError("gate: files go with `gate measure`; name one to compare with by --baseline.")
+    elif not check_reports(root, dataset, baseline):
+        raise typer.Exit(1)
 
 
 @app.command()

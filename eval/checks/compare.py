@@ -50,7 +50,7 @@ class Common:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricDifference:
     """One metric of one series on the common clips: both means, and mine less other's."""
 
     task: str
@@ -79,7 +79,7 @@ def common_clips(mine: Side, other: Side) -> Common:
     return Common(frozenset(both) - unlike, verified, names - others, others - names, unlike)
 
 
-def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapConfig) -> list[Row]:
+def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapConfig) -> list[MetricDifference]:
     """Every metric that both have, by task, mode and protocol.
 
     Raises:
@@ -101,7 +101,7 @@ def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapCon
         apart = difference(one, another, bootstrap, weigh)
         if estimates[0] is not None and estimates[1] is not None and apart is not None:
             task, mode, metric, protocol = map(str, key)
-            found.append(Row(task, mode, metric, protocol, estimates[0], estimates[1], apart))
+            found.append(MetricDifference(task, mode, metric, protocol, estimates[0], estimates[1], apart))
     return found
 
 
@@ -179,12 +179,12 @@ def _interval(estimate: Estimate) -> str:
     return "" if math.isnan(estimate.low) else f" [{estimate.low:+.4g}, {estimate.high:+.4g}]"
 
 
-def _title(row: Row) -> str:
+def _title(row: MetricDifference) -> str:
     shown = metrics.load(row.metric)[0].title if row.metric in metrics.names() else row.metric
     return " ".join(filter(None, [shown, row.task if row.mode else "", row.mode, row.protocol]))
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: MetricDifference) -> str:
     """Which side is better, where the interval of the paired difference excludes zero."""
     if not row.difference.excludes_zero:
         return "no difference shown"

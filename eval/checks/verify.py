@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from eval.report.numbers import estimates, numbers
+from eval.report.report import numbers_of
+from eval.tables.build import build_tables
+from eval.tables.results import read_results
 from eval.tables.table import Table, to_markdown
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
@@ -37,8 +39,9 @@ def verify(layout: Layout) -> list[Finding]:
             f"There is no {' and no '.join(missing)}; type `dvc pull {layout.relative(manifest)} score score-control` "
             "where a remote has them, or make them with `dvc repro`."
         )
-    results, tables = estimates(layout)
-    drawn = numbers(results, tables)
+    results = read_results(layout)
+    tables = build_tables(results)
+    drawn = numbers_of(results, tables)
     found = [Finding(name, _difference(layout.report / name, content)) for name, content in drawn.items()]
     stored = {f"tables/{path.name}" for path in (layout.report / "tables").glob("*.*")}
     found += [Finding(name, "no table of this name is due") for name in sorted(stored - drawn.keys())]

@@ -11,7 +11,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.published import Card, Published, card_of
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Manifest
 from tpsm.data.pixels import check_clips
 
@@ -20,7 +20,7 @@ def published_evaluators(layout: Layout) -> dict[str, Published]:
     """Role -> the file that params.yaml says its network is taken from; empty where it names none."""
     path = layout.published_evaluators
     sections = read_yaml(path) if path.is_file() else {}
-    return {role: build(Published, section, f"{path}: {role}") for role, section in sections.items()}
+    return {role: from_mapping(Published, section, f"{path}: {role}") for role, section in sections.items()}
 
 
 def is_trained(module: EvaluatorModule, settings: Any) -> bool:
@@ -37,7 +37,7 @@ def check_card(published: Published, module: EvaluatorModule, settings: Any) -> 
     from tpsm.core.weight_file import read_published  # Here: it needs PyTorch.
 
     card, weights = read_published(published, settings.kind)
-    theirs = asdict(build(module.Config, card.recipe, f"{card_of(Path(published.file))}: recipe"))
+    theirs = asdict(from_mapping(module.Config, card.recipe, f"{card_of(Path(published.file))}: recipe"))
     for key, value in asdict(settings).items():
         if theirs[key] != value:
             raise UserError(

@@ -21,14 +21,14 @@ from eval.config import EvaluatorsConfig
 from eval.evaluators import KINDS, evaluator_module
 from eval.evaluators.features import Evaluators
 from eval.folders.codecs import codec_lines, codecs_of
-from eval.metrics import ready
+from eval.metrics import available_metrics
 from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
 from eval.tables.results import WEIGHS
 from eval.tables.table import Value, aligned
-from eval.types import PROTOCOLS, ROLES, Need, Role, Sequence
+from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_json
 from tpsm.core.layout import SUFFIX, identity_of
@@ -72,13 +72,13 @@ def score_folders(request: Request, out: Path | None) -> str:
     began = time.monotonic()
     if out is not None and out.suffix.lower() not in FORMATS:
         raise UserError(f"Cannot write {out}: choose a name in {' or '.join(FORMATS)}.")
-    pairs = pair(request.real, request.generated)
-    evaluators, records = load(request.evaluators)
-    seen, codecs = Seen(), _codecs(pairs)
-    rows = pd.concat(_rows(request, pairs, evaluators, seen), ignore_index=True)
+    pairs = pair_folders(request.real, request.generated)
+    evaluators, records = load_pretrained(request.evaluators)
+    hashes, codecs = FrameHashes(), _codecs(pairs)
+    rows = pd.concat(_rows(request, pairs, evaluators, hashes), ignore_index=True)
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     if out is not None:
-        _write(out, rows, _about(request, pairs, records, seen, codecs, began))
+        _write(out, rows, _about(request, pairs, records, hashes, codecs, began))
     return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows, request.bootstrap), "", NOTE])
 
 
@@ -88,7 +88,7 @@ NOTE = (
 )
 
 
-def pair(real: Path, generated: Path) -> Pairs:
+def pair_folders(real: Path, generated: Path) -> Pairs:
     """By the names up to their first '.'.
 
     Raises:
@@ -130,7 +130,7 @@ def clips_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
+def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
     """The evaluators, and the record of each.
 
     Raises:
@@ -163,7 +163,7 @@ def section(text: str | None) -> dict[str, Any] | None:
     return {"kind": value} if isinstance(value, str) else value
 
 
-class Seen:
+class FrameHashes:
     """A hash over all frames that were compared, on each side."""
 
     def __init__(self) -> None:
@@ -174,16 +174,16 @@ class Seen:
             self.hashes[side].update(f"{name} {frames.shape}".encode() + frames.tobytes())
 
 
-def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, seen: Seen) -> Iterator[pd.DataFrame]:
-    chosen = [metrics.load(name) for name in ready(metrics.names())]
+def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, hashes: FrameHashes) -> Iterator[pd.DataFrame]:
+    chosen = [metrics.load(name) for name in available_metrics(metrics.names())]
     chosen = [
         (metric, scores) for metric, scores in chosen if metric.reconstruction and usable(metric.needs, evaluators)
     ]
     for name, (real_file, made_file) in tqdm(pairs.common.items(), desc="score", unit="clip"):
         real, made = read(real_file), read(made_file)
         made = fitting(made, made_file, real, real_file, request.resize)
-        seen.add(name, real, made)
-        theirs, mine = (_sequence(frames, evaluators) for frames in (real, made))
+        hashes.add(name, real, made)
+        theirs, mine = (_scored_clip(frames, evaluators) for frames in (real, made))
         about = {"dataset": request.real.resolve().name, "run": request.generated.resolve().name}
         about |= {"task": "reconstruction", "mode": "", "clip": name, "identity": identity_of(name)}
         for metric, scores in chosen:
@@ -198,9 +198,9 @@ def usable(needs: tuple[Need, ...], evaluators: Evaluators) -> bool:
     return all(held.get(need) is not None for need in needs)
 
 
-def _sequence(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> Sequence:
+def _scored_clip(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> ScoredClip:
     features = evaluators(frames)
-    return Sequence(frames, features.landmarks, features.embedding)
+    return ScoredClip(frames, features.landmarks, features.embedding)
 
 
 def read(path: Path) -> UInt8[np.ndarray, "t h w 3"]:
@@ -272,14 +272,14 @@ def _about(
     request: Request,
     pairs: Pairs,
     records: Mapping[str, Any],
-    seen: Seen,
+    hashes: FrameHashes,
     codecs: dict[str, dict[str, int]],
     began: float,
 ) -> dict[str, Any]:
     weights = {name: sha256 for about in records.values() for name, sha256 in about["weights"].items()}
     made = record(
         began,
-        parameters={f"{side} frames": digest.hexdigest() for side, digest in seen.hashes.items()},
+        parameters={f"{side} frames": digest.hexdigest() for side, digest in hashes.hashes.items()},
         evaluators=weights,
         precision="fp32",
         seed=request.bootstrap.seed,

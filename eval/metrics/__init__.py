@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from eval.types import PROTOCOLS, Need, Protocol, Sequence
+from eval.types import PROTOCOLS, Need, Protocol, ScoredClip
 from eval.weights import absent
 from tpsm.core.errors import UserError
 
@@ -72,7 +72,7 @@ def to_type(metric: Metric) -> str | None:
     return next(iter(commands + absent(metric.weights)), None)
 
 
-Score = Callable[[Sequence, Sequence], Float64[np.ndarray, " t"]]
+Score = Callable[[ScoredClip, ScoredClip], Float64[np.ndarray, " t"]]
 
 
 def names() -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def load(name: str) -> tuple[Metric, dict[Protocol, Score]]:
     return metric, {protocol: getattr(module, functions[protocol]) for protocol in metric.protocols}
 
 
-def ready(names: Iterable[str]) -> list[str]:
+def available_metrics(names: Iterable[str]) -> list[str]:
     """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
     found = []
     for name in names:

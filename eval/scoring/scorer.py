@@ -14,13 +14,13 @@ from jaxtyping import Float32, Float64
 
 from eval import metrics
 from eval.config import EvalConfig, evaluator_key
-from eval.evaluators.features import Evaluators, load_evaluators, real_sequence
-from eval.metrics import Metric, Score, ready
+from eval.evaluators.features import Evaluators, load_evaluators, real_clip
+from eval.metrics import Metric, Score, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import frame_rows, read_table
-from eval.types import ROLES, Need, Protocol, Sequence
+from eval.types import ROLES, Need, Protocol, ScoredClip
 from tpsm.core.animation import due_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout, file_name
@@ -46,7 +46,7 @@ class Due:
 class Scorer:
     def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
         self.layout, self.config, self.run = layout, config, run
-        self.metrics = [metrics.load(name) for name in ready(config.metrics)]
+        self.metrics = [metrics.load(name) for name in available_metrics(config.metrics)]
         self.entries = {entry.name: entry for entry in read_manifest(layout.clips).clips("test")}
         self._l1 = None if run in CONTROLS else self._read_l1()
 
@@ -95,9 +95,9 @@ class Scorer:
         mode: str,
         pair: str,
         source: str,
-        generated: Sequence,
-        still: Sequence,
-        moving: Sequence,
+        generated: ScoredClip,
+        still: ScoredClip,
+        moving: ScoredClip,
     ) -> Iterator[pd.DataFrame]:
         for metric, scores in chosen:
             if metric.modes is not None and mode not in (*metric.modes, SOURCE_COPY, DRIVING_CLIP):
@@ -120,12 +120,12 @@ class Scorer:
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
         return frame_rows(about | {"identity": identity}, metric, protocol, values)
 
-    def _real(self, name: str) -> Sequence:
+    def _real(self, name: str) -> ScoredClip:
         if name not in self.entries:
             raise UserError(
                 f"Run '{self.run}' animates the clip '{name}', which the test split lacks; run animate again."
             )
-        real = real_sequence(self.layout, name)
+        real = real_clip(self.layout, name)
         for role in ROLES:
             if self.config.evaluators[role] is not None and not real.has(role):
                 raise UserError(
@@ -134,11 +134,11 @@ class Scorer:
                 )
         return real
 
-    def _control(self, real: Sequence) -> dict[Protocol, Sequence]:
+    def _control(self, real: ScoredClip) -> dict[Protocol, ScoredClip]:
         """Its frames are 8-bit ones as they stand: there is nothing to truncate."""
         return dict.fromkeys(self.config.protocols, control(self.run, real))
 
-    def _reconstructed(self, entry: Entry, real: Sequence) -> dict[Protocol, Sequence]:
+    def _reconstructed(self, entry: Entry, real: ScoredClip) -> dict[Protocol, ScoredClip]:
         """The clip as each protocol sees it. The legacy one's frames are needed where an evaluator looks at them."""
         folder = self.layout.outputs(self.run) / "reconstruction"
         made = self._generated(folder / file_name(entry.name), entry.frames)
@@ -148,7 +148,7 @@ class Scorer:
             )
         motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
         made = replace(made, motion=motion, l1=self._l1_of(entry))
-        seen: dict[Protocol, Sequence] = dict.fromkeys(self.config.protocols, made)
+        seen: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, made)
         looking = self.evaluators.only(needed_in("legacy", self.metrics))
         if "legacy" in seen and looking != Evaluators(None, None):
             path = self.layout.rounded_up(self.run, entry.name)
@@ -156,7 +156,7 @@ class Scorer:
             seen["legacy"] = with_frames(made, frames, looking)
         return seen
 
-    def _generated(self, path: Path, frames: int) -> Sequence:
+    def _generated(self, path: Path, frames: int) -> ScoredClip:
         with ClipFile(path) as clip:
             if len(clip) != frames:
                 raise UserError(
@@ -165,7 +165,7 @@ class Scorer:
                 )
             pictures = clip.frames()
         features = self.evaluators(pictures)
-        return Sequence(pictures, features.landmarks, features.embedding)
+        return ScoredClip(pictures, features.landmarks, features.embedding)
 
     def _read_l1(self) -> pd.DataFrame:
         path = self.layout.outputs(self.run) / "reconstruction" / "l1.parquet"
@@ -201,7 +201,7 @@ def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Scor
     return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
 
 
-def computable(metric: Metric, generated: Sequence, reference: Sequence) -> bool:
+def computable(metric: Metric, generated: ScoredClip, reference: ScoredClip) -> bool:
     """Whether the clip has all that the metric needs: predicted motion, the reference's truth, both's features."""
     of = {"motion": (generated,), "truth": (reference,)}
     return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))

@@ -110,7 +110,9 @@ def read_table(
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"{path} cannot be read as scores ({reason}); {remedy}") from error
-    for column in there if table is not None else ():
+    for column in there:
+        if table is None:
+            break
         longest = pc.max(pc.utf8_length(table[column])).as_py() if columns[column] == "text" else 0
         if columns[column] != "number" and table[column].null_count:
             wrong = f"has empty cells in the column '{column}'"

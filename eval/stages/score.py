@@ -20,7 +20,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout, file_name
 from tpsm.jobs.map import Workers, map_clips
-from tpsm.jobs.resume import WORK, Units
+from tpsm.jobs.resume import WORK, ResumeCache
 
 ROWS = "rows.parquet"
 
@@ -44,14 +44,14 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
     rows = pd.concat(found, ignore_index=True)
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     write_scores(layout.scores(run), rows, of_scores(layout, run, began))
-    task.units.remove()
+    task.cache.remove()
     return layout.scores(run)
 
 
 def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[Due]]:
     """What to do, and for which clips and pairs.
 
-    Units are named by all that decides any clip's scores: code, configuration, metrics, evaluators, and the run's
+    Finished clips are named by all that decides their scores: code, configuration, metrics, evaluators, and the run's
     tables.
     """
     scorer = Scorer(layout, read_config(layout), run)
@@ -60,8 +60,10 @@ def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, l
     read = [layout.config, layout.animate, *(weights(layout, role) for role in ROLES)]
     read += [path for path in outputs if path.suffix in (".parquet", ".csv")]
     hashes = [[layout.relative(path), sha256_of(path)] for path in read if path.is_file()]
-    units = Units.of("score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / work)
-    return ScoreClip(layout, run, units, tuple(path for path in outputs if path.is_dir())), scorer.due()
+    cache = ResumeCache.of(
+        "score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / work
+    )
+    return ScoreClip(layout, run, cache, tuple(path for path in outputs if path.is_dir())), scorer.due()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class ScoreClip:
 
     layout: Layout
     run: str
-    units: Units
+    cache: ResumeCache
     folders: tuple[Path, ...]
 
     def __call__(self, due: Due) -> Path:
@@ -81,7 +83,7 @@ class ScoreClip:
         files += [features_file(self.layout, name) for name in self._real(due)]
         files += self._generated(due)
         hashes = [[self.layout.relative(path), sha256_of(path)] for path in files if path.is_file()]
-        return self.units.make(partial(self._write, due), [due.name, due.mode, due.controls], hashes)
+        return self.cache.make(partial(self._write, due), [due.name, due.mode, due.controls], hashes)
 
     def _real(self, due: Due) -> tuple[str, ...]:
         return (due.source, due.driving) if due.mode else (due.name,)
@@ -94,7 +96,7 @@ class ScoreClip:
         return [folder / clip.with_suffix(suffix).name for folder in folders for suffix in (".zip", ".npz")]
 
     def _write(self, due: Due, unit: Path) -> None:
-        rows = list(_scorer(self.layout, self.run, self.units.common).rows(due))
+        rows = list(_scorer(self.layout, self.run, self.cache.common).rows(due))
         if rows:
             pd.concat(rows, ignore_index=True).to_parquet(unit / ROWS, index=False)
 

@@ -14,7 +14,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import write_json
 from tpsm.core.layout import check_name
 from tpsm.core.reading import read_json
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 QUESTIONS = ("continuity", "authenticity")
 REAL, BROKEN = "real", "broken"
@@ -95,4 +95,4 @@ def read_key(path: Path) -> Key:
     """
     if not path.is_file():
         raise UserError(f"There is no key {path}; `python -m eval study make` writes it beside the page.")
-    return build(Key, read_json(path, "key of a study"), str(path))
+    return from_mapping(Key, read_json(path, "key of a study"), str(path))

@@ -42,14 +42,14 @@ class Row:
     published: tuple[str, ...] = ()
 
 
-def build_tables(results: Results, published: PublishedSet | None) -> list[Table]:
+def build_tables(results: Results) -> list[Table]:
     """Every table whose list of runs is not empty, the strict ones first."""
     lists = results.config.tables
     tables = []
     for protocol in (protocol for protocol in PROTOCOLS if protocol in results.config.protocols):
         strict = protocol == "strict"
         if lists.reconstruction:
-            tables.append(reconstruction(results, published, protocol))
+            tables.append(reconstruction(results, protocol))
         if lists.reconstruction and strict:
             tables += [detection(results), differences(results)]
         if len(lists.reconstruction) > 1:
@@ -57,20 +57,20 @@ def build_tables(results: Results, published: PublishedSet | None) -> list[Table
         if lists.k_ablation:
             tables.append(k_ablation(results, protocol))
         if lists.components:
-            tables.append(components(results, published, protocol))
+            tables.append(components(results, protocol))
         if lists.animation and strict:
             tables.append(animation(results))
         if results.seeds and strict:
             tables.append(seeds(results, _measured(results, protocol)))
-        if published is not None and not strict:
-            tables.append(verdicts(results, published))
+        if results.published is not None and not strict:
+            tables.append(verdicts(results, results.published))
     return tables
 
 
-def reconstruction(results: Results, published: PublishedSet | None, protocol: Protocol) -> Table:
+def reconstruction(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 1."""
-    rows = _rows(results, results.config.tables.reconstruction, published, protocol)
-    return _table(results, "reconstruction", "Video reconstruction", (), rows, published, protocol)
+    rows = _rows(results, results.config.tables.reconstruction, results.published, protocol)
+    return _table(results, "reconstruction", "Video reconstruction", (), rows, results.published, protocol)
 
 
 def k_ablation(results: Results, protocol: Protocol) -> Table:
@@ -92,10 +92,10 @@ def k_ablation(results: Results, protocol: Protocol) -> Table:
     return _table(results, "k_ablation", title, leads, rows, None, protocol, notes)
 
 
-def components(results: Results, published: PublishedSet | None, protocol: Protocol) -> Table:
+def components(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 4, in its order: parts of the method, added one by one."""
-    rows = _rows(results, results.config.tables.components, published, protocol)
-    return _table(results, "components", "Components", (), rows, published, protocol)
+    rows = _rows(results, results.config.tables.components, results.published, protocol)
+    return _table(results, "components", "Components", (), rows, results.published, protocol)
 
 
 def differences(results: Results) -> Table:

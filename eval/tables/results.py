@@ -12,18 +12,19 @@ from typing import Any
 import pandas as pd
 
 from eval import metrics
-from eval.config import EvalConfig
+from eval.config import EvalConfig, config_key, read_config
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.scoring.scores_file import about_scores, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
 from eval.stats.pairwise import Comparison, compare
+from eval.tables.published import read_published
 from eval.types import Protocol
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_json, read_yaml
-from tpsm.data.manifest import read_manifest
+from tpsm.data.manifest import Manifest, read_manifest
 
 log = logging.getLogger(__name__)
 WEIGHS: dict[Protocol, Weigh] = {"strict": "clip", "legacy": "frame"}
@@ -48,11 +49,28 @@ class Series:
     protocol: Protocol = "strict"
 
 
+def read_results(layout: Layout) -> Results:
+    """What has been scored of a data set.
+
+    Raises:
+        UserError: nothing has been scored, or an input is unreadable.
+    """
+    results = Results(layout, read_config(layout))
+    if not results.scored:
+        raise UserError(
+            f"Nothing is scored for '{layout.dataset}'; run `python -m eval score --dataset {layout.dataset} --run "
+            f"...` for the runs of {config_key(layout)}.tables first."
+        )
+    return results
+
+
 class Results:
     """Scores of the runs that a report names, read as far as they exist."""
 
     def __init__(self, layout: Layout, config: EvalConfig) -> None:
         self.layout, self.config = layout, config
+        section = f"{config_key(layout)}.published"
+        self.published = None if config.published is None else read_published(config.published, section)
         self.metrics: dict[str, Metric] = {name: metrics.load(name)[0] for name in config.metrics}
         tabled = config.tables.runs()
         beside = [RELEASED.format(run=run) for run in tabled] + [run for group in self.seeds.values() for run in group]
@@ -175,7 +193,11 @@ class Results:
 
     @cached_property
     def has_truth(self) -> bool:
-        return any(entry.has_truth for entry in read_manifest(self.layout.clips).clips("test"))
+        return any(entry.has_truth for entry in self.manifest.clips("test"))
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return read_manifest(self.layout.clips)
 
     def about(self, run: str) -> dict[str, Any]:
         """What the scores of `run` say of themselves."""

@@ -36,16 +36,17 @@ class Card:
     shows: tuple[str, ...]
 
 
-def write_failures(layout: Layout, results: Results) -> list[Card]:
+def write_failures(results: Results) -> Iterator[Card]:
     """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
     series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    shown = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task)]
-    return [card for one in shown for card in _cards(layout, results, one)]
+    for one in series:
+        if results.layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task):
+            yield from _cards(results, one)
 
 
-def _cards(layout: Layout, results: Results, series: Series) -> Iterator[Card]:
-    pairs = None
+def _cards(results: Results, series: Series) -> Iterator[Card]:
+    layout, pairs = results.layout, None
     if series.task == "animation":
         pairs = common_pairs(layout, [series.run], series.mode).set_index("pair")
     for metric in results.metrics.values():

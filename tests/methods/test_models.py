@@ -8,7 +8,7 @@ from small_methods import ALL, CONFIGS, make, pictures
 
 from tpsm.core.errors import UserError
 from tpsm.core.rng import Draws
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.methods import METHODS, method_module, tps
 
 
@@ -134,7 +134,7 @@ def test_only_the_methods_own_tensors_are_saved(name: str) -> None:
     model = make(name)
     model.losses(pictures(2), 0, Draws(0))
     assert {key.split(".")[0] for key in model.state_dict()} == {child for child, _ in model.named_children()}
-    assert all(hasattr(model, part) for part in model.clipped)
+    assert all(hasattr(model, part) for part in model.clip_grad_modules)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -147,7 +147,7 @@ def test_pictures_that_do_not_fit_are_refused(name: str, size: int) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_configs_are_built_from_plain_values_and_refuse_bad_ones(name: str) -> None:
     config = method_module(name).Config
-    built = build(
+    built = from_mapping(
         config,
         {"dense_motion": {"width": 8, "num_blocks": 3}, "perceptual": {"backbone": "pixels", "weights": [10]}},
         "model",
@@ -160,7 +160,7 @@ def test_configs_are_built_from_plain_values_and_refuse_bad_ones(name: str) -> N
         ({"weights": {"equivariance": -1}}, r"model\.weights\.equivariance: must not be negative"),
     ]:
         with pytest.raises(UserError, match=message):
-            build(config, values, "model")
+            from_mapping(config, values, "model")
 
 
 @pytest.mark.parametrize(
@@ -173,4 +173,4 @@ def test_configs_are_built_from_plain_values_and_refuse_bad_ones(name: str) -> N
 )
 def test_tps_config_refuses(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build(tps.Config, values, "model")
+        from_mapping(tps.Config, values, "model")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tpsm.core.rng import Draws
-from tpsm.nn.blocks import AntiAlias, Head, Up
+from tpsm.nn.blocks import AntiAlias, Conv7x7, UpBlock
 from tpsm.nn.geometry import (
     apply_splines,
     coordinate_grid,
@@ -143,8 +143,8 @@ def test_anti_alias_has_the_released_kernel_and_dark_borders() -> None:
 
 def test_fast_convolutions_equal_the_plain_ones() -> None:
     x = torch.randn(2, 5, 6, 8)
-    up = Up(5, 4, torch.nn.BatchNorm2d).eval()
+    up = UpBlock(5, 4, torch.nn.BatchNorm2d).eval()
     plain = torch.relu(up.norm(up.conv(torch.nn.functional.interpolate(x, scale_factor=2))))
     torch.testing.assert_close(up(x), plain, atol=1e-5, rtol=1e-4)
-    head = Head(5, 1)
+    head = Conv7x7(5, 1)
     torch.testing.assert_close(head(x), torch.nn.Conv2d.forward(head, x), atol=1e-5, rtol=1e-4)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tpsm.core.rng import Draws
 from tpsm.core.types import FramePair
-from tpsm.inference.relative import relative
+from tpsm.inference.relative import relative_keypoints
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,10 @@ def test_transfer(reference: Reference) -> None:
         if "avd/prediction" in reference.entries:
             ours["avd/prediction"] = model.render(code, told).image
     if "relative/keypoints" in reference.entries:
-        moved = [relative(code.keypoints[i : i + 1], driven[i : i + 1], initial[i : i + 1], True).xy for i in range(2)]
+        moved = [
+            relative_keypoints(code.keypoints[i : i + 1], driven[i : i + 1], initial[i : i + 1], True).xy
+            for i in range(2)
+        ]
         ours["relative/keypoints"] = torch.cat(moved)
     if not ours:
         pytest.skip("the fixture has no transfer")

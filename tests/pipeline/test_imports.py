@@ -32,17 +32,18 @@ BELOW = "tpsm/core tpsm/jobs tpsm/data tpsm/downloads tpsm/sources"
 EVAL = {
     "types.py": "tpsm/core",
     "weights.py": "tpsm/core tpsm/downloads",
+    "templates.py": "",
     "stats": "",
     "metrics": "types.py weights.py tpsm/core",
     "config.py": "types.py metrics stats tpsm/core",
     "evaluators": "types.py weights.py config.py tpsm/core tpsm/data",
     "scoring": "types.py config.py metrics evaluators tpsm/core tpsm/data",
-    "tables": "types.py config.py stats metrics scoring tpsm/core tpsm/data",
-    "report": "types.py config.py stats metrics scoring tables tpsm/core tpsm/data",
+    "tables": "templates.py types.py config.py stats metrics scoring tpsm/core tpsm/data",
+    "report": "templates.py types.py config.py stats metrics scoring tables tpsm/core tpsm/data",
     "figures": "types.py config.py metrics evaluators scoring tables report tpsm/core tpsm/data",
     "web": "config.py scoring tables report tpsm/core tpsm/data",
     "folders": "types.py weights.py config.py stats metrics evaluators scoring tables tpsm/core tpsm/data",
-    "study": "stats tables scoring tpsm/core tpsm/data",
+    "study": "templates.py stats tables scoring eval/web/strips.py tpsm/core tpsm/data",
     "checks": "metrics stats scoring tables report tpsm/core",
 }
 EVAL["stages"] = f"{' '.join(EVAL)} tpsm/core tpsm/jobs tpsm/data tpsm/sources"

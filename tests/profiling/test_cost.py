@@ -18,7 +18,7 @@ from tpsm.core.rng import Draws
 from tpsm.core.types import FramePair
 from tpsm.data.manifest import Manifest
 from tpsm.methods import method_module
-from tpsm.nn.blocks import AntiAlias, Up
+from tpsm.nn.blocks import AntiAlias, UpBlock
 from tpsm.profiling.cost import LOSSES, Items, count_avd, count_work, in_all, predict_memory, total, training_items
 from tpsm.profiling.cost_report import batches, duration, measured_page, memory_page, pages
 from tpsm.profiling.flops import FlopCounter, gpu_autocast, imagined_gpu, saved_bytes
@@ -77,7 +77,7 @@ def test_the_full_models_cost_what_was_published(name: str) -> None:
         assert everything.step.published / 1e9 == pytest.approx(1097.6, rel=0.01)
 
 
-def plain_up(self: Up, x: Tensor) -> Tensor:
+def plain_up(self: UpBlock, x: Tensor) -> Tensor:
     return F.relu(self.norm(self.conv(F.interpolate(x, scale_factor=2))), inplace=True)
 
 
@@ -89,7 +89,7 @@ def plain_anti_alias(self: AntiAlias, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_as_published_is_what_the_plain_layers_compute(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = count_work(config(name))
-    monkeypatch.setattr(Up, "forward", plain_up)
+    monkeypatch.setattr(UpBlock, "forward", plain_up)
     monkeypatch.setattr(AntiAlias, "forward", plain_anti_alias)
     plain = count_work(config(name))
     for part in ours.keys() - {LOSSES}:  # the pyramid's blur is not within the model

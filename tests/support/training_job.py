@@ -25,7 +25,7 @@ from tpsm.data.pairs import PairBatches
 from tpsm.methods import method_module
 from tpsm.training import distributed as parallel
 from tpsm.training.config import TrainConfig
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 CONFIG = TrainConfig(epochs=2, repeats=4, batch=4, learning_rate=1e-3, milestones=(1,), checkpoint_every=3)
 # What each scenario changes of `CONFIG`.
@@ -84,8 +84,8 @@ def main(folder: Path, scenario: str) -> None:
     batches = Recorded(
         PairBatches(folder / "clips", data, train.batch, repeats=train.repeats), folder / f"pairs-{rank()}.txt"
     )
-    identity = Identity(name, "run", "set", 32, {})
-    fit(task, batches, train, identity, folder / f"out-{rank()}", data_hash="", work=folder / "work")
+    info = RunInfo(name, "run", "set", 32, {})
+    fit(task, batches, train, info, folder / f"out-{rank()}", data_hash="", work=folder / "work")
 
 
 if __name__ == "__main__":

@@ -22,18 +22,18 @@ from tpsm.core.types import FramePair
 from tpsm.training import loop
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 from tpsm.training.optimizer import Optimiser, clip_gradients
 
-IDENTITY = Identity("toy", "toy-run", "toys", 4, {})
+RUN_INFO = RunInfo("toy", "toy-run", "toys", 4, {})
 CONFIG = TrainConfig(epochs=3, repeats=1, batch=4, learning_rate=0.1, milestones=(2,), checkpoint_every=2)
 
 
 class Toy(nn.Module):
     """Learns the driving frame's mean; noise from `rng` and batch statistics make any slip in resuming visible."""
 
-    clipped = ("head",)
-    synchronised = False
+    clip_grad_modules = ("head",)
+    sync_batch_norm = False
 
     def __init__(self, bad_step: int = -1, kill_step: int = -1) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Pairs:
 
 def run(task: nn.Module, folder: Path, config: TrainConfig = CONFIG, data: str = "data") -> Path:
     out = folder / "out"
-    fit(task, Pairs(), config, IDENTITY, out, data_hash=data, work=folder / "work")
+    fit(task, Pairs(), config, RUN_INFO, out, data_hash=data, work=folder / "work")
     return out
 
 
@@ -235,7 +235,7 @@ def test_killed_before_any_file_operation_it_ends_as_an_unbroken_run(
             write_text(draft / "summary.json", str(task.head.weight.sum().item()))
 
         out, work = folder / "models" / "out", folder / "work"
-        fit(task, Pairs(), config, IDENTITY, out, data_hash="", work=work, preview=preview, summarise=summarise)
+        fit(task, Pairs(), config, RUN_INFO, out, data_hash="", work=work, preview=preview, summarise=summarise)
 
     (tmp_path / "whole").mkdir()
     with KILLER.after(10**6, tmp_path / "whole"):

@@ -103,7 +103,7 @@ def make(
 def train(dataset: Dataset, run: Run) -> None:
     """Train RUN -> models/DATASET/RUN, on every GPU in sight. Interrupted, the same command goes on from where it was.
 
-    On several machines torchrun starts it: see the README.
+    On several machines torchrun starts it: see docs/papers-scale.md.
     """
     from tpsm.stages.train import train_run
 
@@ -152,6 +152,28 @@ def publish(
     from tpsm.stages.publish import publish
 
     print(publish(params, dataset, run or [], limit_mb))
+
+
+@app.command()
+def check_training(
+    write: Annotated[
+        bool, typer.Option("--write", help="Renew the committed losses: training is meant to differ.")
+    ] = False,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Hold every method's losses of 20 first steps, in double precision, against reports/training-losses.json.
+
+    Exit status 1 where one differs. It takes seconds, on a few of the embedded clips, and needs no other data.
+    """
+    from tpsm.stages.check_training import COMMITTED, check_training, write_training_losses
+
+    if write:
+        write_training_losses(params)
+        print(f"losses -> {COMMITTED}")
+        return
+    differences = check_training(params)
+    print("\n".join(f"FAIL  {text}" for text in differences) or f"training computes what {COMMITTED} says")
+    raise typer.Exit(int(bool(differences)))
 
 
 @app.command(name="import")

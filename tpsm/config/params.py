@@ -17,7 +17,7 @@ from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import MODELS, check_name, raw_folder
 from tpsm.core.published import Published
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import as_yaml, build
+from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
@@ -28,7 +28,7 @@ def read_params(path: Path) -> Params:
     values = read_yaml(path)
     if isinstance(scales := values.get("scales"), Mapping):
         values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
-    params = build(Params, values, path.name)
+    params = from_mapping(Params, values, path.name)
     as_workers(params.workers, f"{path.name}.workers")
     for name in params.datasets:
         if name not in params.data:
@@ -88,10 +88,12 @@ def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
     for method, values in scale.items():
         if method not in METHODS:
             raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
-        section = build(MethodSection, values, f"{where}.{method}")
-        build(method_module(method).Config, section.model, f"{where}.{method}.model")
-        build(TrainConfig, schedule_and_origin(section.train, f"{where}.{method}.train")[0], f"{where}.{method}.train")
-        build(AvdSection, section.avd, f"{where}.{method}.avd")
+        section = from_mapping(MethodSection, values, f"{where}.{method}")
+        from_mapping(method_module(method).Config, section.model, f"{where}.{method}.model")
+        from_mapping(
+            TrainConfig, schedule_and_origin(section.train, f"{where}.{method}.train")[0], f"{where}.{method}.train"
+        )
+        from_mapping(AvdSection, section.avd, f"{where}.{method}.avd")
     return dict(scale)
 
 
@@ -119,7 +121,7 @@ def data_section(params: Params, dataset: str) -> DataSection:
     for key, folder in folders.items():
         if folder is not None and not isinstance(folder, str):
             raise UserError(f"{where}.{key} is {folder!r}; name a folder of published weights, or null to train here.")
-    return DataSection(scale, build(DataConfig, raw, where), split, **folders)
+    return DataSection(scale, from_mapping(DataConfig, raw, where), split, **folders)
 
 
 def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str, Any], str | None]:
@@ -150,11 +152,11 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
         run=run,
         method=section.method,
         size=data.raw.size,
-        model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
-        train=build(TrainConfig, schedule, f"{where}.train"),
+        model=from_mapping(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
+        train=from_mapping(TrainConfig, schedule, f"{where}.train"),
         released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
     )
-    avd = AvdRun(**vars(build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
+    avd = AvdRun(**vars(from_mapping(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
     if config.released is not None:
         return config, avd
 
@@ -197,5 +199,5 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
         )
     values = read_yaml(path)
     where = f"{dataset}/runs/{run}.yaml"
-    model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
-    return replace(build(RunConfig, values, where), model=model)
+    model = from_mapping(method_module(values["method"]).Config, values["model"], f"{where}.model")
+    return replace(from_mapping(RunConfig, values, where), model=model)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tpsm.config.sections import AvdSection, RunConfig
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.data.config import DataConfig
 from tpsm.methods import method_module
 from tpsm.methods.avd_config import AvdConfig
@@ -31,21 +31,21 @@ def run_difference(mine: Mapping[str, Any], recipe: Mapping[str, Any], method: s
 
     Keys that are newer than the card have their defaults in it. Raises UserError where the card has unknown ones.
     """
-    model = asdict(build(method_module(method).Config, recipe.get("model"), f"{where}: recipe.model"))
-    data = asdict(build(DataConfig, recipe.get("data"), f"{where}: recipe.data"))
+    model = asdict(from_mapping(method_module(method).Config, recipe.get("model"), f"{where}: recipe.model"))
+    data = asdict(from_mapping(DataConfig, recipe.get("data"), f"{where}: recipe.data"))
     theirs = {"data": data, "model": model, "train": _schedule(recipe, where)}
     return _difference(_decisive(mine), _decisive(plain(theirs)))
 
 
 def avd_difference(mine: Mapping[str, Any], recipe: Mapping[str, Any], where: str) -> str | None:
     """The same for an AVD network's recipe."""
-    model = asdict(build(AvdConfig, recipe.get("model"), f"{where}: recipe.model"))
+    model = asdict(from_mapping(AvdConfig, recipe.get("model"), f"{where}: recipe.model"))
     theirs = {"model": model, "train": _schedule(recipe, where), "last.pt": recipe.get("last.pt")}
     return _difference(_decisive(mine), _decisive(plain(theirs)))
 
 
 def _schedule(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
-    return asdict(build(TrainConfig, recipe.get("train"), f"{where}: recipe.train"))
+    return asdict(from_mapping(TrainConfig, recipe.get("train"), f"{where}: recipe.train"))
 
 
 def _decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:

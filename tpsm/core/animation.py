@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 Mode = Literal["standard", "relative", "avd"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -37,7 +37,7 @@ class AnimateConfig:
 
 def read_animate(layout: Layout) -> AnimateConfig:
     """Which runs animate across identities, as `tpsm configure` resolved it."""
-    return build(AnimateConfig, read_yaml(layout.animate), "animate")
+    return from_mapping(AnimateConfig, read_yaml(layout.animate), "animate")
 
 
 def due_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:

@@ -45,9 +45,9 @@ def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | N
 
 def _of_system(error: OSError) -> str:
     """A full disk, a folder that may not be written, a name that is too long, a network that is down."""
-    file = error.filename if error.filename is not None else _worked_on(error)
+    file = next((name for name in (error.filename2, error.filename) if name is not None), None) or _worked_on(error)
     what = error.strerror or str(error) or type(error).__name__
-    return f"{file or 'A file'}: {what}; make that possible, and type the same command again. {_kept(error)}"
+    return f"{file or 'A file'}: {what}; mend that, and type the same command again. {_kept(error)}"
 
 
 def _unforeseen(error: Exception) -> str:

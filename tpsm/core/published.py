@@ -11,7 +11,8 @@ from typing import Any
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.provenance import Provenance
-from tpsm.core.schema import build
+from tpsm.core.reading import read_json
+from tpsm.core.schema import from_mapping
 
 FORMAT = 1
 
@@ -82,11 +83,7 @@ def card_of(file: Path) -> Path:
 
 
 def read_card(path: Path) -> Card:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); get it again.") from error
-    return build(Card, content, str(path))
+    return from_mapping(Card, read_json(path, "card of published weights"), str(path))
 
 
 def card_text(card: Card) -> str:

@@ -123,8 +123,8 @@ def _check_size(events: Iterable[yaml.Event]) -> None:
             raise yaml.YAMLError(f"it has more than {MOST_VALUES:,} values, those that its aliases repeat counted too")
         if len(opened) + height > DEEPEST:
             raise yaml.YAMLError(f"its sections lie deeper than {DEEPEST} in one another")
-        if getattr(event, "tag", None) is not None:
-            raise yaml.YAMLError(f"the tag {event.tag[:40]} in line {event.start_mark.line + 1} is not read here")
+        if (tag := getattr(event, "tag", None)) is not None:
+            raise yaml.YAMLError(f"the tag {tag:.40} is not read here")
 
 
 def _check_values(node: yaml.Node) -> None:
@@ -213,7 +213,7 @@ def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str) -> Iterat
         raise UserError(f"{where} is no table of comma-separated values (line {reader.line_num}: {error}).") from error
 
 
-def finite(value: float, where: str, low: float, high: float) -> float:
+def finite(value: float | int, where: str, low: float | int, high: float | int) -> float | int:
     """A number of an option or a file; UserError, which names `where` it stands, unless it lies between the bounds."""
     if not (math.isfinite(value) and low <= value <= high):
         raise UserError(f"{where} is {value:g}; it must be between {low:g} and {high:g}.")

@@ -21,7 +21,7 @@ from typing import Literal
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.downloads.http import Access, DownloadError, bar, complete
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Weights:
 
 def read_weights(path: Path) -> dict[str, Weights]:
     """Name -> what each file of a manifest must be, and where to get it."""
-    return {name: build(Weights, section, f"{path.name}: {name}") for name, section in read_yaml(path).items()}
+    return {name: from_mapping(Weights, section, f"{path.name}: {name}") for name, section in read_yaml(path).items()}
 
 
 @cache

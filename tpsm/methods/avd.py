@@ -54,8 +54,8 @@ class AvdTraining(nn.Module):
     keypoint detector in train mode, so that its batch norms drift, and saves the drifted detector: we do not.)
     """
 
-    clipped: ClassVar[tuple[str, ...]] = ()
-    synchronised: ClassVar[bool] = True  # The released code trains it on one device.
+    clip_grad_modules: ClassVar[tuple[str, ...]] = ()
+    sync_batch_norm: ClassVar[bool] = True  # The released code trains it on one device.
 
     def __init__(self, method: Method, avd: AVD, config: AvdConfig) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json, write_text
 from tpsm.core.provenance import device_name, runtime_versions
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.methods import METHODS, method_module
 from tpsm.profiling.cost import count_work, in_all
 from tpsm.profiling.timing import BLOCKS, Timing, Trial, apart, take
@@ -101,8 +101,8 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
 def _trial(params: Params, settings: Settings, name: str) -> Trial:
     section = params.scales[settings.scale].get(name, MethodSection())
     where = f"scales.{settings.scale}.{name}"
-    model = build(method_module(name).Config, section.model, f"{where}.model")
-    train = build(TrainConfig, section.train, f"{where}.train")
+    model = from_mapping(method_module(name).Config, section.model, f"{where}.model")
+    train = from_mapping(TrainConfig, section.train, f"{where}.train")
     train = replace(train, batch=settings.batch or train.batch, accumulate=1)
     return Trial(name, model, settings.size, train, settings.steps, settings.warm_up)
 

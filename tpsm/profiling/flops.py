@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from tpsm.nn.blocks import AntiAlias, Up
+from tpsm.nn.blocks import AntiAlias, UpBlock
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Flops:
     """2 for every multiply-add of a convolution or a matrix product; nothing else is counted.
 
     `published` counts what the released code computes where ours is rearranged: doubled pixels and a 3 x 3 convolution
-    in `Up`, and all pixels in `AntiAlias`, also those that are then left out.
+    in `UpBlock`, and all pixels in `AntiAlias`, also those that are then left out.
     """
 
     computed: float = 0.0
@@ -44,7 +44,9 @@ class _Owner:
 
     @staticmethod
     def of(name: str, module: nn.Module) -> _Owner:
-        if isinstance(module, Up):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
+        if isinstance(
+            module, UpBlock
+        ):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
             return _Owner(name, 36 / 16, 0.0)
         return _Owner(name, float(module.stride**2)) if isinstance(module, AntiAlias) else _Owner(name)
 

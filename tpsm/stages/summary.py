@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tpsm.checkpoints.checkpoint import load_method
-from tpsm.checkpoints.trained import Trained, example_keypoints
+from tpsm.checkpoints.trained import CheckpointRef, example_keypoints
 from tpsm.config.sections import RunConfig
 from tpsm.core.files import sha256_of, write_json
 from tpsm.core.fingerprint import sha256_of_text
@@ -49,7 +49,7 @@ def write_summary(
     write_json(out / "summary.json", about, indent=2)
 
 
-def write_model(out: Path, config: RunConfig, networks: Sequence[Trained]) -> None:
+def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef]) -> None:
     """`out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it, the method's
     first.
 

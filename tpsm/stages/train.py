@@ -18,7 +18,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.core.tensors import to_tensor
 from tpsm.core.types import FramePair
 from tpsm.data.clip import ClipFile
@@ -33,7 +33,7 @@ from tpsm.stages.summary import write_summary
 from tpsm.stages.take_published import take_run
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import use_all_gpus
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
     log.info("Training %s on %s -> %s", run, dataset, out)
-    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
+    info = RunInfo(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
     batches, data_hash = training_batches(manifest, config.train)
     if config.origin is not None:
         data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
@@ -76,7 +76,7 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
         steps = config.train.epochs * len(batches)
         write_summary(folder, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
 
-    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview, summarise=summarise)
+    fit(method, batches, config.train, info, out, data_hash=data_hash, preview=preview, summarise=summarise)
 
 
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
@@ -91,7 +91,7 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
 
 def data_config(dataset: str) -> DataConfig:
     """The resolved section of a data set."""
-    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    return from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:

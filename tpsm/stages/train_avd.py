@@ -18,14 +18,14 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.stages.import_released import released_avd
 from tpsm.stages.take_published import take_avd
 from tpsm.stages.train import training_batches
 from tpsm.training.distributed import use_all_gpus
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,11 @@ def train_avd(
     torch.manual_seed(avd.train.seed)
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
-    identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
+    info = RunInfo("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
     batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
     data_hash = fingerprint(data_hash, sha256_of(path))
-    fit(task, batches, avd.train, identity, out, data_hash=data_hash)
+    fit(task, batches, avd.train, info, out, data_hash=data_hash)
 
 
 def read_avd(dataset: str, run: str) -> AvdRun:
-    return build(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+    return from_mapping(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")

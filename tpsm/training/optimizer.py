@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """What the loop needs of a model: `Method` and `AvdTraining` both are one."""
 
-    clipped: Any
-    synchronised: Any
+    clip_grad_modules: Any
+    sync_batch_norm: Any
 
     def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]: ...
 
@@ -35,7 +35,7 @@ class Optimiser:
 
     def __init__(self, task: nn.Module, config: TrainConfig, fabric: Fabric) -> None:
         self.task, self.config, self.fabric = task, config, fabric
-        wanted = cast(Task, task).synchronised if config.sync_batch_norm is None else config.sync_batch_norm
+        wanted = cast(Task, task).sync_batch_norm if config.sync_batch_norm is None else config.sync_batch_norm
         if wanted and world_size() > 1:
             synchronise(task)
         if config.channels_last:
@@ -81,5 +81,5 @@ def clip_gradients(task: nn.Module, bound: float | None) -> None:
         return
     children = dict(task.named_children())
     # A part that the configuration leaves out is no child.
-    for name in children.keys() & set(cast(Task, task).clipped):
+    for name in children.keys() & set(cast(Task, task).clip_grad_modules):
         nn.utils.clip_grad_norm_(children[name].parameters(), bound, norm_type=math.inf)

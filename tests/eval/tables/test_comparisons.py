@@ -99,7 +99,9 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def tables_of(layout: Layout, published: PublishedSet | None = None) -> dict[str, Table]:
-    return {table.name: table for table in build_tables(Results(layout, read_config(layout)), published)}
+    results = Results(layout, read_config(layout))
+    results.published = published
+    return {table.name: table for table in build_tables(results)}
 
 
 def test_seeds_by_hand(layout: Layout) -> None:

@@ -27,9 +27,10 @@ from eval.report.worst import worst_frames
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Estimate
 from eval.stats.pairwise import Comparison
-from eval.tables.html import to_html
 from eval.tables.results import Results, Series
 from eval.tables.table import Missing, Table, Value
+from eval.templates import render
+from eval.web.content import table_content
 from eval.web.strips import chosen_frames
 from eval.web.videos import hardest
 from tpsm.core.layout import Layout
@@ -144,7 +145,8 @@ def test_a_cell_keeps_its_value_interval_and_reason() -> None:
         ("A & b", 1234, Value(estimate, 4, best=True), "avd"),
         ("other", Missing("not run"), Missing("a < b"), "n/a"),
     )
-    text = to_html(Table("t", "t", ("Run", "Parameters", "L1 ↓", "Mode"), rows), {"A & b": "TPSMM"})
+    table = table_content(Table("t", "t", ("Run", "Parameters", "L1 ↓", "Mode"), rows), {"A & b": "TPSMM"})
+    text = render("eval.web", "table.html", shown=table)
     assert '<tr data-method="TPSMM" data-mode="avd"><th scope="row">A &amp; b</th>' in text
     assert '<td data-value="1234">1,234</td>' in text
     assert (

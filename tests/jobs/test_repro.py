@@ -1,0 +1,98 @@
+"""`make repro` where DVC was killed while it wrote its lock, and where there is no .git."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tpsm.jobs import repro
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A short lock of DVC's, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(repro, "EVERY", 0.01)
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    short = dict(list(stages.items())[:2])
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": short}, sort_keys=False))
+    return Path("dvc.lock").read_bytes()
+
+
+def test_a_lock_cut_anywhere_is_put_back_or_harmless(lock: bytes) -> None:
+    repro.keep()
+    whole = yaml.safe_load(lock)["stages"]
+    for end in range(len(lock)):
+        Path("dvc.lock").write_bytes(lock[:end])
+        repro.put_back()
+        now = Path("dvc.lock").read_bytes()
+        if now == lock:
+            continue
+        # What is left of it is true: nothing but whole stages, files and values, so that DVC makes the rest anew.
+        for name, stage in yaml.safe_load(now)["stages"].items():
+            for part in ("deps", "outs"):
+                for file in stage.get(part) or ():
+                    (same,) = (other for other in whole[name][part] if other["path"] == file["path"])
+                    assert file.items() <= same.items()
+
+
+def test_an_empty_lock_is_never_kept(lock: bytes) -> None:
+    repro.keep()
+    for torn in (b"", lock[:40], b"schema: '2.0'\n", b"\0" * 500):
+        Path("dvc.lock").write_bytes(torn)
+        repro.keep()
+        assert repro.COPY.read_bytes() == lock
+        repro.put_back()
+        assert Path("dvc.lock").read_bytes() == lock
+    assert [path.name for path in Path(".work").iterdir()] == ["dvc.lock"]
+
+
+def test_a_lock_without_a_copy_and_no_lock_at_all_are_left_alone(lock: bytes) -> None:
+    Path("dvc.lock").write_bytes(b"")
+    repro.put_back()
+    assert Path("dvc.lock").read_bytes() == b""
+    Path("dvc.lock").write_bytes(lock)
+    repro.keep()
+    Path("dvc.lock").unlink()
+    repro.put_back()
+    repro.keep()
+    assert not Path("dvc.lock").exists()
+
+
+def test_the_newest_lock_is_kept_while_dvc_runs_and_its_status_returned(
+    lock: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dvc = tmp_path / "bin" / "dvc"
+    dvc.parent.mkdir()
+    newer = lock.replace(b"size: ", b"size: 1")
+    (tmp_path / "newer").write_bytes(newer)
+    dvc.write_text('#!/bin/sh\necho "$@" > asked\ncp newer dvc.lock\nsleep 1\n: > dvc.lock\nexit 7\n')  # killed there
+    dvc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{dvc.parent}:/usr/bin:/bin")
+    assert repro.repro(["--pull"]) == 7
+    assert (tmp_path / "asked").read_text() == "repro --pull\n" and not Path("dvc.lock").read_bytes()
+    repro.put_back()
+    assert Path("dvc.lock").read_bytes() == newer
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_without_git_dvc_is_told_so(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".dvc").mkdir()
+
+    def steps() -> str:
+        command = ["make", "--dry-run", "repro", "READY="]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert "no_scm = true" in steps()
+    subprocess.run(["make", ".dvc/config.local"], cwd=tmp_path, capture_output=True, check=True)
+    assert "no_scm" in (tmp_path / ".dvc" / "config.local").read_text() and "no_scm" not in steps()
+    (tmp_path / ".dvc" / "config.local").unlink()
+    (tmp_path / ".git").write_text("gitdir: elsewhere")  # a worktree's
+    assert "no_scm" not in steps()

@@ -1,0 +1,85 @@
+"""`python -m tpsm.jobs.repro`: `dvc repro`, whose lock a kill cannot damage for good.
+
+DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty or cut off, and cannot read it again. So
+a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
+finds in its cache of runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from tpsm.core.files import write_text
+from tpsm.core.program import exit_status
+from tpsm.core.reading import Loader
+
+log = logging.getLogger(__name__)
+LOCK, COPY = Path("dvc.lock"), Path(".work/dvc.lock")
+EVERY = 1.0
+"""Seconds between two looks at the lock."""
+
+
+def repro(arguments: Sequence[str]) -> int:
+    """Runs `dvc repro` with these arguments in the repository's root, and returns its exit status."""
+    put_back()
+    with subprocess.Popen(["dvc", "repro", *arguments]) as dvc:
+        while dvc.poll() is None:
+            keep()
+            try:
+                dvc.wait(EVERY)
+            except subprocess.TimeoutExpired:
+                continue
+            except KeyboardInterrupt:  # It reaches DVC too, which ends what it has begun.
+                dvc.wait()
+    keep()
+    return dvc.returncode
+
+
+def put_back() -> None:
+    """The copy takes the place of a lock that is not whole."""
+    if LOCK.exists() and not is_whole(LOCK.read_bytes()) and COPY.exists():
+        log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
+        write_text(LOCK, COPY.read_text(encoding="utf-8"))
+
+
+def keep() -> None:
+    """A copy of the lock, unless it is being written."""
+    now, kept = (path.read_bytes() if path.exists() else b"" for path in (LOCK, COPY))
+    if now != kept and is_whole(now):
+        write_text(COPY, now.decode("utf-8"))
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether DVC can read a lock, and knows no value but whole ones. Entries that a cut took are made anew."""
+    if not content.endswith(b"\n"):
+        return False
+    try:
+        lock = yaml.load(content, Loader)
+    except yaml.YAMLError:
+        return False
+    return (
+        isinstance(lock, dict) and isinstance(lock.get("stages"), dict) and all(map(is_entry, lock["stages"].values()))
+    )
+
+
+def is_entry(stage: object) -> bool:
+    """Whether a stage has its command, and each of its files a path and a hash."""
+    if not isinstance(stage, dict) or "cmd" not in stage:
+        return False
+    files = [file for part in ("deps", "outs") for file in stage.get(part) or ()]
+    return all(isinstance(file, dict) and {"path", "md5"} <= file.keys() for file in files)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    sys.exit(exit_status(lambda args, prog_name: sys.exit(repro(args)), "make repro", sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
