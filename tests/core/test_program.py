@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -91,7 +92,7 @@ def test_the_file_being_written_is_named(here: Path, capsys: pytest.CaptureFixtu
 def test_a_full_disk_is_told_with_the_file(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: Path("/dev/full").open("w").write("x" * 99_999))
+    monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
     assert ending(lambda: write_text(here / "scores.txt", "x")) == 2
     assert "No space left" in (said := capsys.readouterr().err) and "scores" in said
 

@@ -66,7 +66,7 @@ def test_what_is_no_text_file_is_named(tmp_path: Path, kind: str, read: Callable
 
 def test_names_that_no_system_takes_are_said(tmp_path: Path) -> None:
     for name in ("x" * 300, "nul\0byte", "x/" * 3000):
-        with pytest.raises(UserError, match="cannot be read|no file"):
+        with pytest.raises(UserError, match=r"cannot be read|no file"):
             read_text(tmp_path / name, "file")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="cannot be read"):
@@ -172,8 +172,10 @@ def test_anchors_are_written_out() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[1,]", "nul", '{"a": 1, "a": 2}', "9" * 5000, f'{{"a": {"9" * 5000}}}', "[" * 60 + "]" * 60]
-    + ["[" * 100_000 + "]" * 100_000, '{"a":' * 60 + "1" + "}" * 60, "{'a': 1}", '{"a": 1} x'],
+    [
+        *("", "{", "[1,]", "nul", '{"a": 1, "a": 2}', "9" * 5000, f'{{"a": {"9" * 5000}}}', "[" * 60 + "]" * 60),
+        *("[" * 100_000 + "]" * 100_000, '{"a":' * 60 + "1" + "}" * 60, "{'a': 1}", '{"a": 1} x'),
+    ],
     ids=range(12),
 )
 def test_hostile_json_ends_in_a_sentence(tmp_path: Path, text: str) -> None:
@@ -210,7 +212,7 @@ def test_rows_of_a_table() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1e-9, 10.1])
 def test_numbers_have_bounds(value: float) -> None:
     assert finite(10.0, "--pause", 0, 10) == 10
-    with pytest.raises(UserError, match="--pause is .*between 0 and 10"):
+    with pytest.raises(UserError, match=r"--pause is .*between 0 and 10"):
         finite(value, "--pause", 0, 10)
 
 
