@@ -1,8 +1,8 @@
 """Does training still compute what it did? Twenty losses of every method, held against committed ones.
 
 The models, losses, optimisers and augmentation are those of params.yaml for the quick training, which needs no VGG-19,
-on a few of the embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another machine
-then differs by far less than any change of training does (docs/gate.md says by how much).
+on a few of the embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another
+machine then differs by far less than any change of training does (docs/gate.md says by how much).
 """
 
 from __future__ import annotations
