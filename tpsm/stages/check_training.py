@@ -1,8 +1,8 @@
 """Does training still compute what it did? Twenty losses of every method, held against committed ones.
 
-The models, losses (on pixels in place of VGG-19), optimisers and augmentation are those of params.yaml, on a few of the embedded clips and a schedule
-of seconds. All is computed in double precision on the CPU: another machine then differs by far less than any change
-of training does (docs/gate.md says by how much).
+The models, losses (on pixels in place of VGG-19), optimisers and augmentation are those of params.yaml, on a few of the
+embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another machine then differs
+by far less than any change of training does (docs/gate.md says by how much).
 """
 
 from __future__ import annotations
