@@ -73,15 +73,23 @@ def fetch(
     cookies: Annotated[Path | None, typer.Option(help="A browser's cookies (Netscape format), to sign in.")] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, max=1e9, callback=finite_option, help="MB/s at most, all downloads together."),
+        typer.Option(
+            min=0.001, max=1e9, callback=finite_option("--rate"), help="MB/s at most, all downloads together."
+        ),
     ] = None,
     pause: Annotated[
-        float, typer.Option(min=0, max=86_400, callback=finite_option, help="Seconds to wait before each download.")
+        float,
+        typer.Option(
+            min=0, max=86_400, callback=finite_option("--pause"), help="Seconds to wait before each download."
+        ),
     ] = 0,
     keep_videos: Annotated[bool, typer.Option(help="Leave downloaded videos and archives in the cache.")] = False,
     cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
     max_gb: Annotated[
-        float, typer.Option(min=0, max=1e9, callback=finite_option, help="An archive that unpacks to more is refused.")
+        float,
+        typer.Option(
+            min=0, max=1e9, callback=finite_option("--max-gb"), help="An archive that unpacks to more is refused."
+        ),
     ] = 1000,
 ) -> None:
     """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.

@@ -27,10 +27,10 @@ splits = typer.Typer(help="Named splits of data sets, in files that never change
 app.add_typer(splits, name="split")
 for command in (cli_data.synthesize, cli_data.fetch, cli_data.weights):
     app.command()(command)
-Dataset = Annotated[str, typer.Option(callback=name_option, help="A name under `data` in params.yaml.")]
-Run = Annotated[str, typer.Option(callback=name_option, help="A name under `run` in params.yaml.")]
-DatasetArgument = Annotated[str, typer.Argument(callback=name_option)]
-RunArgument = Annotated[str, typer.Argument(callback=name_option)]
+Dataset = Annotated[str, typer.Option(callback=name_option("--dataset"), help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(callback=name_option("--run"), help="A name under `run` in params.yaml.")]
+DatasetArgument = Annotated[str, typer.Argument(callback=name_option("DATASET"))]
+RunArgument = Annotated[str, typer.Argument(callback=name_option("RUN"))]
 Workers = Annotated[
     str | None,
     typer.Option(
@@ -162,7 +162,8 @@ def animate(
         ),
     ] = Mode.relative,
     dataset: Annotated[
-        str | None, typer.Option(callback=name_option, help="Where the run was trained, if on several data sets.")
+        str | None,
+        typer.Option(callback=name_option("--dataset"), help="Where the run was trained, if on several data sets."),
     ] = None,
     source_frame: Annotated[
         int | None,
@@ -208,7 +209,8 @@ def cost(
     dataset: DatasetArgument,
     run: RunArgument,
     tflops: Annotated[
-        float, typer.Option(min=1e-6, max=1e9, callback=finite_option, help="TFLOP/s that training reaches.")
+        float,
+        typer.Option(min=1e-6, max=1e9, callback=finite_option("--tflops"), help="TFLOP/s that training reaches."),
     ] = 100.0,
     items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
     depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
