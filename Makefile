@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Without .git, as in a ZIP of the repository, DVC is told to do without; git knows no such file.
 SCM := $(if $(wildcard .git),,.dvc/config.local)
 
-.PHONY: setup repro test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
+.PHONY: setup repro train test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -21,6 +21,12 @@ $(READY): pyproject.toml constraints.txt
 repro: $(READY) $(SCM)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro
 	@ls reports/index.html reports/*/README.md
+
+# Everything from scratch into trained/, for `tpsm publish`; it says beforehand how long it takes, and resumes.
+train: $(READY)
+	$(BIN)/dvc repro --quiet *.dvc
+	$(BIN)/tpsm train-all $(TRAIN)
+	$(BIN)/python -m eval evaluators --dataset puppets --fresh
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -40,9 +46,12 @@ rescore: $(READY) $(SCM)
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -E '^(train|reconstruct|animate)')
 	PATH="$(abspath $(BIN)):$$PATH" python -m tpsm.jobs.repro --pull --allow-missing
 
-# Has a report become worse than its committed baseline? See docs/gate.md.
-gate: $(READY)
+# Does this code, with the published weights, still give the committed numbers, and does training compute what it did?
+# See docs/gate.md.
+gate: $(READY) $(SCM)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro --quiet report@puppets
 	$(BIN)/python -m eval gate
+	$(BIN)/tpsm check-training
 
 # Do the reported numbers follow from the scores? In a fresh clone it says what to pull.
 verify: $(READY)
@@ -52,7 +61,7 @@ verify: $(READY)
 
 # How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
 bench-gpu: $(READY)
-	$(BIN)/tpsm bench-train --profile 15 $(BENCH)
+	$(BIN)/tpsm bench-train $(BENCH)
 
 # What each stage's start takes, beside `import torch` (or pandas) alone; CPU seconds, the best of three.
 bench-start: $(READY)

@@ -23,11 +23,11 @@ from baselines.layers import (
     spatial_softmax,
     warp_and_mask,
 )
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict as official
+from tpsm.nn import state_dict
 from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, stride
 from tpsm.nn.geometry import coordinate_grid, gaussians, relative_affine
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
@@ -126,9 +126,10 @@ class OcclusionAwareGenerator(Generator):
 
 
 class Model(Method):
-    synchronised: ClassVar[bool] = True
-    resizes_aligned: ClassVar[bool] = False
-    adapts_scale: ClassVar[bool] = False
+    sync_batch_norm: ClassVar[bool] = True
+    training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
+    resize_align_corners: ClassVar[bool] = False
+    scale_relative_motion: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -152,18 +153,18 @@ class Model(Method):
         check_sides(image, divisor, smallest, "FOMM's hourglasses and discriminator")
         return self.kp_detector(image)
 
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
-        return SourceCode(source, self.keypoints(source), self.generator.encode(source)[-1:])
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
+        return EncodedSource(source, self.keypoints(source), self.generator.encode(source)[-1:])
 
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         if code.image.shape[0] != driving.xy.shape[0]:
             code = code.expand(driving.xy.shape[0])
         motion = self.generator.motion(code.image, code.keypoints, driving)
         return Prediction(self.generator(code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", draws)
         return self.training_step(pair, transform)[1]
 
@@ -190,13 +191,13 @@ class Model(Method):
             )
         return prediction, losses
 
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        official.take(self.generator, modules, "generator")
-        official.take(self.kp_detector, modules, "kp_detector")
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        state_dict.take(self.generator, modules, "generator")
+        state_dict.take(self.kp_detector, modules, "kp_detector")
         if self.discriminator is not None:
-            official.take(self.discriminator, modules, "discriminator")
+            state_dict.take(self.discriminator, modules, "discriminator")
         elif "discriminator" in modules:  # Released files hold one even where no model was trained against it.
             with torch.device("meta"):
                 unused = Discriminator(self.config.discriminator, self.config.num_keypoints)
-            official.check(unused, modules, "discriminator")
-        official.refuse_others(modules, {*dict(self.named_children()), "discriminator"})
+            state_dict.check(unused, modules, "discriminator")
+        state_dict.refuse_others(modules, {*dict(self.named_children()), "discriminator"})

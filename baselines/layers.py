@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from tpsm.core.schema import positive
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Down, Head, Hourglass, HourglassConfig, Residual, Same, Up, channels, downsample
+from tpsm.nn.blocks import (
+    Conv7x7,
+    ConvBlock,
+    DownBlock,
+    Hourglass,
+    HourglassConfig,
+    Residual,
+    UpBlock,
+    channels,
+    downsample,
+)
 from tpsm.nn.geometry import assignments, blend, coordinate_grid, resize, resize_grid, warp, warp_by_each
 from tpsm.nn.precision import full_precision
 
@@ -63,8 +73,8 @@ class DenseMotion(nn.Module):
         super().__init__()
         self.hourglass = Hourglass(4 * (num_points + 1), config, nn.BatchNorm2d)
         outputs = self.hourglass.out_channels[-1]
-        self.mask = Head(outputs, num_points + 1)
-        self.occlusion = Head(outputs, 1)
+        self.mask = Conv7x7(outputs, num_points + 1)
+        self.occlusion = Conv7x7(outputs, 1)
         self.down = downsample(3, config.scale_factor)
 
     def forward(
@@ -103,12 +113,12 @@ class Generator(nn.Module):
         super().__init__()
         sizes = channels(config.width, config.max_features, config.num_down_blocks)
         levels = range(config.num_down_blocks)
-        self.first = Same(3, sizes[0], nn.BatchNorm2d, kernel=7)
-        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], nn.BatchNorm2d) for i in levels)
-        self.up_blocks = nn.ModuleList(Up(sizes[i + 1], sizes[i], nn.BatchNorm2d) for i in reversed(levels))
+        self.first = ConvBlock(3, sizes[0], nn.BatchNorm2d, kernel=7)
+        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], nn.BatchNorm2d) for i in levels)
+        self.up_blocks = nn.ModuleList(UpBlock(sizes[i + 1], sizes[i], nn.BatchNorm2d) for i in reversed(levels))
         blocks = range(config.num_bottleneck_blocks)
         self.bottleneck = nn.Sequential(OrderedDict((f"r{i}", Residual(sizes[-1], nn.BatchNorm2d)) for i in blocks))
-        self.final = Head(sizes[0], 3)
+        self.final = Conv7x7(sizes[0], 3)
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         """Feature maps, the finest first."""

@@ -23,13 +23,13 @@ from baselines.layers import (
     spatial_softmax,
     warp_and_mask,
 )
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict as official
+from tpsm.nn import state_dict
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
-from tpsm.nn.geometry import coordinate_grid, gaussians, inverse, principal_axes, project, relative_affine, same_handed
+from tpsm.nn.geometry import coordinate_grid, fix_sign, gaussians, inverse, principal_axes, project, relative_affine
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
@@ -168,7 +168,7 @@ class RegionGenerator(Generator):
         small = self.pixelwise_flow_predictor.down(image)
         grid = coordinate_grid(small.shape[-2], small.shape[-1], small)
         # The axes' common sign is arbitrary.
-        matrices = same_handed(relative_affine(source.affine, driving.affine))
+        matrices = fix_sign(relative_affine(source.affine, driving.affine))
         local = local_motions(matrices, driving.xy, source.xy, grid)
         still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
         if self.covariance_heatmaps:
@@ -198,7 +198,7 @@ class RegionGenerator(Generator):
 
 class Model(Method):
     align_corners = False
-    resizes_aligned: ClassVar[bool] = False
+    resize_align_corners: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -225,19 +225,19 @@ class Model(Method):
     ) -> Float[Tensor, "b 3 3"] | None:
         return None if self.bg_predictor is None else self.bg_predictor(source, driving)
 
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
         features = self.generator.encode(source)
-        return SourceCode(source, self.keypoints(source), features)
+        return EncodedSource(source, self.keypoints(source), features)
 
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         if code.image.shape[0] != driving.xy.shape[0]:
             code = code.expand(driving.xy.shape[0])
         motion = self.generator.motion(code.image, code.keypoints, driving, background)
         return Prediction(self.generator(code.image, code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", draws)
         return self.training_step(pair, transform)[1]
 
@@ -256,14 +256,14 @@ class Model(Method):
             if weights.equivariance:
                 losses["equivariance"] = weights.equivariance * equivariance(driving, transformed, transform)
             if weights.affine:
-                agreement = same_handed(affine_agreement(driving, transformed, transform))
+                agreement = fix_sign(affine_agreement(driving, transformed, transform))
                 losses["affine"] = weights.affine * distance_to_identity(agreement)
         return prediction, losses
 
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        official.take(self.generator, modules, "generator")
-        official.take(self.region_predictor, modules, "region_predictor")
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        state_dict.take(self.generator, modules, "generator")
+        state_dict.take(self.region_predictor, modules, "region_predictor")
         if self.bg_predictor is not None:
             hint = "set model.background: {kind: zero} in its run if it was trained without one."
-            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
-        official.refuse_others(modules, dict(self.named_children()))
+            state_dict.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
+        state_dict.refuse_others(modules, dict(self.named_children()))

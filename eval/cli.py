@@ -5,295 +5,321 @@ What a verb needs is imported when it runs, so that --help needs neither torch n
 
 from __future__ import annotations
 
-import argparse
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
 
 from eval.scoring.controls import CONTROLS
+from eval.study.cli import app as study
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.downloads.pinned import FOLDER
 
-Verbs: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
-WORKERS = "clips at a time on this machine, or a Dask scheduler's address (default: `workers` in params.yaml)"
+EXAMPLES = """
+\b
+In order, for a data set D of params.yaml:
+  python -m eval weights                          what pretrained evaluators need, and `fetch NAME` to get it
+  python -m eval evaluators --dataset D           train the joint detector and the identity encoder
+  python -m eval features --dataset D             run them over the real test clips, once for all runs
+  python -m eval score --dataset D --run fomm     score what a run generated
+  python -m eval score --dataset D --run real     score a control; no model needed
+  python -m eval coverage --dataset D             which clips these are, which are missing, what is in both splits
+  python -m eval report --dataset D               tables, figures and README.md of what has been scored
+  python -m eval page                             reports/index.html: all reported data sets, their videos too
+
+\b
+And then:
+  python -m eval gate                             is the report the committed one, cell by cell?
+  python -m eval verify --dataset D               do the reported numbers follow from the scores?
+  python -m eval compare A B                      two runs' scores, or two laboratories', on the clips that both have
+  python -m eval study make --dataset D           a page that asks people which run animates better
+
+\b
+Without a data set or a run:
+  python -m eval score --real A --generated B     score frames from anywhere
+  python -m eval fid --real A --generated B       FID and KID: how far the two sets of frames lie apart
+"""
+
+app = typer.Typer(
+    help="Scores of generated clips, and the report on them. No model is loaded: clips come from outputs/.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
+)
+app.add_typer(study, name="study")
+
+Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(help="A name under `runs`.")]
+Root = Annotated[Path, typer.Option(help="Folder of the pipeline's files.", show_default="here")]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Clips at a time on this machine, or a Dask scheduler's address.", show_default="`workers` in params.yaml"
+    ),
+]
 
 
-def add_parsers(verbs: Verbs) -> None:
-    _check(verbs)
-    _weights(verbs)
-    _evaluators(verbs)
-    _features(verbs)
-    _score(verbs)
-    _fid(verbs)
-    _coverage(verbs)
-    _report(verbs)
-    _page(verbs)
-    _gate(verbs)
-    _verify(verbs)
-    _compare(verbs)
-    _bench(verbs)
+class ManyValues(TyperCommand):
+    """A command whose repeatable options also take their values in a row: `--generated A B`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        repeatable = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
+        spelled_out: list[str] = []
+        option = None
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in repeatable else None
+            elif option is not None and spelled_out[-1] != option:
+                spelled_out.append(option)
+            spelled_out.append(word)
+        return super().parse_args(ctx, spelled_out)
 
 
-def _verb(verbs: Verbs, name: str, run: Callable[[Namespace], int | None], text: str) -> ArgumentParser:
-    """The first sentence of `text` stands in the list of verbs, all of it in the verb's own help."""
-    verb = verbs.add_parser(name, help=text.split(". ")[0].rstrip("."), description=text)
-    verb.set_defaults(run=run)
-    return verb
+@app.command()
+def check(root: Root = Path()) -> None:
+    """Check the section `evaluation` of params.yaml, as `tpsm configure` resolved it, for every data set."""
+    from eval.stages.check import check
+
+    datasets = check(root)
+    if not datasets:
+        raise UserError("There is no data set in configs/; run `tpsm configure` first.")
+    print(f"evaluation of {', '.join(datasets)}: in order")
 
 
-def _dataset(verb: ArgumentParser, *, required: bool = True, text: str = "a name under `data` in params.yaml") -> None:
-    verb.add_argument("--dataset", required=required, help=text)
-    _root(verb)
+@app.command()
+def weights(
+    action: Annotated[Literal["list", "fetch"], typer.Argument(help="What to do.")] = "list",
+    names: Annotated[list[str] | None, typer.Argument(help="What to fetch.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where they are kept.")] = FOLDER,
+) -> None:
+    """List the weights of evaluators that are not trained here, or fetch and verify some. Nothing else ever does."""
+    from eval import weights
+
+    if action == "list":
+        print(weights.listing(folder))
+    else:
+        weights.fetch_all(names or [], folder)
 
 
-def _root(verb: ArgumentParser) -> None:
-    verb.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
+@app.command()
+def evaluators(
+    dataset: Dataset,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Take no published ones; writes trained/D/evaluators, for `tpsm publish`.")
+    ] = False,
+    root: Root = Path(),
+) -> None:
+    """Train the evaluators that params.yaml names for the data set, and measure them on real test frames.
+
+    They are named under evaluation.D.evaluators and learn from the training clips. Writes
+    evaluators/D/networks/{landmarks,identity}.pt and quality.json.
+    """
+    from eval.stages.evaluators import train_evaluators
+
+    train_evaluators(Layout(dataset, root), fresh=fresh)
 
 
-def _layout(options: Namespace) -> Layout:
-    return Layout(options.dataset, options.root)
+@app.command()
+def features(dataset: Dataset, workers: WorkersOption = None, root: Root = Path()) -> None:
+    """Run the evaluators over the real test clips, once for all runs. Writes features/D/<clip>.npz."""
+    from eval.stages.features import compute_features
+
+    compute_features(Layout(dataset, root), _workers(workers, root))
 
 
-def _check(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.check import check
+@app.command()
+def score(
+    dataset: Annotated[str | None, typer.Option(help="A name under `data` in params.yaml.")] = None,
+    run: Annotated[str | None, typer.Option(help=f"A name under `runs`, or a control: {', '.join(CONTROLS)}.")] = None,
+    workers: WorkersOption = None,
+    root: Root = Path(),
+    real: Annotated[
+        Path | None,
+        typer.Option(help="Frames from anywhere: folder of real clips (videos, GIFs, strips, folders of frames)."),
+    ] = None,
+    generated: Annotated[
+        Path | None, typer.Option(help="With --real: folder of generated clips, called alike up to the first '.'.")
+    ] = None,
+    landmarks: Annotated[
+        str | None, typer.Option(metavar="KIND", help="With --real: dlib68, fan or rtmpose, for AKD and MKR.")
+    ] = None,
+    identity: Annotated[str | None, typer.Option(metavar="KIND", help="With --real: dlib-face, for AED.")] = None,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="With --real: bring generated frames to the real ones' size.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --real: where the scores of frames go, .parquet or .csv.")
+    ] = None,
+) -> None:
+    """Score one run's reconstruction, and its animation where it has one.
 
-        found = check(options.root)
-        if not found:
-            raise UserError("There is no data set in configs/; run `tpsm configure` first.")
-        print(f"evaluation of {', '.join(found)}: in order")
+    Reads outputs/D/RUN, writes scores/D/RUN.parquet: one row per frame, metric and protocol.
 
-    text = "Check the section `evaluation` of params.yaml, as `tpsm configure` resolved it, for every data set."
-    _root(_verb(verbs, "check", run, text))
+    With --real and --generated: score frames from anywhere. This needs no data set, no run and no params.yaml.
+    """
+    of_folders = {"landmarks": landmarks, "identity": identity, "resize": resize, "out": out}
+    if real or generated:
+        if not (real and generated) or dataset or run:
+            raise UserError("score: --real and --generated go together, and without --dataset and --run.")
+        _refuse({"workers": workers}, "--dataset and --run")
+        from eval.config import EvaluatorsConfig
+        from eval.folders.score import Request, parse_evaluator, score_folders
 
+        print(
+            score_folders(
+                Request(
+                    real, generated, EvaluatorsConfig(parse_evaluator(landmarks), parse_evaluator(identity)), resize
+                ),
+                out,
+            )
+        )
+        return
+    if not (dataset and run):
+        raise UserError("score: name --dataset and --run, or --real and --generated.")
+    _refuse(of_folders, "--real and --generated")
+    from eval.stages.score import score_run
 
-def _weights(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval import weights
-
-        if options.action == "list":
-            print(weights.listing(options.folder))
-        else:
-            weights.fetch_all(options.names, options.folder)
-
-    text = "List the weights of evaluators that are not trained here, or fetch and verify some. Nothing else ever does."
-    verb = _verb(verbs, "weights", run, text)
-    verb.add_argument("action", choices=["list", "fetch"], nargs="?", default="list")
-    verb.add_argument("names", nargs="*", metavar="NAME", help="what to fetch")
-    verb.add_argument("--folder", type=Path, default=FOLDER, help=f"where they are kept (default: {FOLDER})")
-
-
-def _evaluators(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.evaluators import train_evaluators
-
-        train_evaluators(_layout(options))
-
-    text = (
-        "Train the evaluators that params.yaml names for the data set (evaluation.D.evaluators) on its training clips, "
-        "and measure them on real test frames. Writes evaluators/D/networks/{landmarks,identity}.pt and quality.json."
-    )
-    _dataset(_verb(verbs, "evaluators", run, text))
-
-
-def _features(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.features import compute_features
-        from tpsm.jobs.map import chosen_workers
-
-        compute_features(_layout(options), chosen_workers(options.workers, options.root / "configs"))
-
-    text = "Run the evaluators over the real test clips, once for all runs. Writes features/D/<clip>.npz."
-    verb = _verb(verbs, "features", run, text)
-    _dataset(verb)
-    verb.add_argument("--workers", help=WORKERS)
-
-
-def _score(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        if options.real or options.generated:
-            print(_score_folders(options))
-            return
-        if not (options.dataset and options.run_name):
-            raise UserError("score: name --dataset and --run, or --real and --generated.")
-        _refuse(options, "score: {} goes with --real and --generated.", "landmarks", "identity", "resize", "out")
-        from eval.stages.score import score_run
-        from tpsm.jobs.map import chosen_workers
-
-        workers = chosen_workers(options.workers, options.root / "configs")
-        print(f"scores -> {score_run(_layout(options), options.run_name, workers)}")
-
-    text = (
-        "Score one run's reconstruction, and its animation where it has one. Reads outputs/D/RUN, writes "
-        "scores/D/RUN.parquet: a row a frame, metric and protocol. With --real and --generated: score frames from "
-        "anywhere."
-    )
-    verb = _verb(verbs, "score", run, text)
-    _dataset(verb, required=False)
-    _run_name(verb, f"a name under `runs`, or a control: {', '.join(CONTROLS)}", required=False)
-    verb.add_argument("--workers", help=WORKERS)
-    group = verb.add_argument_group("frames from anywhere", "needs no data set, no run and no params.yaml")
-    group.add_argument("--real", type=Path, help="folder of real clips: videos, GIFs, strips, folders of frames")
-    group.add_argument("--generated", type=Path, help="folder of generated ones, called alike up to the first '.'")
-    group.add_argument("--landmarks", metavar="KIND", help="dlib68, fan or rtmpose, for AKD and MKR")
-    group.add_argument("--identity", metavar="KIND", help="dlib-face, for AED")
-    group.add_argument("--resize", action="store_true", help="bring generated frames to the real ones' size")
-    group.add_argument("--out", type=Path, help="where the scores of frames go: .parquet or .csv")
+    print(f"scores -> {score_run(Layout(dataset, root), run, _workers(workers, root))}")
 
 
-def _run_name(verb: ArgumentParser, text: str, *, required: bool = True) -> None:
-    verb.add_argument("--run", dest="run_name", metavar="RUN", required=required, help=text)
-
-
-def _score_folders(options: Namespace) -> str:
-    if not (options.real and options.generated) or options.dataset or options.run_name:
-        raise UserError("score: --real and --generated go together, and without --dataset and --run.")
-    _refuse(options, "score: {} goes with --dataset and --run.", "workers")
-    from eval.config import EvaluatorsConfig
-    from eval.folders.score import Request, score_folders, section
-
-    evaluators = EvaluatorsConfig(section(options.landmarks), section(options.identity))
-    return score_folders(Request(options.real, options.generated, evaluators, options.resize), options.out)
-
-
-def _refuse(options: Namespace, sentence: str, *names: str) -> None:
+def _refuse(options: Mapping[str, object], others: str) -> None:
     """Options that would be silently ignored."""
-    if given := [f"--{name}" for name in names if getattr(options, name)]:
-        raise UserError(sentence.format(given[0]))
+    for name, value in options.items():
+        if value:
+            raise UserError(f"score: --{name} goes with {others}.")
 
 
-def _fid(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.folders.fid import Request, compare_sets
+def _workers(option: str | None, root: Path) -> int | str:
+    from tpsm.jobs.map import chosen_workers
 
-        print(compare_sets(Request(options.real, tuple(options.generated), options.every)))
-
-    text = (
-        "FID and KID of folders of generated frames against a folder of real ones, as sets. Clips need no partner. "
-        "Needs Inception's weights: python -m eval weights fetch inception."
-    )
-    verb = _verb(verbs, "fid", run, text)
-    verb.add_argument(
-        "--real", type=Path, required=True, help="folder of clips: videos, GIFs, strips, folders of frames"
-    )
-    verb.add_argument("--generated", type=Path, required=True, nargs="+", metavar="DIR", help="one folder or several")
-    verb.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth frame of a clip (default: all)")
+    return chosen_workers(option, root / "configs")
 
 
-def _coverage(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.coverage import write_coverage
+@app.command(cls=ManyValues)
+def fid(
+    real: Annotated[Path, typer.Option(help="Folder of clips: videos, GIFs, strips, folders of frames.")],
+    generated: Annotated[list[Path], typer.Option(metavar="DIR...", help="One folder or several.")],
+    every: Annotated[int, typer.Option(metavar="N", help="Take every Nth frame of a clip.", show_default="all")] = 1,
+) -> None:
+    """FID and KID of folders of generated frames against a folder of real ones, as sets. Clips need no partner.
 
-        print(f"coverage -> {write_coverage(_layout(options))}")
+    Needs Inception's weights: python -m eval weights fetch inception.
+    """
+    from eval.folders.fid import Request, compare_sets
 
-    text = (
-        "Certify which clips a prepared set has: missing ones by reason, duplicates, what train and test share, "
-        "hashes. Writes reports/D/coverage.{json,md,png}."
-    )
-    _dataset(_verb(verbs, "coverage", run, text))
-
-
-def _report(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.report import write_report
-
-        print(f"report -> {write_report(_layout(options))}")
-
-    text = (
-        "Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D. Runs that were "
-        "not scored give n/a cells with the reason."
-    )
-    _dataset(_verb(verbs, "report", run, text))
+    print(compare_sets(Request(real, tuple(generated), every)))
 
 
-def _page(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.page import write_index
+@app.command()
+def coverage(dataset: Dataset, root: Root = Path()) -> None:
+    """Certify which clips a prepared set has.
 
-        print(f"page -> {write_index(options.root)}")
+    Missing ones by reason, duplicates, what train and test share, hashes. Writes reports/D/coverage.{json,md,png}.
+    """
+    from eval.stages.coverage import write_coverage
 
-    text = (
-        "Make reports/index.html of what the reports of all data sets left in pages/. One file with answers, tables, "
-        "videos, figures, failures and provenance, that needs no network."
-    )
-    _root(_verb(verbs, "page", run, text))
+    print(f"coverage -> {write_coverage(Layout(dataset, root))}")
 
 
-def _gate(verbs: Verbs) -> None:
-    def run(options: Namespace) -> int:
-        from eval.checks.gate import run_gate
+@app.command()
+def report(dataset: Dataset, root: Root = Path()) -> None:
+    """Turn scores into tables with intervals, figures, metrics.json and README.md under reports/D.
 
-        return run_gate(options)
+    Runs that were not scored give n/a cells with the reason.
+    """
+    from eval.stages.report import write_report
 
-    text = (
-        "Hold reports/D/metrics.json against the committed reports/D/baseline.json. Has a cell become worse than an "
-        "honest re-run could be? Exit status 1 where one has. `gate baseline` writes the baseline from a report and "
-        "its re-runs."
-    )
-    verb = _verb(verbs, "gate", run, text)
-    verb.add_argument("action", choices=["check", "baseline"], nargs="?", default="check")
-    _dataset(verb, required=False, text="one data set (default, for check: all with a baseline)")
-    verb.add_argument("--report", type=Path, help="another metrics.json in the place of the report's")
-    verb.add_argument(
-        "--repeats",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="baseline: metrics.json of re-runs of the same seeds, elsewhere",
-    )
+    print(f"report -> {write_report(Layout(dataset, root))}")
 
 
-def _verify(verbs: Verbs) -> None:
-    def run(options: Namespace) -> int:
-        from eval.checks.verify import verify
+@app.command()
+def page(root: Root = Path()) -> None:
+    """Make reports/index.html of what the reports of all data sets left in pages/.
 
-        findings = verify(_layout(options))
-        print("\n".join(str(finding) for finding in findings))
-        return int(any(finding.differs for finding in findings))
+    One file with answers, tables, videos, figures, failures and provenance, that needs no network.
+    """
+    from eval.stages.page import write_index
 
-    text = (
-        "Draw the tables and metrics.json again from the stored scores, and compare them with reports/D. Needs scores, "
-        "configs and the manifest of the clips; no model, no frames. Exit status 1 where a file differs."
-    )
-    _dataset(_verb(verbs, "verify", run, text))
+    print(f"page -> {write_index(root)}")
 
 
-def _compare(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.checks.compare import compare
-        from eval.stats.config import BootstrapConfig
+@app.command()
+def gate(
+    action: Annotated[Literal["check", "measure"], typer.Argument(help="What to do.")] = "check",
+    files: Annotated[list[Path] | None, typer.Argument(help="For measure: the metrics.json of such reports.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="One data set.", show_default="for check: all with published weights")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Another metrics.json than that of git's last commit.")] = None,
+    root: Root = Path(),
+) -> None:
+    """Is the report the committed one, cell by cell?
 
-        print(compare(options.mine, options.other, BootstrapConfig(unit=options.unit)))
+    Holds reports/D/metrics.json against the committed one. Exit status 1 where a number is another. `gate measure`
+    writes reports/D/tolerance.json: how far reports of the same weights lie apart that were computed with other
+    kernels, numbers of threads or machines.
+    """
+    from eval.checks.gate import check_reports, measure_reports
 
-    text = "Compare two files of scores, or two folders of them, on their common clips, by paired differences."
-    verb = _verb(verbs, "compare", run, text)
-    verb.add_argument("mine", type=Path, metavar="A", help="scores/D/RUN.parquet, or scores/D")
-    verb.add_argument("other", type=Path, metavar="B", help="the same, of another run or of another checkout")
-    verb.add_argument("--unit", choices=["clip", "identity"], default="clip", help="what intervals draw anew")
+    if action == "measure":
+        measure_reports(root, dataset, files or [])
+    elif files:
+        raise UserError("gate: files go with `gate measure`; name one to compare with by --baseline.")
+    elif not check_reports(root, dataset, baseline):
+        raise typer.Exit(1)
 
 
-def _bench(verbs: Verbs) -> None:
-    def run(options: Namespace) -> None:
-        from eval.stages.bench import bench, bench_workers
-        from tpsm.jobs.map import as_workers
+@app.command()
+def verify(dataset: Dataset, root: Root = Path()) -> None:
+    """Draw the tables and metrics.json again from the stored scores, and compare them with reports/D.
 
-        if options.workers:
-            workers = [as_workers(count, "--workers") for count in options.workers]
-            for line in bench_workers(_layout(options), options.run_name, options.clips, workers):
-                print(line, flush=True)
-        else:
-            print(bench(_layout(options), options.run_name, options.frames).text())
+    Needs scores, configs and the manifest of the clips; no model, no frames. Exit status 1 where a file differs.
+    """
+    from eval.checks.verify import verify
 
-    text = (
-        "Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their ratio. "
-        "With --workers: how many clips a second are scored with each of these numbers of workers. Keeps no scores."
-    )
-    verb = _verb(verbs, "bench", run, text)
-    _dataset(verb)
-    _run_name(verb, "a name under `runs`")
-    verb.add_argument("--frames", type=int, default=1000, help="about so many (default: %(default)s)")
-    verb.add_argument("--workers", nargs="+", metavar="N", help="numbers of workers to compare")
-    verb.add_argument("--clips", type=int, default=100, help="with --workers: at most so many (default: %(default)s)")
+    findings = verify(Layout(dataset, root))
+    print("\n".join(str(finding) for finding in findings))
+    raise typer.Exit(int(any(finding.differs for finding in findings)))
+
+
+@app.command()
+def compare(
+    mine: Annotated[Path, typer.Argument(metavar="A", help="scores/D/RUN.parquet, or scores/D.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The same, of another run or of another checkout.")],
+    unit: Annotated[Literal["clip", "identity"], typer.Option(help="What intervals draw anew.")] = "clip",
+) -> None:
+    """Compare two files of scores, or two folders of them, on their common clips, by paired differences."""
+    from eval.checks.compare import compare
+    from eval.stats.config import BootstrapConfig
+
+    print(compare(mine, other, BootstrapConfig(unit=unit)))
+
+
+@app.command(cls=ManyValues)
+def bench(
+    dataset: Dataset,
+    run: Run,
+    frames: Annotated[int, typer.Option(help="About so many.")] = 1000,
+    workers: Annotated[list[str] | None, typer.Option(metavar="N...", help="Numbers of workers to compare.")] = None,
+    clips: Annotated[int, typer.Option(help="With --workers: at most so many.")] = 100,
+    root: Root = Path(),
+) -> None:
+    """Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their ratio.
+
+    With --workers: how many clips a second are scored with each of these numbers of workers. Keeps no scores.
+    """
+    from eval.stages.bench import bench, bench_workers
+    from tpsm.jobs.map import as_workers
+
+    layout = Layout(dataset, root)
+    if not workers:
+        print(bench(layout, run, frames).text())
+        return
+    for line in bench_workers(layout, run, clips, [as_workers(count, "--workers") for count in workers]):
+        print(line, flush=True)

@@ -35,10 +35,10 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class ScoredClip:
     """All that metrics may look at, for one clip of `t` frames. What does not exist is None.
 
-    `l1` is the error of the predicted frames before they were quantised, a value a frame; `motion` is the backward
+    `l1` is the error of the predicted frames before they were quantised, one value per frame; `motion` is the backward
     motion from each frame to frame 0, in [-1, 1], at the frames' size.
     """
 

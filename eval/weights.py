@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.schema import build
-from tpsm.downloads.pinned import FOLDER, VGG19, Weights, fetch, torchvision_vgg19
+from tpsm.downloads.pinned import FOLDER, Weights, fetch, read_weights, training_weights
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +28,7 @@ class Located:
 @cache
 def entries() -> dict[str, Weights]:
     """Name -> what is known of it: the manifest, and the two that training may need."""
-    content = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
-    listed = {name: build(Weights, section, f"{MANIFEST.name}: {name}") for name, section in content.items()}
-    return listed | {"vgg19": VGG19, "vgg19-torchvision": torchvision_vgg19()}
+    return read_weights(MANIFEST) | training_weights()
 
 
 def entry(name: str) -> Weights:

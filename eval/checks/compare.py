@@ -12,7 +12,7 @@ import pandas as pd
 from eval import metrics
 from eval.scoring.scores_file import NEWER, read_scores
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
+from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from tpsm.core.errors import UserError
 from tpsm.core.layout import pair_parts
 from tpsm.core.reading import read_json
@@ -50,7 +50,7 @@ class Common:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricDifference:
     """One metric of one series on the common clips: both means, and mine less other's."""
 
     task: str
@@ -79,7 +79,7 @@ def common_clips(mine: Side, other: Side) -> Common:
     return Common(frozenset(both) - unlike, verified, names - others, others - names, unlike)
 
 
-def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapConfig) -> list[Row]:
+def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapConfig) -> list[MetricDifference]:
     """Every metric that both have, by task, mode and protocol.
 
     Raises:
@@ -96,12 +96,12 @@ def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapCon
                 f"{key[2]} has version {said[0]} in {mine.path} and {said[1]} in {other.path}, which mean different "
                 "things; score both with the same code."
             )
-        weigh: Weigh = "frame" if key[3] == "legacy" else "clip"
-        estimates = [mean(ClipSums.of(side, bootstrap.unit, weigh), bootstrap) for side in (one, another)]
-        apart = difference(one, another, bootstrap, weigh)
+        averaging: Averaging = "frame" if key[3] == "legacy" else "clip"
+        estimates = [mean(ClipSums.of(side, bootstrap.unit, averaging), bootstrap) for side in (one, another)]
+        apart = difference(one, another, bootstrap, averaging)
         if estimates[0] is not None and estimates[1] is not None and apart is not None:
             task, mode, metric, protocol = map(str, key)
-            found.append(Row(task, mode, metric, protocol, estimates[0], estimates[1], apart))
+            found.append(MetricDifference(task, mode, metric, protocol, estimates[0], estimates[1], apart))
     return found
 
 
@@ -179,12 +179,12 @@ def _interval(estimate: Estimate) -> str:
     return "" if math.isnan(estimate.low) else f" [{estimate.low:+.4g}, {estimate.high:+.4g}]"
 
 
-def _title(row: Row) -> str:
+def _title(row: MetricDifference) -> str:
     shown = metrics.load(row.metric)[0].title if row.metric in metrics.names() else row.metric
     return " ".join(filter(None, [shown, row.task if row.mode else "", row.mode, row.protocol]))
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: MetricDifference) -> str:
     """Which side is better, where the interval of the paired difference excludes zero."""
     if not row.difference.excludes_zero:
         return "no difference shown"

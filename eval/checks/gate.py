@@ -1,171 +1,101 @@
-"""Has a report become worse than an honest re-run of the baseline could be? See docs/gate.md."""
+"""Does this code, with the published weights, still give every number of the committed report? See docs/gate.md."""
 
 from __future__ import annotations
 
 import math
-from argparse import Namespace
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eval.checks.baseline import Baseline, Expected, joins, measure, read_baseline, write_baseline
 from eval.checks.cells import Cell, Key, read_cells
-from eval.stats.noise import quantile
+from eval.checks.tolerance import Tolerance, in_words, measure, read_tolerance, write_tolerance
 from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
 
-BASELINE = "baseline.json"
-COVERAGE = 0.99
-"""The share of the baseline's frames that must count: an evaluator may lose sight of a few."""
+TOLERANCE = "tolerance.json"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """`fails` is False for news that are no fault."""
-
-    fails: bool
-    text: str
-
-    def __str__(self) -> str:
-        return f"{'FAIL' if self.fails else 'note'}  {self.text}"
-
-
-def gate(cells: Mapping[Key, Cell], baseline: Baseline) -> list[Finding]:
-    """What fails and what is worth a note. A trained run's cell fails where it is worse; a control's where it moves at
-    all, for nothing was trained in it."""
-    cells = {key: cell for key, cell in cells.items() if key.run not in baseline.ungated}
-    found = [Finding(True, f"{key}: missing") for key in baseline.cells.keys() - cells.keys()]
-    found += [Finding(True, f"{key}: new, and the baseline lacks it") for key in cells.keys() - baseline.cells.keys()]
-    for key in baseline.cells.keys() & cells.keys():
-        found += _compare(key, cells[key], baseline)
-    found += _compare_together(cells, baseline)
-    return sorted(found, key=lambda finding: (not finding.fails, finding.text))
+def gate(fresh: Mapping[Key, Cell], committed: Mapping[Key, Cell], tolerance: Tolerance) -> list[str]:
+    """A line for each cell that is not the committed one. Better is as wrong as worse: the report says otherwise."""
+    found = [f"{key}: missing" for key in committed.keys() - fresh.keys()]
+    found += [f"{key}: new, and not in the committed report" for key in fresh.keys() - committed.keys()]
+    for key in committed.keys() & fresh.keys():
+        if differs := _difference(key, fresh[key], committed[key], tolerance):
+            found.append(f"{key}: {differs}")
+    return sorted(found)
 
 
-def _compare(key: Key, cell: Cell, baseline: Baseline) -> list[Finding]:
-    expected, alarms = baseline.cells[key], baseline.false_alarms
-    if not math.isfinite(cell.mean):
-        return [Finding(True, f"{key}: no value (null or NaN), baseline {expected.mean:.6g}")]
-    if cell.clips != expected.clips:
-        return [Finding(True, f"{key}: {cell.clips} clips count, baseline {expected.clips}")]
-    if cell.frames < COVERAGE * expected.frames:
-        return [Finding(True, f"{key}: {cell.frames} frames count, baseline {expected.frames}")]
-    change = cell.mean - expected.mean
-    tolerance = expected.tolerance(alarms / 2 if key.is_control else alarms)
-    if abs(change) <= tolerance:
-        return []
-    worse = (change > 0) == key.metric.lower_is_better
-    moved = "worse" if worse else "better"
-    text = f"{key}: {cell.mean:.6g}, {moved} than the baseline {expected.mean:.6g} by {_size(change, expected)}"
-    text += f" (limit {_percent(tolerance, expected.mean)}{_seeds(key, baseline)})"
-    if key.is_control:
-        return [Finding(True, f"{text}; a control moves only with data, metrics or evaluators")]
-    return [Finding(worse, text if worse else f"{text}; a new baseline would hold it there")]
+def _difference(key: Key, fresh: Cell, committed: Cell, tolerance: Tolerance) -> str:
+    """Of the first number that has moved too far; empty where none has."""
+    for name in ("clips", "frames"):
+        now, then = getattr(fresh, name), getattr(committed, name)
+        if now != then:
+            return f"{now} {name} count, committed {then}"
+    for name, now in fresh.numbers.items():
+        then = committed.numbers[name]
+        if math.isnan(now) != math.isnan(then):
+            return f"{name} is {_shown(now)}, committed {_shown(then)}"
+        limit = tolerance.of(key, then)
+        if abs(now - then) > limit:
+            share = f"{(now - then) / abs(then):+.3%}, limit {limit / abs(then):.3%}" if then else f"limit {limit:.2g}"
+            return f"{name} is {_shown(now)}, committed {_shown(then)} ({share})"
+    return ""
 
 
-def _compare_together(cells: Mapping[Key, Cell], baseline: Baseline) -> list[Finding]:
-    found = []
-    for name, group in baseline.together.items():
-        protocol, _, metric = name.partition("/")
-        keys = [key for key in baseline.cells if (key.protocol, key.name) == (protocol, metric) and joins(key)]
-        if not keys or not all(key in cells and math.isfinite(cells[key].mean) for key in keys):
-            continue  # which is a finding of its own
-        changes = [cells[key].mean / baseline.cells[key].mean - 1 for key in keys if baseline.cells[key].mean]
-        change = sum(changes) / len(changes)
-        limit = quantile(baseline.false_alarms, group.freedom) * group.sd
-        if (change if keys[0].metric.lower_is_better else -change) > limit:
-            text = (
-                f"all {group.cells} trained runs / {name}: worse by {change:+.2%} on average, {change / group.sd:+.1f} "
-            )
-            found.append(Finding(True, f"{text}sigma (limit {limit:+.2%})"))
+def _shown(number: float) -> str:
+    return "null" if math.isnan(number) else f"{number:.6g}"
+
+
+def check_reports(root: Path, dataset: str | None = None, baseline: Path | None = None) -> bool:
+    """Prints what differs from the committed reports, or from the one in `baseline`; True where nothing does."""
+    datasets = [dataset] if dataset else published(root)
+    if baseline and len(datasets) > 1:
+        raise UserError(f"gate: --baseline is of one data set; name it with --dataset: {', '.join(datasets)}.")
+    failed = 0
+    for layout in (Layout(name, root) for name in datasets):
+        path = layout.report / "metrics.json"
+        fresh, committed = _cells(path), _cells(baseline) if baseline else _committed(layout)
+        found = gate(fresh, committed, read_tolerance(layout.report / TOLERANCE))
+        lines = [*(f"FAIL  {text}" for text in found), f"{layout.dataset}: {len(found)} of {len(committed)} cells fail"]
+        print("\n".join(lines))
+        failed += len(found)
+    return not failed
+
+
+def measure_reports(root: Path, dataset: str | None, files: Sequence[Path]) -> None:
+    """Writes the tolerance that the reports in `files` show, and prints it in words."""
+    if not dataset:
+        raise UserError("gate measure: name the data set with --dataset.")
+    reports = {str(path): _cells(path) for path in files}
+    tolerance, path = measure(reports), Layout(dataset, root).report / TOLERANCE
+    write_tolerance(path, tolerance, [sha256_of(file) for file in files])
+    print("\n".join([*in_words(tolerance, next(iter(reports.values()))), f"{len(reports)} reports -> {path}"]))
+
+
+def published(root: Path) -> list[str]:
+    """The data sets whose runs are published. What is trained anew differs between machines, and is not gated."""
+    params = read_yaml(root / "params.yaml")
+    found = [name for name in params["datasets"] if (params["data"].get(name) or {}).get("weights")]
+    if not found:
+        raise UserError("No data set of params.yaml has published weights (data.D.weights); name one with --dataset.")
     return found
 
 
-def _size(change: float, expected: Expected) -> str:
-    sigma = f", {change / expected.spread:+.1f} sigma" if expected.spread else ""
-    return f"{_percent(change, expected.mean)}{sigma}"
+def _cells(path: Path) -> dict[Key, Cell]:
+    if not path.is_file():
+        raise UserError(f"There is no file {path}; write the report first, with `dvc repro`.")
+    return read_cells(path.read_text(encoding="utf-8"), str(path))
 
 
-def _percent(change: float, mean: float) -> str:
-    return f"{change / abs(mean):+.2%}" if mean else f"{change:+.2g}"
-
-
-def _seeds(key: Key, baseline: Baseline) -> str:
-    spread = None if key.is_control else baseline.seeds.get(f"{key.protocol}/{key.name}")
-    return "" if spread is None else f"; seeds differ by {spread:.1%}"
-
-
-def gate_file(path: Path, baseline: Baseline) -> list[Finding]:
-    return gate(read_cells(path), baseline)
-
-
-def sight(baseline: Baseline) -> list[str]:
-    """What the baseline can tell from noise: by protocol and metric, the smallest change of one run that fails (the
-    best and the worst run's), and of all runs together."""
-    lines = []
-    names = dict.fromkeys((key.protocol, key.name) for key in baseline.cells if not key.is_control)
-    for protocol, name in names:
-        keys = [key for key in baseline.cells if (key.protocol, key.name) == (protocol, name) and not key.is_control]
-        cells = [cell for key in keys if (cell := baseline.cells[key]).mean]
-        if not cells:
-            continue
-        seen = [cell.tolerance(baseline.false_alarms) / abs(cell.mean) for cell in cells]
-        noise = math.sqrt(sum((cell.sd / cell.mean) ** 2 for cell in cells) / len(cells))
-        line = f"{protocol}/{name}: re-runs differ by {noise:.2%}, a run fails from {min(seen):.1%} to {max(seen):.1%}"
-        if (group := baseline.together.get(f"{protocol}/{name}")) is not None:
-            line += f", all together from {quantile(baseline.false_alarms, group.freedom) * group.sd:.1%}"
-        if (spread := baseline.seeds.get(f"{protocol}/{name}")) is not None:
-            line += f"; seeds differ by {spread:.2%}"
-        lines.append(line)
-    return lines
-
-
-def left_out(report: Path, repeats: Sequence[Path], seeds: Mapping[str, Collection[str]]) -> list[str]:
-    """Each re-run against a baseline of the others: honest ones should pass. Needs three besides the one left out."""
-    everything, lines = [report, *repeats], []
-    if len(everything) < 4:
-        return []
-    for path in everything:
-        others = [other for other in everything if other != path]
-        failed = [finding for finding in gate_file(path, measure(others[0], others[1:], seeds)) if finding.fails]
-        lines.append(f"left out {path}: {'passes' if not failed else f'{len(failed)} fail, such as {failed[0].text}'}")
-    return lines
-
-
-def run_gate(options: Namespace) -> int:
-    """`python -m eval gate`: prints what it finds; 1 where something fails."""
-    if options.action == "baseline":
-        if options.dataset is None:
-            raise UserError("gate baseline: name the data set with --dataset.")
-        layout = Layout(options.dataset, options.root)
-        report = options.report or layout.report / "metrics.json"
-        seeds = read_yaml(layout.seeds) if layout.seeds.is_file() else {}
-        baseline = measure(report, options.repeats, seeds)
-        write_baseline(layout.report / BASELINE, baseline)
-        print("\n".join([*sight(baseline), *left_out(report, options.repeats, seeds)]))
-        print(f"{len(baseline.cells)} cells of {1 + len(options.repeats)} runs -> {layout.report / BASELINE}")
-        return 0
-    failed, datasets = 0, _datasets(options.root, options.dataset)
-    if options.report is not None and len(datasets) > 1:
-        raise UserError(f"gate: --report is of one data set; name it with --dataset: {', '.join(datasets)}.")
-    for dataset in datasets:
-        layout = Layout(dataset, options.root)
-        baseline = read_baseline(layout.report / BASELINE)
-        findings = gate_file(options.report or layout.report / "metrics.json", baseline)
-        fails = sum(finding.fails for finding in findings)
-        print(
-            "\n".join([*map(str, findings), f"{dataset}: {fails} faults, {len(baseline.cells)} cells in the baseline"])
-        )
-        failed += fails
-    return int(failed > 0)
-
-
-def _datasets(root: Path, dataset: str | None) -> list[str]:
-    """The data sets whose reports have a baseline, or the one that is named."""
-    found = sorted(path.parent.name for path in (root / "reports").glob(f"*/{BASELINE}"))
-    if dataset is None and not found:
+def _committed(layout: Layout) -> dict[Key, Cell]:
+    """As it stands in git's last commit."""
+    name = f"HEAD:./{layout.relative(layout.report)}/metrics.json"
+    shown = subprocess.run(["git", "-C", layout.root, "show", name], capture_output=True, text=True)
+    if shown.returncode:
         raise UserError(
-            "No report has a baseline.json; write one with `python -m eval gate baseline --dataset D --repeats ...`."
+            f"git shows no {name} ({shown.stderr.strip().splitlines()[-1]}); commit a report, or name a metrics.json "
+            "with --baseline."
         )
-    return found if dataset is None else [dataset]
+    return read_cells(shown.stdout, name)

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from eval.types import Landmarks, Role
 from tpsm.core.errors import UserError
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 KINDS: dict[Role, dict[str, str]] = {
     "landmarks": {
@@ -61,4 +61,4 @@ def evaluator_module(role: Role, section: Mapping[str, Any], key: str) -> tuple[
     if kind not in kinds:
         raise UserError(f"{key}.kind is {kind!r}; choose one of {', '.join(kinds)}, or set {key} to null.")
     module: Any = importlib.import_module(kinds[kind])
-    return module, build(module.Config, section, key)
+    return module, from_mapping(module.Config, section, key)

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 from eval.config import EvalConfig, evaluator_key
 from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module
-from eval.types import ROLES, Features, Landmarks, Role, Sequence
+from eval.types import ROLES, Features, Landmarks, Role, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
 from tpsm.core.fingerprint import code_hash
@@ -100,7 +100,7 @@ def write_features(path: Path, features: Features, key: str) -> None:
         np.savez(draft, **arrays)  # type: ignore[arg-type]
 
 
-def real_sequence(layout: Layout, name: str) -> Sequence:
+def real_clip(layout: Layout, name: str) -> ScoredClip:
     """A real test clip with its stored features and its ground truth.
 
     Raises:
@@ -114,7 +114,7 @@ def real_sequence(layout: Layout, name: str) -> Sequence:
     with opened_arrays(path, again) as arrays, ClipFile(layout.test_clip(name)) as clip:
         landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
         embedding = arrays.get("embedding")
-        return Sequence(clip.frames(), landmarks, embedding, clip.truth())
+        return ScoredClip(clip.frames(), landmarks, embedding, clip.truth())
 
 
 def features_file(layout: Layout, name: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from eval.weights import Located, locate
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic
+from tpsm.core.files import write_json
 
 
 @runtime_checkable
@@ -57,8 +57,7 @@ class Pretrained:
         }
 
     def save(self, path: Path) -> None:
-        with atomic(path) as draft:
-            draft.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_json(path, self.record, indent=2, sort_keys=True)
 
 
 P = TypeVar("P", bound=Pretrained)

@@ -9,7 +9,6 @@ from eval.figures.frames import animation, reconstruction
 from eval.figures.insides import insides
 from eval.figures.scatter import scatter
 from eval.tables.results import Results
-from tpsm.core.layout import Layout
 
 __all__ = [
     "animation",
@@ -24,45 +23,39 @@ __all__ = [
 ]
 
 
-def draw_figures(layout: Layout, results: Results) -> dict[str, Path]:
+def draw_figures(results: Results) -> dict[str, Path]:
     """Caption -> file, of the figures there is something to show in."""
     runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
     measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
     wanted = {
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
-        "motion of all.": reconstruction(layout, results),
+        "motion of all.": reconstruction(results),
         **{
             f"Animation across identities, {mode} mode (the paper's Figure 6). Each block: the source, the driving "
-            "frames, and each run's result.": animation(layout, results, mode)
+            "frames, and each run's result.": animation(results, mode)
             for mode in modes
         },
         **{
             f"The worst frames by {metric.title}: of each run the worst clips, real beside generated, with the "
-            "value.": failures(layout, results, metric)
+            "value.": failures(results, metric)
             for metric in measured
         },
         **{
             f"{results.label(run)} against {results.label(runs[-1])}: a dot a test clip, the worst numbered and named. "
-            f"Below the dotted line {results.label(runs[-1])} has the lower value.": scatter(
-                layout, results, run, runs[-1]
-            )
+            f"Below the dotted line {results.label(runs[-1])} has the lower value.": scatter(results, run, runs[-1])
             for run in runs[:-1]
         },
         **{
             f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
             "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped "
-            "source, coarsest mask first.": insides(layout, results, run)
+            "source, coarsest mask first.": insides(results, run)
             for run in runs
         },
-        "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": k_ablation(
-            layout, results
-        ),
-        "Training loss, smoothed. Methods minimise different sums: compare shapes, not heights.": loss_curves(
-            layout, results
-        ),
+        "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": k_ablation(results),
+        "Training loss, smoothed. Methods minimise different sums: compare shapes, not heights.": loss_curves(results),
         "What the joint detector sees in real test frames. Dots: found; crosses: visible joints that it misses.": (
-            detections(layout, results.config)
+            detections(results)
         ),
     }
     return {caption: path for caption, path in wanted.items() if path is not None}

@@ -10,12 +10,11 @@ from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
-from eval.figures.drawing import save
+from eval.figures.drawing import save, short
 from eval.tables.results import Results, Series
-from tpsm.core.layout import Layout
 
 
-def k_ablation(layout: Layout, results: Results) -> Path | None:
+def k_ablation(results: Results) -> Path | None:
     """Each metric over the number of keypoints, with intervals."""
     runs = [run for run in results.config.tables.k_ablation if run in results.scored and results.summary(run)]
     if not runs:
@@ -48,25 +47,25 @@ def k_ablation(layout: Layout, results: Results) -> Path | None:
                 marker="o",
                 markersize=4,
                 capsize=3,
-                label=results.method_title(str(method)),
+                label=short(results.method_title(str(method))),
             )
         copy = results.estimate(Series("copy-source", protocol=results.protocol), metric.name)
         if copy is not None:
             axis.axhline(copy.mean, color="gray", linestyle=":", linewidth=1, label="copy")
-        axis.set(title=f"{metric.title} {'↓' if metric.lower_is_better else '↑'}", xlabel="keypoints")
+        axis.set(title=short(metric.heading), xlabel="keypoints")
         axis.set_xticks(sorted(set(points.keypoints)))
         axis.set_ylim(0, 1.03 * axis.get_ylim()[1])
         axis.grid(alpha=0.3)
     figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right center")
-    return save(figure, layout, "k_ablation")
+    return save(figure, results, "k_ablation")
 
 
-def loss_curves(layout: Layout, results: Results) -> Path | None:
+def loss_curves(results: Results) -> Path | None:
     """Total training loss of every run, as a running mean over a fiftieth of the steps; a panel a method, since methods
     minimise different sums."""
     methods: dict[str, list[str]] = {}
     for run in results.config.tables.runs():
-        if (layout.model(run) / "metrics.csv").is_file():
+        if (results.layout.model(run) / "metrics.csv").is_file():
             methods.setdefault(str(results.summary(run).get("method", "")), []).append(run)
     if not methods:
         return None
@@ -75,10 +74,10 @@ def loss_curves(layout: Layout, results: Results) -> Path | None:
     for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
         axis.set_prop_cycle(cycler(linestyle=("-", "--")) * cycler(color=plt.get_cmap("Dark2").colors))  # type: ignore[attr-defined]
         for run in runs:
-            table = pd.read_csv(layout.model(run) / "metrics.csv")
+            table = pd.read_csv(results.layout.model(run) / "metrics.csv")
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
-            axis.plot(table["step"], smooth, linewidth=1.2, label=results.label(run))
-        axis.set(title=results.method_title(method), xlabel="step", yscale="log")
+            axis.plot(table["step"], smooth, linewidth=1.2, label=short(results.label(run)))
+        axis.set(title=short(results.method_title(method)), xlabel="step", yscale="log")
         axis.yaxis.set_major_locator(
             FixedLocator([digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 3, 5)])
         )
@@ -87,4 +86,4 @@ def loss_curves(layout: Layout, results: Results) -> Path | None:
         axis.grid(alpha=0.3, which="both")
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=2)
     axes[0][0].set_ylabel("total loss")
-    return save(figure, layout, "loss_curves")
+    return save(figure, results, "loss_curves")

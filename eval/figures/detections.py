@@ -9,20 +9,20 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
-from eval.config import EvalConfig
-from eval.evaluators.features import real_sequence
+from eval.evaluators.features import real_clip
 from eval.figures.drawing import DPI, save
+from eval.tables.results import Results
 from eval.types import to_pixels
 from tpsm.core.layout import Layout
 from tpsm.data.clip import spread
-from tpsm.data.manifest import read_manifest
 
 
-def detections(layout: Layout, config: EvalConfig) -> Path | None:
+def detections(results: Results) -> Path | None:
     """Joints that the landmark evaluator finds in real test frames (dots), true joints that it misses (crosses)."""
+    config, layout = results.config, results.layout
     if config.evaluators.landmarks is None or not (layout.clips / "test").is_dir():
         return None
-    entries = spread(read_manifest(layout.clips).clips("test"), 2 * config.figures.frames)
+    entries = spread(results.manifest.clips("test"), 2 * config.figures.frames)
     columns = config.figures.frames
     rows = -(-len(entries) // columns)
     size = config.figures.enlarge_to * 1.5 / DPI
@@ -33,11 +33,11 @@ def detections(layout: Layout, config: EvalConfig) -> Path | None:
         axis.axis("off")
     for axis, entry in zip(axes.flat, entries, strict=False):
         _draw_joints(axis, layout, entry.name, entry.frames // 2)
-    return save(figure, layout, "detections")
+    return save(figure, results, "detections")
 
 
 def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
-    real = real_sequence(layout, name)
+    real = real_clip(layout, name)
     if real.landmarks is None:
         return
     axis.imshow(real.frames[frame], interpolation="nearest")

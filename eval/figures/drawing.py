@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,14 +15,24 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
+from eval.tables.results import Results
 from tpsm.core.files import atomic
-from tpsm.core.layout import Layout
 from tpsm.data.clip import ClipFile
 
-plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0"}
+# Labels and names of clips are text: a `$` in one begins no formula.
+plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0", "text.parse_math": False}
 # One dot of the figure is one pixel of the file, so that nearest-neighbour enlargement stays exact.
 DPI = 100
 MARGIN, CAPTION = 4, 16
+LONGEST = 40
+"""Characters of a label."""
+
+
+def short(label: str) -> str:
+    """A label, metric or method as figures have room for it: one line that is not too long, and that legends show."""
+    line = " ".join(label.split())
+    line = f" {line}" if line.startswith("_") else line  # Matplotlib's legends leave out what begins so
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def sheet(
@@ -36,6 +47,7 @@ def sheet(
 
     `captions` are words below every frame.
     """
+    labels = list(map(short, labels))
     factor = max(round(enlarge_to / rows[0][0].shape[0]), 1)
     tiles = [[frame.repeat(factor, axis=0).repeat(factor, axis=1) for frame in row] for row in rows]
     height, width = tiles[0][0].shape[:2]
@@ -70,9 +82,11 @@ def frames_of(path: Path, when: Sequence[int]) -> list[UInt8[np.ndarray, "h w 3"
         return [clip.frame(index) for index in when]
 
 
-def save(figure: Figure, layout: Layout, name: str) -> Path:
-    path = layout.report / "figures" / f"{name}.png"
-    with atomic(path) as draft:
+def save(figure: Figure, results: Results, name: str) -> Path:
+    path = results.layout.report / "figures" / f"{name}.png"
+    with atomic(path) as draft, warnings.catch_warnings():
+        # A character that the font lacks is a box; the tables have the name.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
         # No software version inside: the same picture is the same file.
         figure.savefig(draft, dpi=DPI, metadata={"Software": None})
     plt.close(figure)

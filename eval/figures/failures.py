@@ -11,15 +11,16 @@ from eval.metrics import Metric
 from eval.report.worst import worst_frames
 from eval.tables.results import Results, Series
 from eval.tables.table import number
-from tpsm.core.layout import Layout, file_name
+from tpsm.core.layout import file_name
 
 COUNT = 4
 SMALLEST = 128
 """Pixels of a frame: two side by side leave room for the words below."""
 
 
-def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
+def failures(results: Results, metric: Metric) -> Path | None:
     """A row a run: the worst frame of each of its worst clips by the metric, the real frame beside the generated."""
+    layout = results.layout
     grid, labels, captions = [], [], []
     for run in filter(layout.has_frames, results.config.tables.reconstruction):
         tiles, words = [], []
@@ -39,4 +40,4 @@ def failures(layout: Layout, results: Results, metric: Metric) -> Path | None:
     grid = [row[:columns] for row in grid]
     size = max(results.config.figures.enlarge_to, SMALLEST)
     figure = sheet(grid, labels, ["real | generated"] * columns, size, 1, captions)
-    return save(figure, layout, f"failures_{metric.name}")
+    return save(figure, results, f"failures_{metric.name}")

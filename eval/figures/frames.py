@@ -9,16 +9,15 @@ import numpy as np
 from eval.figures.drawing import frames_of, save, sheet
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results
-from tpsm.core.layout import Layout, file_name
+from tpsm.core.layout import file_name
 from tpsm.data.clip import ClipFile, spread, spread_index, times
-from tpsm.data.manifest import read_manifest
 
 
-def reconstruction(layout: Layout, results: Results) -> Path | None:
+def reconstruction(results: Results) -> Path | None:
     """Real frames of a few test clips, and every run's reconstruction of them from the first."""
-    config = results.config.figures
+    layout, config = results.layout, results.config.figures
     runs = [run for run in results.config.tables.reconstruction if run in results.scored and layout.has_frames(run)]
-    entries = spread(read_manifest(layout.clips).clips("test"), config.clips)
+    entries = spread(results.manifest.clips("test"), config.clips)
     if not runs:
         return None
     grid, labels = [], []
@@ -30,12 +29,12 @@ def reconstruction(layout: Layout, results: Results) -> Path | None:
             grid.append(frames_of(layout.outputs(run) / "reconstruction" / file_name(entry.name), when))
             labels.append(results.label(run))
     headings = [f"{share:.0%}" for share in np.linspace(0, 1, config.frames)]
-    return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), layout, "reconstruction")
+    return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), results, "reconstruction")
 
 
-def animation(layout: Layout, results: Results, mode: str) -> Path | None:
+def animation(results: Results, mode: str) -> Path | None:
     """Source and driving frames on top, and every run's animation below, as in the paper's Figure 6."""
-    config = results.config.figures
+    layout, config = results.layout, results.config.figures
     runs = [run for run in results.config.tables.animation if mode in results.modes(run)]
     runs = [run for run in runs if layout.has_frames(run, f"animation/{mode}")]
     if not runs:
@@ -56,4 +55,4 @@ def animation(layout: Layout, results: Results, mode: str) -> Path | None:
     if not grid:
         return None
     headings = ["source", *(f"{share:.0%}" for share in np.linspace(0, 1, config.frames))]
-    return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), layout, f"animation_{mode}")
+    return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), results, f"animation_{mode}")

@@ -10,22 +10,21 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 
-from eval.figures.drawing import frames_of, save
+from eval.figures.drawing import frames_of, save, short
 from eval.tables.results import Results
 from eval.types import to_pixels
 from tpsm.core.layout import Layout, file_name
 from tpsm.data.arrays import opened_arrays
-from tpsm.data.manifest import read_manifest
 
 ARROWS = 16
 """Along a side of the picture."""
 
 
-def insides(layout: Layout, results: Results, run: str) -> Path | None:
+def insides(results: Results, run: str) -> Path | None:
     """A row a clip: the source's points, and for one frame its points, the motion, which of the motions each pixel
     follows, the masks from the coarsest to the finest, and the generated frame."""
-    rows = []
-    for entry in read_manifest(layout.clips).clips("test"):
+    layout, rows = results.layout, []
+    for entry in results.manifest.clips("test"):
         if (path := layout.insides(run, entry.name)).is_file():
             with opened_arrays(path, "run reconstruct again") as arrays:
                 rows.append((entry.name, dict(arrays)))
@@ -41,9 +40,9 @@ def insides(layout: Layout, results: Results, run: str) -> Path | None:
             axis.set(xticks=[], yticks=[])
         _draw_row(line, layout, run, name, arrays)
     headings = ["source", "driving", "motion", "assignment", *(f"mask {i + 1} of {masks}" for i in range(masks))]
-    for axis, heading in zip(axes[0], [*headings, results.label(run)], strict=True):
+    for axis, heading in zip(axes[0], [*headings, short(results.label(run))], strict=True):
         axis.set_title(heading)
-    return save(figure, layout, f"insides_{run}")
+    return save(figure, results, f"insides_{run}")
 
 
 def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -53,7 +52,7 @@ def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dic
     (made,) = frames_of(layout.outputs(run) / "reconstruction" / file_name(name), [when])
     weights = arrays["weights"][chosen].astype(np.float64)
     colours = hsv_to_rgb([(i / (len(weights) - 1), 0.9, 1) for i in range(len(weights) - 1)])
-    axes[0].set_ylabel(f"{name}\nframe {when}", fontsize=7)
+    axes[0].set_ylabel(f"{short(name)}\nframe {when}", fontsize=7)
     _points(axes[0], source, arrays["source_xy"], colours)
     _points(axes[1], driving, arrays["driving_xy"][chosen], colours)
     _arrows(axes[2], driving, arrays["motion"][chosen].astype(np.float64))

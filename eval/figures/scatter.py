@@ -8,15 +8,14 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from eval.figures.drawing import save
+from eval.figures.drawing import save, short
 from eval.metrics import Metric
 from eval.tables.results import Results, Series
-from tpsm.core.layout import Layout
 
 COLUMNS, NAMED = 3, 3
 
 
-def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | None:
+def scatter(results: Results, run: str, other: str) -> Path | None:
     """A panel a metric, a dot a test clip: what `run` reads there, and what `other` does. The clips that are worst for
     both together are numbered, and named below."""
     panels = []
@@ -34,8 +33,8 @@ def scatter(layout: Layout, results: Results, run: str, other: str) -> Path | No
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     for axis, (metric, points) in zip(axes.flat, panels, strict=False):
-        _draw(axis, metric, points, results.label(run), results.label(other))
-    return save(figure, layout, f"scatter_{run}_{other}")
+        _draw(axis, metric, points, short(results.label(run)), short(results.label(other)))
+    return save(figure, results, f"scatter_{run}_{other}")
 
 
 def _draw(axis: Axes, metric: Metric, points: pd.DataFrame, mine: str, theirs: str) -> None:
@@ -52,7 +51,7 @@ def _draw(axis: Axes, metric: Metric, points: pd.DataFrame, mine: str, theirs: s
     names = "\n".join(f"{rank} {clip}" for rank, clip in enumerate(worst, 1))
     wins = int((points["x"] < points["y"]).sum() if metric.lower_is_better else (points["x"] > points["y"]).sum())
     axis.set(xlim=limits, ylim=limits, aspect="equal", ylabel=theirs)
-    axis.set_title(f"{metric.title}, {metric.unit}\n{mine} is better in {wins} of {len(points)}")
+    axis.set_title(f"{short(f'{metric.title}, {metric.unit}')}\n{mine} is better in {wins} of {len(points)}")
     axis.set_xlabel(mine)
     axis.text(0.0, -0.2, names, transform=axis.transAxes, ha="left", va="top", fontsize=7, color="crimson")
     axis.grid(alpha=0.3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,16 +21,16 @@ from eval.config import EvaluatorsConfig
 from eval.evaluators import KINDS, evaluator_module
 from eval.evaluators.features import Evaluators
 from eval.folders.codecs import codec_lines, codecs_of
-from eval.metrics import ready
+from eval.metrics import available_metrics
 from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
-from eval.tables.results import WEIGHS
+from eval.tables.results import AVERAGING
 from eval.tables.table import Value, aligned
-from eval.types import PROTOCOLS, ROLES, Need, Role, Sequence
+from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, write_text
+from tpsm.core.files import atomic, write_json
 from tpsm.core.layout import SUFFIX, identity_of
 from tpsm.core.provenance import record
 from tpsm.core.reading import parse_yaml
@@ -73,13 +72,13 @@ def score_folders(request: Request, out: Path | None) -> str:
     began = time.monotonic()
     if out is not None and out.suffix.lower() not in FORMATS:
         raise UserError(f"Cannot write {out}: choose a name in {' or '.join(FORMATS)}.")
-    pairs = pair(request.real, request.generated)
-    evaluators, records = load(request.evaluators)
-    seen, codecs = Seen(), _codecs(pairs)
-    rows = pd.concat(_rows(request, pairs, evaluators, seen), ignore_index=True)
+    pairs = pair_folders(request.real, request.generated)
+    evaluators, records = load_pretrained(request.evaluators)
+    hashes, codecs = FrameHashes(), _codecs(pairs)
+    rows = pd.concat(_rows(request, pairs, evaluators, hashes), ignore_index=True)
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     if out is not None:
-        _write(out, rows, _about(request, pairs, records, seen, codecs, began))
+        _write(out, rows, _about(request, pairs, records, hashes, codecs, began))
     return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows, request.bootstrap), "", NOTE])
 
 
@@ -89,7 +88,7 @@ NOTE = (
 )
 
 
-def pair(real: Path, generated: Path) -> Pairs:
+def pair_folders(real: Path, generated: Path) -> Pairs:
     """By the names up to their first '.'.
 
     Raises:
@@ -131,7 +130,7 @@ def clips_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
+def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
     """The evaluators, and the record of each.
 
     Raises:
@@ -153,7 +152,7 @@ def load(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
     return Evaluators(found["landmarks"], found["identity"]), records
 
 
-def section(text: str | None) -> dict[str, Any] | None:
+def parse_evaluator(text: str | None) -> dict[str, Any] | None:
     """`dlib68`, or a whole section such as `{kind: dlib68, size: 300}`."""
     try:
         value = None if text is None else parse_yaml(text)
@@ -164,7 +163,7 @@ def section(text: str | None) -> dict[str, Any] | None:
     return {"kind": value} if isinstance(value, str) else value
 
 
-class Seen:
+class FrameHashes:
     """A hash over all frames that were compared, on each side."""
 
     def __init__(self) -> None:
@@ -175,16 +174,16 @@ class Seen:
             self.hashes[side].update(f"{name} {frames.shape}".encode() + frames.tobytes())
 
 
-def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, seen: Seen) -> Iterator[pd.DataFrame]:
-    chosen = [metrics.load(name) for name in ready(metrics.names())]
+def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, hashes: FrameHashes) -> Iterator[pd.DataFrame]:
+    chosen = [metrics.load(name) for name in available_metrics(metrics.names())]
     chosen = [
         (metric, scores) for metric, scores in chosen if metric.reconstruction and usable(metric.needs, evaluators)
     ]
     for name, (real_file, made_file) in tqdm(pairs.common.items(), desc="score", unit="clip"):
         real, made = read(real_file), read(made_file)
         made = fitting(made, made_file, real, real_file, request.resize)
-        seen.add(name, real, made)
-        theirs, mine = (_sequence(frames, evaluators) for frames in (real, made))
+        hashes.add(name, real, made)
+        theirs, mine = (_scored_clip(frames, evaluators) for frames in (real, made))
         about = {"dataset": request.real.resolve().name, "run": request.generated.resolve().name}
         about |= {"task": "reconstruction", "mode": "", "clip": name, "identity": identity_of(name)}
         for metric, scores in chosen:
@@ -199,9 +198,9 @@ def usable(needs: tuple[Need, ...], evaluators: Evaluators) -> bool:
     return all(held.get(need) is not None for need in needs)
 
 
-def _sequence(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> Sequence:
+def _scored_clip(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -> ScoredClip:
     features = evaluators(frames)
-    return Sequence(frames, features.landmarks, features.embedding)
+    return ScoredClip(frames, features.landmarks, features.embedding)
 
 
 def read(path: Path) -> UInt8[np.ndarray, "t h w 3"]:
@@ -248,7 +247,7 @@ def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
         found = {
-            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, WEIGHS[p]), bootstrap)
+            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, AVERAGING[p]), bootstrap)
             for p in PROTOCOLS
         }
         arrow, unit = "↓" if metric.lower_is_better else "↑", metric.unit.partition(",")[0]
@@ -273,14 +272,14 @@ def _about(
     request: Request,
     pairs: Pairs,
     records: Mapping[str, Any],
-    seen: Seen,
+    hashes: FrameHashes,
     codecs: dict[str, dict[str, int]],
     began: float,
 ) -> dict[str, Any]:
     weights = {name: sha256 for about in records.values() for name, sha256 in about["weights"].items()}
     made = record(
         began,
-        parameters={f"{side} frames": digest.hexdigest() for side, digest in seen.hashes.items()},
+        parameters={f"{side} frames": digest.hexdigest() for side, digest in hashes.hashes.items()},
         evaluators=weights,
         precision="fp32",
         seed=request.bootstrap.seed,
@@ -297,4 +296,4 @@ def _write(out: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
         return
     with atomic(out) as draft:
         rows.to_csv(draft, index=False)
-    write_text(out.with_suffix(".provenance.json"), json.dumps(about, indent=2) + "\n")
+    write_json(out.with_suffix(".provenance.json"), about, indent=2)

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from eval.types import PROTOCOLS, Need, Protocol, Sequence
+from eval.types import PROTOCOLS, Need, Protocol, ScoredClip
 from eval.weights import absent
 from tpsm.core.errors import UserError
 
@@ -66,13 +66,13 @@ class Metric:
         return PROTOCOLS if self.legacy is not None else ("strict",)
 
 
-def to_type(metric: Metric) -> str | None:
+def install_hint(metric: Metric) -> str | None:
     """The command that gets what `metric` still lacks on this machine, a package or weights; None where it is ready."""
     commands = [f"pip install {package}" for package in metric.packages if find_spec(package) is None]
     return next(iter(commands + absent(metric.weights)), None)
 
 
-Score = Callable[[Sequence, Sequence], Float64[np.ndarray, " t"]]
+Score = Callable[[ScoredClip, ScoredClip], Float64[np.ndarray, " t"]]
 
 
 def names() -> tuple[str, ...]:
@@ -98,11 +98,11 @@ def load(name: str) -> tuple[Metric, dict[Protocol, Score]]:
     return metric, {protocol: getattr(module, functions[protocol]) for protocol in metric.protocols}
 
 
-def ready(names: Iterable[str]) -> list[str]:
+def available_metrics(names: Iterable[str]) -> list[str]:
     """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
     found = []
     for name in names:
-        if command := to_type(load(name)[0]):
+        if command := install_hint(load(name)[0]):
             log.warning("The metric %s is left out; type `%s` to have it.", name, command)
         else:
             found.append(name)

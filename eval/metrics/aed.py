@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="aed",
@@ -33,11 +33,11 @@ def aed_legacy(generated: Float[np.ndarray, "t d"], real: Float[np.ndarray, "t d
     return np.square(np.asarray(generated, np.float64) - real).sum(axis=1)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.embedding is not None and reference.embedding is not None
     return aed(generated.embedding, reference.embedding)
 
 
-def legacy(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def legacy(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.embedding is not None and reference.embedding is not None
     return aed_legacy(generated.embedding, reference.embedding)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="akd",
@@ -51,16 +51,16 @@ def _mean_over_joints(
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     return akd(*_detections(generated, reference))
 
 
-def legacy(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def legacy(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     return akd_legacy(*_detections(generated, reference))
 
 
 def _detections(
-    generated: Sequence, reference: Sequence
+    generated: ScoredClip, reference: ScoredClip
 ) -> tuple[Float64[np.ndarray, "t j 2"], Float64[np.ndarray, "t j 2"], Bool[np.ndarray, "t j"]]:
     """Both's joints in pixels, and which were found in both."""
     mine, theirs = generated.landmarks, reference.landmarks

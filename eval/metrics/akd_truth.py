@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from eval.metrics import Metric
 from eval.metrics.akd import akd
-from eval.types import Sequence, to_pixels
+from eval.types import ScoredClip, to_pixels
 from tpsm.core.errors import UserError
 
 METRIC = Metric(
@@ -23,7 +23,7 @@ METRIC = Metric(
 )
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.truth is not None
     if generated.landmarks.xy.shape != reference.truth.joints.shape:
         raise UserError(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="csim",
@@ -29,6 +29,6 @@ def csim(generated: Float[np.ndarray, "t d"], source: Float[np.ndarray, "t d"]) 
     return np.divide((mine * theirs).sum(axis=1), lengths, out=np.full(len(mine), np.nan), where=lengths > 0)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.embedding is not None and reference.embedding is not None
     return csim(generated.embedding, reference.embedding)

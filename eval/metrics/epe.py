@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from eval.metrics import Metric
-from eval.types import Sequence, to_pixels
+from eval.types import ScoredClip, to_pixels
 
 METRIC = Metric(
     name="epe",
@@ -32,7 +32,7 @@ def epe(
     return float(np.linalg.norm(offset, axis=-1).mean())
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
     return np.array([epe(p, truth.motion(t), truth.motion_is_visible(t)) for t, p in enumerate(motion)])

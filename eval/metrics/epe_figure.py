@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from eval.metrics import Metric
 from eval.metrics.epe import epe
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="epe_figure",
@@ -20,7 +20,7 @@ METRIC = Metric(
 )
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     """One value per frame of `t`, in pixels; NaN where no pixel of the figure was visible in frame 0 as well."""
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="l1",
@@ -26,10 +26,10 @@ def l1(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3
     return difference.mean(axis=(1, 2, 3), dtype=np.float64) / 255
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     return l1(generated.frames, reference.frames)
 
 
-def legacy(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def legacy(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     # Measured where a model's frames are made; what no model made has 8-bit frames and nothing else.
     return score(generated, reference) if generated.l1 is None else generated.l1

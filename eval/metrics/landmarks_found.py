@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="landmarks_found",
@@ -21,6 +21,6 @@ METRIC = Metric(
 )
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None
     return np.asarray(generated.landmarks.found.any(axis=1), np.float64)

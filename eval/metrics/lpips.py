@@ -13,7 +13,7 @@ from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 from eval.weights import locate
 from tpsm.core.device import device
 from tpsm.core.errors import UserError, package
@@ -86,7 +86,7 @@ def load_network() -> nn.Module:
     return ready
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     """A value per frame; NaN (n/a) where frames are too small for AlexNet's layers."""
     if min(reference.size) < SMALLEST:
         return np.full(len(reference.frames), np.nan)

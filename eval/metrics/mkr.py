@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="mkr",
@@ -29,7 +29,7 @@ def mkr(generated: Bool[np.ndarray, "t j"], real: Bool[np.ndarray, "t j"]) -> Fl
     return np.where(present > 0, missed / np.maximum(present, 1), np.nan)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.landmarks is not None
     return mkr(generated.landmarks.found, reference.landmarks.found)
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Float64
 
 from eval.metrics import Metric
 from eval.metrics.akd import akd
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="pose",
@@ -49,7 +49,7 @@ def _centre(
     return centred, np.sqrt((np.square(centred) * weight).sum(axis=(1, 2)))
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     assert generated.landmarks is not None and reference.landmarks is not None
     both = generated.landmarks.found & reference.landmarks.found
     return pose(generated.landmarks.pixels(*generated.size), reference.landmarks.pixels(*generated.size), both)

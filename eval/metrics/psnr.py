@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 METRIC = Metric(
     name="psnr",
@@ -27,5 +27,5 @@ def psnr(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w
     return -10 * np.log10(np.maximum(squares.mean(axis=(1, 2, 3), dtype=np.float64), ROUNDING))
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     return psnr(generated.frames, reference.frames)

@@ -7,7 +7,7 @@ from jaxtyping import Float64, UInt8
 from skimage.metrics import structural_similarity
 
 from eval.metrics import Metric
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 WINDOW = 11
 """Its side in pixels."""
@@ -31,5 +31,5 @@ def ssim(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w
     return np.array([structural_similarity(mine, theirs, sigma=1.5, **settings) for mine, theirs in pairs], np.float64)
 
 
-def score(generated: Sequence, reference: Sequence) -> Float64[np.ndarray, " t"]:
+def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     return ssim(generated.frames, reference.frames)

@@ -8,8 +8,6 @@ from typing import Any
 from eval.report.findings import listed
 from eval.stats.intervals import FEWEST, UNITS
 from eval.tables.results import Results
-from tpsm.core.layout import Layout
-from tpsm.data.manifest import read_manifest
 
 Qualities = Mapping[str, Mapping[str, Any]]
 PROTOCOL = (
@@ -24,8 +22,8 @@ PROTOCOL = (
 )
 
 
-def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[str]:
-    manifest = read_manifest(layout.clips)
+def what_was_run(results: Results, quality: Qualities) -> list[str]:
+    manifest = results.manifest
     test = manifest.clips("test")
     frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
     missing = [results.label(run) for run in results.runs if run not in results.scored]
@@ -36,7 +34,7 @@ def what_was_run(layout: Layout, results: Results, quality: Qualities) -> list[s
     parts = [
         f"{len(test)} test clips of {len(identities)} identities: {frames:,} frames of {manifest.size} x "
         f"{manifest.size} px. {trained} were trained on the {len(manifest.clips('train'))} training clips{unlike}. "
-        + overlap(layout),
+        + overlap(results),
         f"Scored: {', '.join(results.label(run) for run in results.scored)}.",
         *_schedules(results),
     ]
@@ -69,11 +67,9 @@ def _range(values: Sequence[int]) -> str:
     return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
 
 
-def overlap(layout: Layout) -> str:
+def overlap(results: Results) -> str:
     """How many of the test identities training has seen, by the manifest."""
-    train, test = (
-        {entry.identity for entry in read_manifest(layout.clips).clips(split)} for split in ("train", "test")
-    )
+    train, test = ({entry.identity for entry in results.manifest.clips(split)} for split in ("train", "test"))
     if shared := train & test:
         return f"{len(shared)} of {len(test)} test identities also occur in training."
     return "No test identity occurs in training."

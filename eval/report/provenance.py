@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eval.scoring.controls import CONTROLS
+from eval.tables.results import Results
 from tpsm.core.files import sha256_of
-from tpsm.core.fingerprint import hashes_by_name
-from tpsm.core.layout import Layout
+from tpsm.core.fingerprint import hashes_by_name, sha256_of_text
 from tpsm.core.provenance import record
-from tpsm.data.manifest import read_manifest
-
-if TYPE_CHECKING:
-    from eval.tables.results import Results
 
 
-def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], began: float) -> dict[str, Any]:
+def provenance(
+    results: Results, numbers: Mapping[str, str], quality: Mapping[str, Any] | None, began: float
+) -> dict[str, Any]:
     """The report's record; of every run, what training and scoring wrote down, as far as it is there; and the SHA-256
-    of the report's numbers, which must have been written."""
+    of the report's `numbers`, by file. `quality` is the record of the evaluators' measurement."""
+    layout = results.layout
     configs = layout.config.parent
     scores = {run: results.about(run).get("provenance") for run in results.scored}
     weights = {name: sha for made in scores.values() if made for name, sha in (made["weights"] or {}).items()}
     about = record(
         began,
         parameters={path.relative_to(configs).as_posix(): sha256_of(path) for path in sorted(configs.rglob("*.yaml"))},
-        data=read_manifest(layout.clips).about(),
+        data=results.manifest.about(),
         evaluators=hashes_by_name(sorted(layout.networks.glob("*.pt"))),
         weights=weights or None,
         precision="fp64",
@@ -33,7 +32,6 @@ def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], beg
     )
     runs = dict.fromkeys((*results.config.tables.runs(), *results.scored))
     summaries = {run: results.summary(run) for run in runs if run not in CONTROLS}
-    numbers = [layout.report / "metrics.json", *sorted((layout.report / "tables").glob("*.*"))]
     return about | {
         "runs": {
             run: {key: value for key, value in summary.items() if key not in ("run", "provenance")}
@@ -42,24 +40,23 @@ def provenance(layout: Layout, results: Results, quality: Mapping[str, Any], beg
             if summary
         },
         "scores": scores,
-        "quality": quality.get("provenance"),
+        "quality": quality,
         "scored": list(results.scored),
         "protocols": list(results.config.protocols),
         "metrics": {name: metric.version for name, metric in results.metrics.items()},
-        "files": {path.relative_to(layout.report).as_posix(): sha256_of(path) for path in numbers},
+        "files": {name: sha256_of_text(content) for name, content in numbers.items()},
     }
 
 
-def section(about: Mapping[str, Any]) -> str:
-    """The end of README.md: provenance.json in words, without what differs each time that a report is written."""
+def in_words(about: Mapping[str, Any]) -> list[str]:
+    """The record in sentences, without what differs each time that a report is written."""
     trained = [run["trained"] for run in about["runs"].values() if run["trained"]]
-    lines = [
+    return [
         f"Code: {_commit(about['code'])}.",
         f"Training: {_work(trained)}.",
         f"Evaluators: {_work([about['quality']] if about['quality'] else [])}.",
         f"Scoring: {_work([made for made in about['scores'].values() if made])}.",
     ]
-    return "\n## What made this\n\n" + "".join(f"- {line}\n" for line in lines)
 
 
 def _work(records: list[Mapping[str, Any]]) -> str:

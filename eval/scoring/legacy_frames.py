@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from eval.types import Features, Landmarks, Sequence
+from eval.types import Features, Landmarks, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.data.arrays import opened_arrays
 
@@ -33,10 +33,10 @@ def truncated_frames(frames: UInt8[np.ndarray, "t h w 3"], rounded_up: Path, nam
 
 
 def with_frames(
-    made: Sequence,
+    made: ScoredClip,
     frames: UInt8[np.ndarray, "t h w 3"],
     evaluators: Callable[[UInt8[np.ndarray, "t h w 3"]], Features],
-) -> Sequence:
+) -> ScoredClip:
     """`made` with other frames, and what `evaluators` find in them; a frame that stays the same is not read again."""
     changed = (frames != made.frames).any(axis=(1, 2, 3))
     if not changed.any():

@@ -14,14 +14,14 @@ from jaxtyping import Float32, Float64
 
 from eval import metrics
 from eval.config import EvalConfig, evaluator_key
-from eval.evaluators.features import Evaluators, load_evaluators, real_sequence
-from eval.metrics import Metric, Score, ready
+from eval.evaluators.features import Evaluators, load_evaluators, real_clip
+from eval.metrics import Metric, Score, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import frame_rows, read_table
-from eval.types import ROLES, Need, Protocol, Sequence
-from tpsm.core.animation import due_modes, read_animate
+from eval.types import ROLES, Need, Protocol, ScoredClip
+from tpsm.core.animation import animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout, file_name
 from tpsm.data.arrays import opened_arrays
@@ -30,7 +30,7 @@ from tpsm.data.manifest import Entry, read_manifest
 
 
 @dataclass(frozen=True)
-class Due:
+class ScoringItem:
     """What is scored as one: a test clip's reconstruction (no `mode`), or a pair's animation in one mode.
 
     `controls`: the two that no model makes are scored on the same pair.
@@ -46,7 +46,7 @@ class Due:
 class Scorer:
     def __init__(self, layout: Layout, config: EvalConfig, run: str) -> None:
         self.layout, self.config, self.run = layout, config, run
-        self.metrics = [metrics.load(name) for name in ready(config.metrics)]
+        self.metrics = [metrics.load(name) for name in available_metrics(config.metrics)]
         self.entries = {entry.name: entry for entry in read_manifest(layout.clips).clips("test")}
         self._l1 = None if run in CONTROLS else self._read_l1()
 
@@ -54,21 +54,21 @@ class Scorer:
     def evaluators(self) -> Evaluators:
         return Evaluators(None, None) if self.run in CONTROLS else load_evaluators(self.layout, self.config)
 
-    def due(self) -> list[Due]:
+    def items(self) -> list[ScoringItem]:
         """Every test clip, and the pairs of every mode that the pipeline makes of the run.
 
         What lies in `outputs` besides, of a run or a mode that has left the pipeline, is not looked at.
         """
-        due = [Due(name) for name in self.entries]
+        items = [ScoringItem(name) for name in self.entries]
         animated = self.run not in CONTROLS and "strict" in self.config.protocols
-        modes = due_modes(read_animate(self.layout), self.run) if animated else ()
+        modes = animation_modes(read_animate(self.layout), self.run) if animated else ()
         for mode in modes:
             pairs = self._pairs(self.layout.outputs(self.run) / "animation" / mode / "pairs.csv", mode)
-            due += [Due(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
-        return due
+            items += [ScoringItem(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
+        return items
 
-    def rows(self, due: Due) -> Iterator[pd.DataFrame]:
-        yield from self.animation(due) if due.mode else self.reconstruction(self.entries[due.name])
+    def rows(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
+        yield from self.animation(item) if item.mode else self.reconstruction(self.entries[item.name])
 
     def reconstruction(self, entry: Entry) -> Iterator[pd.DataFrame]:
         real = self._real(entry.name)
@@ -79,15 +79,15 @@ class Scorer:
                 if metric.reconstruction and protocol in scores and computable(metric, made, real):
                     yield self._rows(*about, metric, protocol, scores[protocol](made, real))
 
-    def animation(self, due: Due) -> Iterator[pd.DataFrame]:
+    def animation(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
         folder = self.layout.outputs(self.run) / "animation"
         chosen = [entry for entry in self.metrics if entry[0].animation is not None]
-        still, moving = self._real(due.source), self._real(due.driving)
-        generated = {due.mode: self._generated(folder / due.mode / file_name(due.name), len(moving.frames))}
-        if due.controls:
+        still, moving = self._real(item.source), self._real(item.driving)
+        generated = {item.mode: self._generated(folder / item.mode / file_name(item.name), len(moving.frames))}
+        if item.controls:
             generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
         for shown, sequence in generated.items():
-            yield from self._animation_rows(chosen, shown, due.name, due.source, sequence, still, moving)
+            yield from self._animation_rows(chosen, shown, item.name, item.source, sequence, still, moving)
 
     def _animation_rows(
         self,
@@ -95,9 +95,9 @@ class Scorer:
         mode: str,
         pair: str,
         source: str,
-        generated: Sequence,
-        still: Sequence,
-        moving: Sequence,
+        generated: ScoredClip,
+        still: ScoredClip,
+        moving: ScoredClip,
     ) -> Iterator[pd.DataFrame]:
         for metric, scores in chosen:
             if metric.modes is not None and mode not in (*metric.modes, SOURCE_COPY, DRIVING_CLIP):
@@ -120,12 +120,12 @@ class Scorer:
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
         return frame_rows(about | {"identity": identity}, metric, protocol, values)
 
-    def _real(self, name: str) -> Sequence:
+    def _real(self, name: str) -> ScoredClip:
         if name not in self.entries:
             raise UserError(
                 f"Run '{self.run}' animates the clip '{name}', which the test split lacks; run animate again."
             )
-        real = real_sequence(self.layout, name)
+        real = real_clip(self.layout, name)
         for role in ROLES:
             if self.config.evaluators[role] is not None and not real.has(role):
                 raise UserError(
@@ -134,11 +134,11 @@ class Scorer:
                 )
         return real
 
-    def _control(self, real: Sequence) -> dict[Protocol, Sequence]:
+    def _control(self, real: ScoredClip) -> dict[Protocol, ScoredClip]:
         """Its frames are 8-bit ones as they stand: there is nothing to truncate."""
         return dict.fromkeys(self.config.protocols, control(self.run, real))
 
-    def _reconstructed(self, entry: Entry, real: Sequence) -> dict[Protocol, Sequence]:
+    def _reconstructed(self, entry: Entry, real: ScoredClip) -> dict[Protocol, ScoredClip]:
         """The clip as each protocol sees it. The legacy one's frames are needed where an evaluator looks at them."""
         folder = self.layout.outputs(self.run) / "reconstruction"
         made = self._generated(folder / file_name(entry.name), entry.frames)
@@ -148,7 +148,7 @@ class Scorer:
             )
         motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
         made = replace(made, motion=motion, l1=self._l1_of(entry))
-        seen: dict[Protocol, Sequence] = dict.fromkeys(self.config.protocols, made)
+        seen: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, made)
         looking = self.evaluators.only(needed_in("legacy", self.metrics))
         if "legacy" in seen and looking != Evaluators(None, None):
             path = self.layout.rounded_up(self.run, entry.name)
@@ -156,7 +156,7 @@ class Scorer:
             seen["legacy"] = with_frames(made, frames, looking)
         return seen
 
-    def _generated(self, path: Path, frames: int) -> Sequence:
+    def _generated(self, path: Path, frames: int) -> ScoredClip:
         with ClipFile(path) as clip:
             if len(clip) != frames:
                 raise UserError(
@@ -165,7 +165,7 @@ class Scorer:
                 )
             pictures = clip.frames()
         features = self.evaluators(pictures)
-        return Sequence(pictures, features.landmarks, features.embedding)
+        return ScoredClip(pictures, features.landmarks, features.embedding)
 
     def _read_l1(self) -> pd.DataFrame:
         path = self.layout.outputs(self.run) / "reconstruction" / "l1.parquet"
@@ -201,7 +201,7 @@ def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Scor
     return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
 
 
-def computable(metric: Metric, generated: Sequence, reference: Sequence) -> bool:
+def computable(metric: Metric, generated: ScoredClip, reference: ScoredClip) -> bool:
     """Whether the clip has all that the metric needs: predicted motion, the reference's truth, both's features."""
     of = {"motion": (generated,), "truth": (reference,)}
     return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))

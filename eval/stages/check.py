@@ -8,7 +8,8 @@ from pathlib import Path
 
 from eval.config import EvalConfig, config_key, evaluator_key, read_config
 from eval.evaluators import evaluator_module
-from eval.metrics import ready
+from eval.evaluators.published import check_card, is_trained, published_evaluators
+from eval.metrics import available_metrics
 from eval.tables.published import read_published
 from eval.types import ROLES
 from eval.weights import locate
@@ -36,7 +37,9 @@ def check(root: Path) -> list[str]:
                 for name in getattr(module, "NEEDS", ()):
                     locate(name, Path(settings.weights))
                 getattr(module, "check", lambda _: None)(settings)
-        ready(config.metrics)
+                if role in (taken := published_evaluators(layout)) and is_trained(module, settings):
+                    check_card(taken[role], module, settings)
+        available_metrics(config.metrics)
         trained = {path.stem for path in (layout.config.parent / "runs").glob("*.yaml")}
         check_tables(layout, config, trained)
         check_published(layout, config, trained)

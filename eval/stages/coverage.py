@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tpsm.core.files import atomic
+from tpsm.core.files import atomic, write_json, write_text
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import SPLITS
 from tpsm.data.manifest import read_manifest
 from tpsm.data.splits import SplitConfig, frames_hashes
@@ -29,16 +28,15 @@ def write_coverage(layout: Layout) -> Path:
         UserError: the set is not prepared, or its ledger or split is unreadable.
     """
     section = read_yaml(layout.config.with_name("split.yaml"))
-    split = build(SplitConfig, section, f"data.{layout.dataset}.split").read(layout.dataset, layout.root)
+    split = from_mapping(SplitConfig, section, f"data.{layout.dataset}.split").read(layout.dataset, layout.root)
     ledger = read_ledger(layout.root / "data" / "raw" / layout.dataset / "ledger.csv")
     manifest = read_manifest(layout.clips)
     hashes = frames_hashes([layout.clips / entry.file for entry in manifest.entries])
     frames = dict(zip(manifest.entries, hashes, strict=True))
     found = survey(layout.dataset, manifest.size, manifest.sha256, frames, ledger, split)
     page = layout.coverage.with_suffix(".md")
-    for path, text in ((layout.coverage, json.dumps(asdict(found), indent=1) + "\n"), (page, coverage_page(found))):
-        with atomic(path) as draft:
-            draft.write_text(text, encoding="utf-8")
+    write_json(layout.coverage, asdict(found))
+    write_text(page, coverage_page(found))
     write_picture(found, layout.coverage.with_suffix(".png"))
     return page
 
@@ -93,7 +91,8 @@ def _some(names: Sequence[str]) -> str:
 
 def write_picture(found: Coverage, path: Path) -> None:
     """A bar a split: present, and missing by reason."""
-    from matplotlib.figure import Figure  # Here: Matplotlib takes long to load.
+    from matplotlib import rc_context  # Here: Matplotlib takes long to load.
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 1.6), layout="constrained")
     axes = figure.subplots()
@@ -111,6 +110,7 @@ def write_picture(found: Coverage, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("clips")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    with rc_context({"text.parse_math": False}):  # a reason is text: a `$` in it begins no formula
+        figure.legend(loc="outside upper center", ncols=4, frameon=False)
     with atomic(path) as draft:
         figure.savefig(draft, dpi=100, metadata={"Software": None})

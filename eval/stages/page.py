@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from html import escape
-from importlib import resources
+from functools import partial
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from eval.web import FORMAT, render
+from eval.templates import render
+from eval.web import FORMAT
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.reading import read_json
@@ -32,24 +31,36 @@ def write_index(root: Path) -> Path:
         raise UserError("There is nothing to make a page of in pages/; run `python -m eval report --dataset D` first.")
     contents = [_read(folder) for folder in folders]
     pictures = {f"{folder.name}/{path.name}": _encoded(path) for folder in folders for path in folder.glob("*.webp")}
-    page = Template(_asset("page.html")).substitute(
-        title=escape(", ".join(content["dataset"] for content in contents)),
-        style=_asset("page.css"),
-        script=_asset("page.js"),
-        filters=render.filters(contents),
-        answer="".join(map(render.answer, contents)),
-        metrics=render.metrics(contents),
-        tables="".join(map(render.tables, contents)),
-        figures="".join(render.figures(content, pictures) for content in contents),
-        missing="".join(map(render.missing, contents)),
-        provenance="".join(map(render.provenance, contents)),
-        data=_script(_played(contents, pictures)),
+    page = render(
+        "eval.web",
+        "page.html",
+        contents=contents,
+        menus=_menus(contents),
+        metrics=list({metric["title"]: metric for content in contents for metric in content["metrics"]}.values()),
+        reading=_all(contents, "reading"),
+        pictures=pictures,
+        data=_played(contents, pictures),
+        in_full=partial(json.dumps, indent=1),
     )
     path = root / "reports" / "index.html"
     write_text(path, page)
     if path.stat().st_size > LARGE:
         log.warning("reports/index.html has %d MB; evaluation.*.videos bounds it.", path.stat().st_size // 1_000_000)
     return path
+
+
+def _all(contents: list[dict[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(value for content in contents for value in content[key]))
+
+
+def _menus(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The filters; one with a single value is not shown."""
+    return [
+        {"key": "set", "title": "Data set", "values": [content["dataset"] for content in contents], "chosen": ""},
+        {"key": "method", "title": "Method", "values": _all(contents, "methods"), "chosen": ""},
+        {"key": "mode", "title": "Mode", "values": _all(contents, "modes"), "chosen": ""},
+        {"key": "protocol", "title": "Protocol", "values": _all(contents, "protocols"), "chosen": "strict"},
+    ]
 
 
 def _played(contents: list[dict[str, Any]], pictures: dict[str, str]) -> dict[str, Any]:
@@ -72,12 +83,3 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _encoded(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def _asset(name: str) -> str:
-    return resources.files("eval.web").joinpath(name).read_text(encoding="utf-8")
-
-
-def _script(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element that it stands in."""
-    return json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
-from eval.report.numbers import estimates, numbers, to_json
-from eval.report.provenance import provenance, section
-from eval.report.readme import page
-from eval.types import ROLES
+from eval.report.readme import readme
+from eval.report.report import build_report, to_json
+from eval.tables.results import read_results
 from eval.web.content import write_content
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_json
 
 
 def write_report(layout: Layout) -> Path:
@@ -28,25 +25,19 @@ def write_report(layout: Layout) -> Path:
     from eval.figures import draw_figures  # Here: Matplotlib takes long to load.
 
     began = time.monotonic()
-    results, tables = estimates(layout)
-    drawn = numbers(results, tables)
-    pictures = draw_figures(layout, results)  # these may fail, so nothing is taken away before
-    kept = {layout.report / name for name in drawn} | set(pictures.values())
+    results = read_results(layout)
+    report = build_report(results, draw_figures(results), began)
+    page = readme(report)
+
+    # All of it is known, so what an earlier report left may go.
+    kept = {layout.report / name for name in report.numbers} | set(report.figures.values())
     for stale in (*(layout.report / "tables").glob("*.*"), *(layout.report / "figures").glob("*.png")):
         if stale not in kept:
             stale.unlink()
-    for name, content in drawn.items():
+
+    for name, content in report.numbers.items():
         write_text(layout.report / name, content)
-    quality = _quality(layout)
-    made = provenance(layout, results, quality, began)
-    write_text(layout.report / "provenance.json", to_json(made))
-    readme = layout.report / "README.md"
-    measured: dict[str, dict[str, Any]] = {role: quality[role] for role in ROLES if role in quality}
-    write_text(readme, page(layout, results, tables, pictures, measured) + section(made))
-    write_content(layout, results, tables, pictures, measured, made)
-    return readme
-
-
-def _quality(layout: Layout) -> dict[str, dict[str, Any]]:
-    path = layout.evaluators / "quality.json"
-    return dict(read_json(path, "record of evaluators")) if path.is_file() else {}
+    write_text(layout.report / "provenance.json", to_json(report.provenance))
+    write_text(layout.report / "README.md", page)
+    write_content(report)
+    return layout.report / "README.md"

@@ -2,71 +2,65 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 
-TEXT = (
-    "Ask people which run animates better. `make` writes a blinded page and the key to it, `read` turns the votes "
-    "into tables."
+app = typer.Typer(
+    help="Ask people which run animates better. `make` writes a blinded page and the key to it, `read` turns the votes "
+    "into tables.",
+    no_args_is_help=True,
 )
-MAKE = (
-    "Write a page that shows raters what runs have animated, two at a time and without their names, and the key that "
-    "tells which is which. Reads outputs/D/RUN/animation/MODE. The page is one file that works offline."
-)
-READ = "Turn vote files into preference rates, a ranking and the raters' agreement. Without votes the tables say so."
+Root = Annotated[Path, typer.Option(help="Folder of the pipeline's files.", show_default="here")]
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    actions = verbs.add_parser("study", help=TEXT.split(". ")[0], description=TEXT).add_subparsers(
-        dest="action", required=True, metavar="make|read"
-    )
-    make = actions.add_parser("make", help=MAKE.split(". ")[0], description=MAKE)
-    make.add_argument("--dataset", required=True, help="a name under `data` in params.yaml")
-    make.add_argument("--mode", default="relative", choices=("standard", "relative", "avd"), help="default: relative")
-    make.add_argument("--runs", type=_names, default=(), metavar="A,B", help="default: all that animate in this mode")
-    make.add_argument("--questions", type=int, help="comparisons a rater gets (default: 24, or all there are)")
-    make.add_argument("--checks", type=int, default=4, help="attention checks besides (default: 4)")
-    make.add_argument("--frames", type=int, help="show only the first so many frames of each video")
-    make.add_argument("--quality", type=int, help="WebP quality, 1 to 100 (default: lossless)")
-    make.add_argument("--out", type=Path, help="folder of the page and its key (default: study/D)")
-    read = actions.add_parser("read", help=READ.split(". ")[0], description=READ)
-    read.add_argument("votes", nargs="*", type=Path, metavar="VOTES", help="files that the page saved")
-    read.add_argument("--key", type=Path, required=True, help="the key.json that lies beside the page")
-    read.add_argument(
-        "--slips",
-        type=int,
-        default=1,
-        help="wrong answers to attention checks, of two a check, after which a rater no longer counts (default: 1)",
-    )
-    read.add_argument("--out", type=Path, help="folder of the tables (default: reports/D/study)")
-    make.set_defaults(run=_make)
-    read.set_defaults(run=_read)
-    for action in (make, read):
-        action.add_argument("--root", type=Path, default=Path(), help="folder of the pipeline's files (default: here)")
+@app.command()
+def make(
+    dataset: Annotated[str, typer.Option(help="A name under `data` in params.yaml.")],
+    mode: Annotated[Mode, typer.Option(help="What to show.")] = "relative",
+    runs: Annotated[
+        str, typer.Option(metavar="A,B", help="Which runs to compare.", show_default="all that animate in this mode")
+    ] = "",
+    questions: Annotated[
+        int | None, typer.Option(help="Comparisons a rater gets.", show_default="24, or all there are")
+    ] = None,
+    checks: Annotated[int, typer.Option(help="Attention checks besides.")] = 4,
+    frames: Annotated[int | None, typer.Option(help="Show only the first so many frames of each video.")] = None,
+    quality: Annotated[int | None, typer.Option(help="WebP quality, 1 to 100.", show_default="lossless")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page and its key.", show_default="study/D")] = None,
+    root: Root = Path(),
+) -> None:
+    """Write a page that shows raters what runs have animated, two at a time and without their names, and its key.
 
-
-def _read(options: argparse.Namespace) -> None:
-    from eval.study.read import read_study
-
-    readme = read_study(options.votes, options.key, options.slips, options.root, options.out)
-    print(f"user study -> {readme}")
-
-
-def _make(options: argparse.Namespace) -> None:
+    The key tells which is which. Reads outputs/D/RUN/animation/MODE. The page is one file that works offline.
+    """
     from eval.study.make import Settings, make_study
 
-    names = ("mode", "runs", "questions", "checks", "frames", "quality")
+    names = tuple(name.strip() for name in runs.split(",") if name.strip())
     try:
-        settings = Settings(**{name: getattr(options, name) for name in names})
+        settings = Settings(mode, names, questions=questions, checks=checks, frames=frames, quality=quality)
     except ValueError as error:
         raise UserError(f"--{error}.") from error
-    out = options.root / "study" / options.dataset if options.out is None else options.out
-    page = make_study(Layout(options.dataset, options.root), settings, out)
+    page = make_study(Layout(dataset, root), settings, out or root / "study" / dataset)
     print(f"page for raters -> {page}\nkey, for you alone -> {page.with_name('key.json')}")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+@app.command()
+def read(
+    key: Annotated[Path, typer.Option(help="The key.json that lies beside the page.")],
+    votes: Annotated[list[Path] | None, typer.Argument(help="Files that the page saved.")] = None,
+    slips: Annotated[
+        int, typer.Option(help="Wrong answers to attention checks, of two a check, after which a rater does not count.")
+    ] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder of the tables.", show_default="reports/D/study")] = None,
+    root: Root = Path(),
+) -> None:
+    """Turn vote files into preference rates, a ranking and the raters' agreement. Without votes the tables say so."""
+    from eval.study.read import read_study
+
+    print(f"user study -> {read_study(votes or [], key, slips, root, out)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,10 +11,10 @@ from typing import Literal
 
 from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json
 from tpsm.core.layout import check_name
 from tpsm.core.reading import read_json
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 QUESTIONS = ("continuity", "authenticity")
 REAL, BROKEN = "real", "broken"
@@ -88,7 +87,7 @@ class Key:
         return combinations(self.runs, 2)
 
     def write(self, path: Path) -> None:
-        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
+        write_json(path, asdict(self))
 
 
 def read_key(path: Path) -> Key:
@@ -98,4 +97,4 @@ def read_key(path: Path) -> Key:
     """
     if not path.is_file():
         raise UserError(f"There is no key {path}; `python -m eval study make` writes it beside the page.")
-    return build(Key, read_json(path, "key of a study"), str(path))
+    return from_mapping(Key, read_json(path, "key of a study"), str(path))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +15,8 @@ from eval.scoring.pairs import read_pairs
 from eval.study.booklet import Booklet, Pair
 from eval.study.design import sheets
 from eval.study.key import QUESTIONS, Item, Key, Shown
-from tpsm.core.animation import due_modes, read_animate
+from eval.templates import render
+from tpsm.core.animation import Mode, animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
@@ -38,7 +35,7 @@ class Settings:
     in the place of lossless pictures.
     """
 
-    mode: str = "relative"
+    mode: Mode = "relative"
     runs: tuple[str, ...] = ()
     questions: int | None = None
     checks: int = 4
@@ -97,7 +94,7 @@ def make_study(layout: Layout, settings: Settings, out: Path) -> Path:
 
 def _animated(layout: Layout, mode: str) -> tuple[str, ...]:
     animate = read_animate(layout)
-    return tuple(run for run in animate.runs if mode in due_modes(animate, run))
+    return tuple(run for run in animate.runs if mode in animation_modes(animate, run))
 
 
 def _labels(layout: Layout, runs: Sequence[str]) -> dict[str, str]:
@@ -156,20 +153,11 @@ def _shown(item: Item, first_left: bool) -> Shown:
 
 def _page(booklet: Booklet, key: Key) -> str:
     """One file that needs no other. Nothing in it but the pixels tells one run's videos from another's."""
-    data: dict[str, Any] = {
+    data = {
         "study": key.study,
         "videos": {token: booklet.videos[token] for token in sorted(booklet.videos)},
         "items": {name: booklet.screens[name] for name in sorted(booklet.screens)},
         "sheets": [[[shown.item, shown.left] for shown in sheet] for sheet in key.sheets],
         "questions": QUESTIONS,
     }
-    parts = {
-        "STYLE": _part("page.css"),
-        "SCRIPT": _part("player.js") + "\n" + _part("session.js"),
-        "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-    }
-    return re.sub(r"/\* ([A-Z]+) \*/", lambda mark: parts[mark[1]], _part("page.html"))
-
-
-def _part(name: str) -> str:
-    return files("eval.study").joinpath(name).read_text(encoding="utf-8")
+    return render("eval.study", "page.html", data=data)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Estimate
@@ -15,8 +16,9 @@ from eval.study.agreement import Agreement, together
 from eval.study.key import QUESTIONS, read_key
 from eval.study.tables import Findings, build_tables
 from eval.study.votes import read_votes
-from eval.tables.table import to_csv, to_latex, to_markdown
-from tpsm.core.files import write_text
+from eval.tables.table import table_files, to_markdown
+from eval.templates import render
+from tpsm.core.files import write_json, write_text
 
 
 def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, out: Path | None) -> Path:
@@ -29,13 +31,11 @@ def read_study(votes: Sequence[Path], key_file: Path, allowed: int, root: Path, 
     findings = Findings(key, read_votes(votes, key, allowed), BootstrapConfig())
     folder = root / "reports" / key.dataset / "study" if out is None else out
     tables = build_tables(findings)
-    for table in tables:
-        for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
-            write_text(folder / "tables" / f"{table.name}.{suffix}", write(table))
-    write_text(folder / "study.json", json.dumps(as_dict(findings), indent=2, allow_nan=False) + "\n")
+    for name, content in table_files(tables).items():
+        write_text(folder / name, content)
+    write_json(folder / "study.json", as_dict(findings), indent=2, allow_nan=False)
     readme = folder / "README.md"
-    parts = [f"# {key.dataset}: user study", *(to_markdown(table).rstrip() for table in tables)]
-    write_text(readme, "\n\n".join(parts) + "\n")
+    write_text(readme, render("eval.study", "readme.md", key=key, tables=[Markup(to_markdown(t)) for t in tables]))
     return readme
 
 

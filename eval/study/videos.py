@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
-LONGEST_SIDE = 16_383  # of a WebP picture
+from eval.web.strips import webp
+
 BANDS = 6
 
 
@@ -35,18 +34,9 @@ def strip(frames: UInt8[np.ndarray, "t h w 3"], quality: int | None) -> Strip:
     count, height, width = frames.shape[:3]
     # About square, so that neither side meets its limit early.
     columns = min(count, max(1, round(math.sqrt(count * height / width))))
-    rows = math.ceil(count / columns)
-    if max(columns * width, rows * height) > LONGEST_SIDE:
-        raise ValueError(f"{count} frames of {width} x {height} px do not fit into one picture")
-    sheet = np.zeros((rows * columns, height, width, 3), np.uint8)
-    sheet[:count] = frames
-    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
-    buffer = io.BytesIO()
-    how = {"lossless": True, "quality": 50, "method": 1} if quality is None else {"quality": quality}
-    Image.fromarray(sheet).save(buffer, "WEBP", **how)
-    return Strip(
-        "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), columns, count, width, height
-    )
+    options = {"lossless": True, "quality": 50, "method": 1} if quality is None else {"quality": quality}
+    image = "data:image/webp;base64," + base64.b64encode(webp(frames, columns, **options)).decode()
+    return Strip(image, columns, count, width, height)
 
 
 def broken(frames: UInt8[np.ndarray, "t h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "t h w 3"]:

@@ -12,7 +12,7 @@ from typing import Literal
 from eval.study.key import QUESTIONS, Key
 from tpsm.core.errors import UserError
 from tpsm.core.reading import read_json
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def read_vote_file(path: Path, key: Key) -> VoteFile:
     content = read_json(path, "vote file")
     if isinstance(content, dict) and content.get("study", key.study) != key.study:
         raise UserError(f"{path} is not of this study: its votes need another key.")
-    file = build(VoteFile, content, str(path))
+    file = from_mapping(VoteFile, content, str(path))
     if not 0 <= file.sheet < len(key.sheets):
         raise UserError(f"{path} names sheet {file.sheet}, and the study has {len(key.sheets)}; it was altered.")
     due = {(shown.item, question) for shown in key.sheets[file.sheet] for question in QUESTIONS}

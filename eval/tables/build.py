@@ -32,7 +32,7 @@ ANIMATION_CONTROLS = {SOURCE_COPY: "Copy of the source", DRIVING_CLIP: "The driv
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A labelled series; `lead` are cells before the metrics', `published` those after."""
 
     label: str
@@ -42,14 +42,14 @@ class Row:
     published: tuple[str, ...] = ()
 
 
-def build_tables(results: Results, published: PublishedSet | None) -> list[Table]:
+def build_tables(results: Results) -> list[Table]:
     """Every table whose list of runs is not empty, the strict ones first."""
     lists = results.config.tables
     tables = []
     for protocol in (protocol for protocol in PROTOCOLS if protocol in results.config.protocols):
         strict = protocol == "strict"
         if lists.reconstruction:
-            tables.append(reconstruction(results, published, protocol))
+            tables.append(reconstruction(results, protocol))
         if lists.reconstruction and strict:
             tables += [detection(results), differences(results)]
         if len(lists.reconstruction) > 1:
@@ -57,20 +57,20 @@ def build_tables(results: Results, published: PublishedSet | None) -> list[Table
         if lists.k_ablation:
             tables.append(k_ablation(results, protocol))
         if lists.components:
-            tables.append(components(results, published, protocol))
+            tables.append(components(results, protocol))
         if lists.animation and strict:
             tables.append(animation(results))
         if results.seeds and strict:
             tables.append(seeds(results, _measured(results, protocol)))
-        if published is not None and not strict:
-            tables.append(verdicts(results, published))
+        if results.published is not None and not strict:
+            tables.append(verdicts(results, results.published))
     return tables
 
 
-def reconstruction(results: Results, published: PublishedSet | None, protocol: Protocol) -> Table:
+def reconstruction(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 1."""
-    rows = _rows(results, results.config.tables.reconstruction, published, protocol)
-    return _table(results, "reconstruction", "Video reconstruction", (), rows, published, protocol)
+    rows = _rows(results, results.config.tables.reconstruction, results.published, protocol)
+    return _table(results, "reconstruction", "Video reconstruction", (), rows, results.published, protocol)
 
 
 def k_ablation(results: Results, protocol: Protocol) -> Table:
@@ -92,10 +92,10 @@ def k_ablation(results: Results, protocol: Protocol) -> Table:
     return _table(results, "k_ablation", title, leads, rows, None, protocol, notes)
 
 
-def components(results: Results, published: PublishedSet | None, protocol: Protocol) -> Table:
+def components(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 4, in its order: parts of the method, added one by one."""
-    rows = _rows(results, results.config.tables.components, published, protocol)
-    return _table(results, "components", "Components", (), rows, published, protocol)
+    rows = _rows(results, results.config.tables.components, results.published, protocol)
+    return _table(results, "components", "Components", (), rows, results.published, protocol)
 
 
 def differences(results: Results) -> Table:
@@ -133,11 +133,11 @@ def animation(results: Results) -> Table:
     rows = []
     for run in results.config.tables.animation:
         modes = results.modes(run) or ("n/a",)
-        rows += [Row(results.label(run), Series(run, "animation", mode), True, (mode,)) for mode in modes]
+        rows += [TableRow(results.label(run), Series(run, "animation", mode), True, (mode,)) for mode in modes]
     first = next((run for run in results.config.tables.animation if results.modes(run)), None)
     if first is not None:
         for mode, label in ANIMATION_CONTROLS.items():
-            rows.append(Row(label, Series(first, "animation", mode), False, ("control",)))
+            rows.append(TableRow(label, Series(first, "animation", mode), False, ("control",)))
     notes = (
         f"{_pairs(results)}The best is looked for within a mode. AED is to the source's first frame (is the identity "
         "kept?); Pose and MKR are to the driving frame (is the motion followed?). AKD without alignment makes sense in "
@@ -166,7 +166,7 @@ def _rows(
     published: PublishedSet | None,
     protocol: Protocol,
     lead: Callable[[str], tuple[Cell, ...]] = lambda run: (),
-) -> list[Row]:
+) -> list[TableRow]:
     """The runs, then the controls. Published numbers are of the papers' protocol, and stand beside no other."""
     rows = []
     published = published if protocol == "legacy" else None
@@ -177,7 +177,7 @@ def _rows(
             printed = ("" if run in CONTROLS else published.text(row, results.layout.dataset),)
         about = tuple("" for _ in lead(run)) if run in CONTROLS else lead(run)
         series = Series(run, protocol=protocol)
-        rows.append(Row(results.label(run), series, run not in CONTROLS, about, printed))
+        rows.append(TableRow(results.label(run), series, run not in CONTROLS, about, printed))
     return rows
 
 
@@ -186,7 +186,7 @@ def _table(
     name: str,
     title: str,
     leads: tuple[str, ...],
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     published: PublishedSet | None,
     protocol: Protocol,
     notes: tuple[str, ...] = (),
@@ -203,7 +203,7 @@ def _filled(
     name: str,
     title: str,
     leads: tuple[str, ...],
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     columns: Sequence[Metric],
     published: PublishedSet | None,
     protocol: Protocol,
@@ -230,7 +230,7 @@ def _filled(
     return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes, protocol)
 
 
-def _best(results: Results, rows: Sequence[Row], metric: Metric, mode: str) -> Series | None:
+def _best(results: Results, rows: Sequence[TableRow], metric: Metric, mode: str) -> Series | None:
     """The contender that is better than every other in the same mode, each time decidedly."""
     contenders = list(dict.fromkeys(row.series for row in rows if row.contends and row.series.mode == mode))
     scored = [series for series in contenders if results.estimate(series, metric.name) is not None]

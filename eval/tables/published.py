@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 
 from tpsm.core.errors import UserError
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 FILE = Path(__file__).with_name("published.yaml")
 MARKS = {"recalled": "†", "elsewhere": "‡"}
@@ -62,4 +62,4 @@ def read_published(name: str, key: str) -> PublishedSet:
     sets = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     if name not in sets:
         raise UserError(f"{key} is '{name}'; choose one of {', '.join(sets)} (eval/tables/published.yaml), or null.")
-    return build(PublishedSet, sets[name], f"{FILE.name}.{name}")
+    return from_mapping(PublishedSet, sets[name], f"{FILE.name}.{name}")

@@ -12,21 +12,23 @@ from typing import Any
 import pandas as pd
 
 from eval import metrics
-from eval.config import EvalConfig
+from eval.config import EvalConfig, config_key, read_config
 from eval.metrics import Metric
-from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
+from eval.scoring.controls import CONTROLS
 from eval.scoring.scores_file import about_scores, read_scores
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
+from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare
+from eval.tables.published import read_published
 from eval.types import Protocol
+from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_json, read_yaml
-from tpsm.data.manifest import read_manifest
+from tpsm.data.manifest import Manifest, read_manifest
 
 log = logging.getLogger(__name__)
-WEIGHS: dict[Protocol, Weigh] = {"strict": "clip", "legacy": "frame"}
+AVERAGING: dict[Protocol, Averaging] = {"strict": "clip", "legacy": "frame"}
 """Strict means take each clip once; the papers average frames."""
 RELEASED = "{run}-released"
 """What params.yaml calls a run that takes the weights which the authors of `run` released."""
@@ -48,11 +50,28 @@ class Series:
     protocol: Protocol = "strict"
 
 
+def read_results(layout: Layout) -> Results:
+    """What has been scored of a data set.
+
+    Raises:
+        UserError: nothing has been scored, or an input is unreadable.
+    """
+    results = Results(layout, read_config(layout))
+    if not results.scored:
+        raise UserError(
+            f"Nothing is scored for '{layout.dataset}'; run `python -m eval score --dataset {layout.dataset} --run "
+            f"...` for the runs of {config_key(layout)}.tables first."
+        )
+    return results
+
+
 class Results:
     """Scores of the runs that a report names, read as far as they exist."""
 
     def __init__(self, layout: Layout, config: EvalConfig) -> None:
         self.layout, self.config = layout, config
+        section = f"{config_key(layout)}.published"
+        self.published = None if config.published is None else read_published(config.published, section)
         self.metrics: dict[str, Metric] = {name: metrics.load(name)[0] for name in config.metrics}
         tabled = config.tables.runs()
         beside = [RELEASED.format(run=run) for run in tabled] + [run for group in self.seeds.values() for run in group]
@@ -110,16 +129,14 @@ class Results:
     def modes(self, run: str) -> tuple[str, ...]:
         """The animation modes that `run` was scored in, without the controls."""
         found = {s.mode for s, _ in self._series if s.run == run and s.task == "animation"}
-        return tuple(mode for mode in ("standard", "relative", "avd") if mode in found) + tuple(
-            sorted(found - {"standard", "relative", "avd", SOURCE_COPY, DRIVING_CLIP})
-        )
+        return tuple(mode for mode in MODES if mode in found)
 
     def estimate(self, series: Series, metric: str) -> Estimate | None:
         """None where there is nothing to estimate; `reason` says why."""
         key = (series, metric)
         if key not in self._estimates:
             rows = self._series.get(key)
-            sums = None if rows is None else ClipSums.of(rows, self.bootstrap.unit, WEIGHS[series.protocol])
+            sums = None if rows is None else ClipSums.of(rows, self.bootstrap.unit, AVERAGING[series.protocol])
             self._estimates[key] = None if sums is None else mean(sums, self.bootstrap)
         return self._estimates[key]
 
@@ -128,15 +145,15 @@ class Results:
         left, right = self._series.get((mine, metric)), self._series.get((other, metric))
         if left is None or right is None:
             return None
-        return difference(left, right, self.bootstrap, WEIGHS[mine.protocol])
+        return difference(left, right, self.bootstrap, AVERAGING[mine.protocol])
 
     def comparisons(self, family: Sequence[Series], metric: str) -> dict[tuple[Series, Series], Comparison]:
         """Each two of `family`, of one protocol, both ways, p corrected for all its pairs; none where not scored."""
         key = (tuple(family), metric)
         if key not in self._comparisons:
             scored = {series: self._series[series, metric] for series in family if (series, metric) in self._series}
-            weigh = WEIGHS[family[0].protocol] if scored else "clip"
-            self._comparisons[key] = compare(scored, self.bootstrap, weigh)
+            averaging = AVERAGING[family[0].protocol] if scored else "clip"
+            self._comparisons[key] = compare(scored, self.bootstrap, averaging)
         return self._comparisons[key]
 
     def frames(self, series: Series, metric: str) -> int:
@@ -165,7 +182,7 @@ class Results:
                 return NEEDED[need]
         if (series, metric) in self._series:
             return "no frame counts"
-        if command := metrics.to_type(self.metrics[metric]):
+        if command := metrics.install_hint(self.metrics[metric]):
             return f"not installed; `{command}`, then score again"
         modes = self.metrics[metric].modes
         if series.task == "animation" and modes is not None and series.mode not in modes:
@@ -175,7 +192,11 @@ class Results:
 
     @cached_property
     def has_truth(self) -> bool:
-        return any(entry.has_truth for entry in read_manifest(self.layout.clips).clips("test"))
+        return any(entry.has_truth for entry in self.manifest.clips("test"))
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return read_manifest(self.layout.clips)
 
     def about(self, run: str) -> dict[str, Any]:
         """What the scores of `run` say of themselves."""

@@ -1,4 +1,4 @@
-"""One typed table, written as Markdown, CSV and LaTeX."""
+"""One typed table, written as Markdown, CSV and LaTeX, and aligned for a terminal. HTML is the page's, see eval/web."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eval.stats.intervals import Estimate
+from eval.templates import escape_markdown
 from eval.types import Protocol
 
 
@@ -89,19 +90,13 @@ def to_markdown(table: Table) -> str:
     """A pipe table under a bold title, with its notes."""
 
     def shown(cell: Cell) -> str:
-        plain = text(cell).replace("|", "\\|")
+        plain = escape_markdown(text(cell)).replace("|", "\\|")
         return f"**{plain}**" if isinstance(cell, Value) and cell.best else plain
 
-    lines = [f"**{table.heading}**", "", _pipes(table.columns)]
-    # The first column names the row.
-    lines.append(_pipes([":--"] + ["--:"] * (len(table.columns) - 1)))
-    lines += [_pipes([shown(cell) for cell in row]) for row in table.rows]
-    lines += ["", *(f"{note}  " for note in table.notes)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _pipes(cells: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    head, *body = (f"| {' | '.join(map(shown, row))} |" for row in (table.columns, *table.rows))
+    rule = f"| :-- |{' --: |' * (len(table.columns) - 1)}"  # the first column names the row
+    notes = (f"{escape_markdown(note)}  " for note in table.notes)
+    return "\n".join((f"**{escape_markdown(table.heading)}**", "", head, rule, *body, "", *notes)).rstrip() + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -169,3 +164,11 @@ def to_latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+FORMATS: dict[str, Callable[[Table], str]] = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+
+
+def table_files(tables: Iterable[Table]) -> dict[str, str]:
+    """File -> content, of every table in every format."""
+    return {f"tables/{table.name}.{suffix}": write(table) for table in tables for suffix, write in FORMATS.items()}

@@ -9,7 +9,6 @@ from eval.stats.intervals import Estimate
 from eval.tables.published import PublishedRow, PublishedSet
 from eval.tables.results import RELEASED, Results, Series
 from eval.tables.table import Cell, Missing, Table, Value
-from tpsm.data.manifest import read_manifest
 
 PRINTED = ("l1", "akd", "mkr", "aed")
 NOTE = (
@@ -83,7 +82,7 @@ def _obstacle(results: Results, published: PublishedSet, entry: PublishedRow, me
         return entry.status
     if results.layout.dataset not in published.datasets:
         return "other data"
-    clips = len(read_manifest(results.layout.clips).clips("test"))
+    clips = len(results.manifest.clips("test"))
     if published.test_clips is not None and clips != published.test_clips:
         return f"{clips:,} of {published.test_clips:,} test clips"
     for role in ("landmarks", "identity"):

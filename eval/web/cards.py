@@ -36,22 +36,24 @@ class Card:
     shows: tuple[str, ...]
 
 
-def write_failures(layout: Layout, results: Results) -> list[Card]:
+def write_failures(results: Results) -> Iterator[Card]:
     """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
     series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    shown = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task)]
-    return [card for one in shown for card in _cards(layout, results, one)]
+    for one in series:
+        if results.layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task):
+            yield from _cards(results, one)
 
 
-def _cards(layout: Layout, results: Results, series: Series) -> Iterator[Card]:
-    pairs = None
+def _cards(results: Results, series: Series) -> Iterator[Card]:
+    layout, pairs = results.layout, None
     if series.task == "animation":
         pairs = common_pairs(layout, [series.run], series.mode).set_index("pair")
     for metric in results.metrics.values():
         for failure in worst_frames(results, series, metric, COUNT):
             clip = Path(file_name(failure.clip)).stem
-            strip = f"failure-{series.run}-{series.mode or 'reconstruction'}-{clip}-{failure.frame}.webp"
+            # A `!` stands in no run's or file's name, so no two cards share a strip.
+            strip = f"failure!{series.run}!{series.mode or 'reconstruction'}!{clip}!{failure.frame}.webp"
             frames, shows = _frames(layout, series, failure, pairs)
             if not (layout.page / strip).is_file():
                 write_strip(layout.page / strip, frames, results.config.videos)

@@ -10,11 +10,10 @@ from typing import Any
 
 from PIL import Image
 
-from eval.report.facts import PROTOCOL, reading, what_was_run
-from eval.report.findings import answer
-from eval.tables.html import to_html
+from eval.report.facts import PROTOCOL
+from eval.report.report import Report
 from eval.tables.results import Results
-from eval.tables.table import Missing, Table, text
+from eval.tables.table import Cell, Missing, Table, number, text
 from eval.web import FORMAT
 from eval.web.cards import write_failures
 from eval.web.videos import method_of, write_videos
@@ -25,24 +24,18 @@ PLAYED = ("reconstruction", "animation_", "failures_")
 """Names of figures that the page has in another form: as videos and cards."""
 
 
-def write_content(
-    layout: Layout,
-    results: Results,
-    tables: Sequence[Table],
-    pictures: Mapping[str, Path],
-    quality: Mapping[str, Mapping[str, Any]],
-    made_by: Mapping[str, Any],
-) -> Path:
-    """`pictures` are captions and files, `quality` is quality.json, `made_by` provenance.json. Stale files go."""
+def write_content(report: Report) -> Path:
+    """Stale files go."""
+    results, layout = report.results, report.results.layout
     for old in (*layout.page.glob("*.webp"), *layout.page.glob("*.json")):
         old.unlink()
     methods = {results.label(run): method_of(results, run) for run in results.config.tables.runs()}
     content = {
         "format": FORMAT,
         "dataset": layout.dataset,
-        "facts": what_was_run(layout, results, quality),
-        "questions": [asdict(question) for question in answer(results)],
-        "reading": [*reading(results), *PROTOCOL],
+        "facts": report.facts,
+        "questions": [asdict(question) for question in report.questions],
+        "reading": [*report.reading, *PROTOCOL],
         "metrics": [
             {"title": m.title, "unit": m.unit, "better": "lower" if m.lower_is_better else "higher", "source": m.source}
             for m in results.metrics.values()
@@ -50,17 +43,17 @@ def write_content(
         "methods": list(dict.fromkeys(method for method in methods.values() if method)),
         "protocols": results.config.protocols,
         "modes": ["reconstruction", *_modes(results)],
-        "tables": [_table(table, methods) for table in tables],
-        "missing": _missing(tables),
+        "tables": [table_content(table, methods) for table in report.tables],
+        "missing": _missing(report.tables),
         "figures": [
             {"caption": caption, "file": _figure(layout, path)}
-            for caption, path in pictures.items()
+            for caption, path in report.figures.items()
             if not path.name.startswith(PLAYED)
         ],
-        "groups": [asdict(group) for group in write_videos(layout, results)],
-        "failures": [asdict(card) for card in write_failures(layout, results)],
-        "quality": quality,
-        "provenance": made_by,
+        "groups": [asdict(group) for group in write_videos(results)],
+        "failures": [asdict(card) for card in write_failures(results)],
+        "quality": report.quality,
+        "provenance": report.provenance,
     }
     path = layout.page / "content.json"
     write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
@@ -71,15 +64,42 @@ def _modes(results: Results) -> list[str]:
     return list(dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run)))
 
 
-def _table(table: Table, methods: Mapping[str, str]) -> dict[str, Any]:
-    modes = {text(row[table.columns.index("Mode")]) for row in table.rows} if "Mode" in table.columns else set()
+def table_content(table: Table, methods: Mapping[str, str]) -> dict[str, Any]:
+    """A table whose rows the page can filter: by `method` (what `methods` says of the labels among the cells) and by
+    `mode`; '' where a row has none."""
+    mode = table.columns.index("Mode") if "Mode" in table.columns else None
+    rows = []
+    for row in table.rows:
+        named = dict.fromkeys(method for cell in row if isinstance(cell, str) and (method := methods.get(cell)))
+        about = {"method": "|".join(named), "mode": "" if mode is None else text(row[mode])}
+        rows.append(about | {"label": text(row[0]), "cells": [_cell(cell) for cell in row[1:]]})
     return {
         "name": table.name,
         "title": table.heading,
         "notes": table.notes,
         "protocol": table.protocol,
-        "modes": sorted(modes) or ["reconstruction"],
-        "html": to_html(table, methods),
+        "modes": sorted({row["mode"] for row in rows} - {""}) or ["reconstruction"],
+        "columns": table.columns,
+        "rows": rows,
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    """Words (`text`), a reason why there is no number (`missing`), or a `mean` with its `value` at full precision."""
+    if isinstance(cell, Missing):
+        return {"missing": cell.reason}
+    if isinstance(cell, str):
+        return {"text": cell}
+    if isinstance(cell, int):
+        return {"value": str(cell), "mean": text(cell)}
+    estimate = cell.estimate
+    mean = number(estimate.mean, cell.decimals, signed=cell.signed)
+    return {
+        "value": f"{estimate.mean:.6g}",
+        "mean": mean,
+        "interval": cell.text().removeprefix(mean).lstrip(),
+        "sample": f"{estimate.clips} clips, {estimate.frames} frames",
+        "best": cell.best,
     }
 
 

@@ -13,7 +13,7 @@ from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
 from eval.web.strips import chosen_frames, read_frames, write_strip
-from tpsm.core.layout import Layout, file_name
+from tpsm.core.layout import file_name
 from tpsm.data.clip import ClipFile, spread
 
 
@@ -45,13 +45,13 @@ class Group:
     videos: tuple[Video, ...]
 
 
-def write_videos(layout: Layout, results: Results) -> list[Group]:
+def write_videos(results: Results) -> list[Group]:
     """Strips into `pages/<data set>/`, and what the page must know of them."""
-    return [*_reconstruction(layout, results), *_animation(layout, results)]
+    return [*_reconstruction(results), *_animation(results)]
 
 
-def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
-    config, main = results.config.videos, results.config.tables.reconstruction
+def _reconstruction(results: Results) -> Iterator[Group]:
+    layout, config, main = results.layout, results.config.videos, results.config.tables.reconstruction
     runs = [run for run in results.config.tables.runs() if run in results.scored and layout.has_frames(run)]
     order = hardest(results, [Series(run, protocol=results.protocol) for run in main])
     for clip in spread(order, config.clips) if runs else ():
@@ -74,8 +74,8 @@ def _reconstruction(layout: Layout, results: Results) -> Iterator[Group]:
         yield writer.group(clip, _rank(order, clip, "test clips"), "reconstruction", 1, videos)
 
 
-def _animation(layout: Layout, results: Results) -> Iterator[Group]:
-    config = results.config.videos
+def _animation(results: Results) -> Iterator[Group]:
+    layout, config = results.layout, results.config.videos
     series = [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
     series = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}")]
     if not series:

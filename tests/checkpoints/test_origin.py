@@ -26,7 +26,7 @@ from tpsm.methods import method_module
 from tpsm.methods.base import Method
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.train import training_batches
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 
 def make(config: Any, seed: int) -> Method:
@@ -148,9 +148,9 @@ def test_a_run_that_begins_with_another_is_trained_as_by_hand(folder: Path) -> N
     base = load_checkpoint(Path("models/drawn/base/last.pt"))
     method = make(config.model, seed=3)
     method.load_state_dict(base.weights)
-    identity = Identity("fomm", "tuned", "drawn", 64, plain(asdict(config.model)))
+    info = RunInfo("fomm", "tuned", "drawn", 64, plain(asdict(config.model)))
     batches, _ = training_batches(manifest, config.train)
-    fit(method, batches, config.train, identity, Path("by-hand"), data_hash="", work=Path("elsewhere"))
+    fit(method, batches, config.train, info, Path("by-hand"), data_hash="", work=Path("elsewhere"))
     assert Path("by-hand/last.pt").read_bytes() == Path("models/drawn/tuned/last.pt").read_bytes()
     weights = load_checkpoint(Path("models/drawn/tuned/last.pt")).weights
     assert any(not torch.equal(value, base.weights[key]) for key, value in weights.items())

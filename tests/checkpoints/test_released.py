@@ -190,7 +190,7 @@ RUNS = tuple(f"{method}-released" for method in MODELS)
 PARAMS: dict[str, Any] = {
     "datasets": ["drawn"],
     "runs": list(RUNS),
-    "animate": {"runs": list(RUNS), "avd": ["tps-released", "mraa-released"], "pairs": 2},
+    "animate": {"datasets": ["drawn"], "runs": list(RUNS), "avd": ["tps-released", "mraa-released"], "pairs": 2},
     "data": {"drawn": {"size": 64, "scale": "tiny"}},
     "run": {
         f"{method}-released": {

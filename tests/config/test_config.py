@@ -19,6 +19,10 @@ def params() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
+NO_MORE: dict[str, Any] = {"more": {"datasets": []}, "animate": {"datasets": []}}
+VOX: dict[str, Any] = {"datasets": ["vox"], "more": {"datasets": []}, "animate": {"datasets": ["vox"]}}
+
+
 def written(folder: Path, params: dict[str, Any]) -> Path:
     path = folder / "params.yaml"
     (folder / "scales").symlink_to(ROOT / "scales")
@@ -30,7 +34,7 @@ def test_the_committed_parameters_resolve(tmp_path: Path) -> None:
     params = read_params(ROOT / "params.yaml")
     paths = configure(ROOT / "params.yaml", tmp_path)
     for dataset in params.datasets:
-        for run in params.runs:
+        for run in params.runs_on(dataset):
             assert tmp_path / dataset / "runs" / f"{run}.yaml" in paths
             assert read_run(dataset, run, tmp_path) == resolve_run(params, dataset, run)[0]
 
@@ -82,7 +86,11 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
         ({"run": {"tps": {"model": {"num_tps": "ten"}}}}, r"run\.tps\.model\.num_tps must be of type int, not 'ten'"),
         ({"run": {"fomm-k5": {"model": {"num_tps": 5}}}}, r"Unknown key params\.yaml\.run\.fomm-k5\.model\.num_tps"),
         ({"run": {"tps": {"train": {"batch": 0}}}}, r"run\.tps\.train\.batch: must be at least 1"),
-        ({"datasets": ["vox"]}, r"There is no folder data/raw/vox; put the data set there, or link it: .*ln -s"),
+        ({"datasets": ["vox"]}, r"more\.datasets lists 'puppets', which params\.yaml\.datasets does not"),
+        (VOX | {"animate": {"datasets": ["puppets"]}}, r"animate\.datasets lists 'puppets', which params"),
+        ({"more": {"runs": ["tps"]}}, r"more\.runs lists 'tps', which params\.yaml\.runs does too"),
+        ({"data": {"puppets": {"weights": 3}}}, r"data\.puppets\.weights is 3; name a folder of published weights"),
+        (VOX, r"There is no folder data/raw/vox; put the data set there, or link it: .*ln -s"),
         ({"data": {"puppets": {"size": 40}}}, r"run\.tps\.model with frames of 40 x 40: .*multiples of 32"),
     ],
 )
@@ -133,7 +141,7 @@ def test_only_the_sets_that_are_asked_for_are_configured(
     raw = Path("data/raw/portraits")
     raw.parent.mkdir(parents=True)
     raw.symlink_to("elsewhere")
-    portraits = {"datasets": ["portraits"], "runs": ["mraa"], "animate": {"runs": [], "avd": []}}
+    portraits = {"datasets": ["portraits"], "runs": ["mraa"]} | NO_MORE
     file = written(tmp_path, merge(params, portraits | {"data": {"portraits": {"size": 64}}}))
     with pytest.raises(UserError, match="data/raw/portraits links to elsewhere, where nothing is"):
         configure(file, Path("configs"))
@@ -148,7 +156,7 @@ def test_what_dvc_brings_need_not_be_there_yet(
     params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    file = written(tmp_path, merge(params, {"runs": [], "animate": {"runs": [], "avd": []}}))
+    file = written(tmp_path, merge(params, {"runs": []} | NO_MORE))
     with pytest.raises(UserError, match="There is no folder data/raw/puppets"):
         configure(file, Path("configs"))
     Path("data.dvc").write_bytes((ROOT / "data.dvc").read_bytes())

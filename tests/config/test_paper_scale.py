@@ -37,7 +37,7 @@ from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages import configure as configuring
 from tpsm.stages.configure import check_model, configure
 from tpsm.training.config import TrainConfig
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 ROOT = Path(__file__).parents[2]
 PARAMS = read_params(ROOT / "params.yaml")
@@ -163,7 +163,7 @@ def test_tpsmm(dataset: str) -> None:
     )
     model = built(dataset, "tps")
     assert size_of(model) == (85_095_490 if background else 73_906_492)
-    assert set(model.clipped) == {"kp_detector", "dense_motion_network", "bg_predictor"}
+    assert set(model.clip_grad_modules) == {"kp_detector", "dense_motion_network", "bg_predictor"}
 
 
 @pytest.mark.parametrize("dataset", SETS)
@@ -210,7 +210,7 @@ def test_mraa(dataset: str) -> None:
 
 @pytest.mark.parametrize("dataset", SETS)
 def test_every_run_has_a_model_that_takes_the_sets_pictures(dataset: str) -> None:
-    for run in PARAMS.runs:
+    for run in PARAMS.runs + PARAMS.more.runs:
         config = resolve_run(PARAMS, dataset, run)[0]
         check_model(config)
         small = resolve_run(PARAMS, "puppets", run)[0].model
@@ -221,11 +221,14 @@ def test_every_run_has_a_model_that_takes_the_sets_pictures(dataset: str) -> Non
             assert (config.model.weights.background, config.model.weights.warp) == (0, 0)
 
 
+ALL_RUNS = {"more": {"datasets": list(SETS)}, "animate": {"datasets": list(SETS)}}
+
+
 def test_the_sets_can_be_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configuring, "check_model", lambda config: None)  # above, all of them
     monkeypatch.chdir(tmp_path)
     Path("scales").symlink_to(ROOT / "scales")
-    values = merge(read_yaml(ROOT / "params.yaml"), {"datasets": list(SETS)})
+    values = merge(read_yaml(ROOT / "params.yaml"), {"datasets": list(SETS)} | ALL_RUNS)
     Path("params.yaml").write_text(as_yaml(values))
     for dataset in SETS:
         Path("data/raw", dataset).mkdir(parents=True)
@@ -287,8 +290,8 @@ def test_two_steps_at_full_size(clips: dict[str, Path], vgg19: Path, tmp_path: P
         """An epoch of two batches, as the drawn set has two identities, each with one clip."""
         schedule = replace(schedule, epochs=1, repeats=batch, batch=batch, workers=0)
         batches = PairBatches(clips[data.size], data, batch, repeats=batch)
-        identity = Identity(name, method, dataset, data.size, plain(asdict(model)))
-        fit(task, batches, schedule, identity, tmp_path / name, data_hash="drawn", work=tmp_path / "work")
+        info = RunInfo(name, method, dataset, data.size, plain(asdict(model)))
+        fit(task, batches, schedule, info, tmp_path / name, data_hash="drawn", work=tmp_path / "work")
         curve = pd.read_csv(tmp_path / name / "metrics.csv")
         assert len(curve) == 2 and np.isfinite(curve.total).all()
         return tmp_path / name / "last.pt"

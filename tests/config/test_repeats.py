@@ -18,7 +18,8 @@ __all__ = ["params"]
 TWICE: dict[str, Any] = {
     "datasets": ["puppets"],
     "runs": ["fomm", "again"],
-    "animate": {"runs": [], "avd": []},
+    "more": {"datasets": []},
+    "animate": {"datasets": [], "runs": [], "avd": []},
     "run": {"again": {"method": "fomm", "label": "Again", "repeat_of": "fomm", "train": {"seed": 7}}},
 }
 

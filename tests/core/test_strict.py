@@ -4,7 +4,7 @@ from typing import Any, Literal
 import pytest
 
 from tpsm.core.errors import UserError
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,11 @@ class Outer:
 
 
 def test_nested_sections_become_dataclasses() -> None:
-    built = build(Outer, {"name": "x", "rate": 1, "inner": {"width": 3}, "sizes": [1, 2], "free": {"k": [1]}}, "p")
+    built = from_mapping(
+        Outer, {"name": "x", "rate": 1, "inner": {"width": 3}, "sizes": [1, 2], "free": {"k": [1]}}, "p"
+    )
     assert built == Outer("x", 1.0, "a", Inner(3), (1, 2), {"k": [1]})
-    assert build(Outer, {"name": "x", "inner": None}, "p").inner is None
+    assert from_mapping(Outer, {"name": "x", "inner": None}, "p").inner is None
 
 
 @pytest.mark.parametrize(
@@ -48,4 +50,4 @@ def test_nested_sections_become_dataclasses() -> None:
 )
 def test_what_is_wrong_is_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build(Outer, values, "p")
+        from_mapping(Outer, values, "p")

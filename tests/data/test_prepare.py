@@ -15,7 +15,7 @@ from PIL import Image
 
 import tpsm.data.prepare as module
 from tpsm.core.errors import UserError
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.clip import pack_truth, read_clip
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
@@ -194,7 +194,7 @@ def test_an_identity_in_both_splits_is_told(tmp_path: Path, caplog: pytest.LogCa
 )
 def test_bad_configurations_are_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build(DataConfig, values, "data")
+        from_mapping(DataConfig, values, "data")
 
 
 def test_clips_in_folders_are_taken_and_the_folders_name_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

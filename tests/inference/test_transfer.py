@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tpsm.core.types import Keypoints
-from tpsm.inference.relative import hull_area, relative
+from tpsm.inference.relative import hull_area, relative_keypoints
 
 SQUARE = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]])
 
@@ -17,16 +17,16 @@ def test_hull_area() -> None:
 def test_displacement_is_scaled_by_the_source_size() -> None:
     source, initial = Keypoints(0.5 * SQUARE[None] - 0.2), Keypoints(SQUARE[None])
     driving = Keypoints(torch.stack([SQUARE, SQUARE + 0.2]))
-    moved = relative(source, driving, initial, adapt_scale=True).xy
+    moved = relative_keypoints(source, driving, initial, adapt_scale=True).xy
     torch.testing.assert_close(moved[0], source.xy[0])
     torch.testing.assert_close(moved[1], source.xy[0] + 0.1)
-    plain = relative(source, driving, initial, adapt_scale=False).xy
+    plain = relative_keypoints(source, driving, initial, adapt_scale=False).xy
     torch.testing.assert_close(plain[1], source.xy[0] + 0.2)
 
 
 def test_no_area_means_no_scaling() -> None:
     line = Keypoints(torch.linspace(0, 1, 5)[None, :, None].expand(1, 5, 2))
-    moved = relative(line, Keypoints(SQUARE[None] + 0.1), Keypoints(SQUARE[None]), adapt_scale=True)
+    moved = relative_keypoints(line, Keypoints(SQUARE[None] + 0.1), Keypoints(SQUARE[None]), adapt_scale=True)
     torch.testing.assert_close(moved.xy, line.xy + 0.1)
 
 
@@ -37,10 +37,10 @@ def test_affine_moves_and_covariance_stays_the_driving_one() -> None:
         return Keypoints(torch.rand(batch, 3, 2, generator=rng), affine, affine @ affine.mT)
 
     source, driving, initial = points(0, 1), points(1, 4), points(2, 1)
-    moved = relative(source, driving, initial, adapt_scale=False)
+    moved = relative_keypoints(source, driving, initial, adapt_scale=False)
     expected = driving.affine[2, 1] @ torch.linalg.inv(initial.affine[0, 1]) @ source.affine[0, 1]
     torch.testing.assert_close(moved.affine[2, 1], expected, atol=1e-5, rtol=1e-4)
     assert torch.equal(moved.covariance, driving.covariance)
-    still = relative(source, initial, initial, adapt_scale=True)
+    still = relative_keypoints(source, initial, initial, adapt_scale=True)
     torch.testing.assert_close(still.xy, source.xy)
     torch.testing.assert_close(still.affine, source.affine, atol=1e-5, rtol=1e-4)

@@ -15,7 +15,7 @@ from killing import KILLER, Killed, files
 
 from tpsm.core.errors import UserError
 from tpsm.jobs.map import as_workers, chosen_workers, map_clips
-from tpsm.jobs.resume import Units, gather
+from tpsm.jobs.resume import ResumeCache, gather
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 NAMES = tuple(f"clip{number}" for number in range(7))
@@ -106,36 +106,36 @@ def test_a_unit_is_made_once_whole_and_from_what_decides_it(tmp_path: Path) -> N
         if len(made) == 2:
             raise KeyboardInterrupt
 
-    units = Units.of("stage", "a@b", "run", "weights", work=tmp_path)
-    first = units.make(write, "clip")
-    assert units.make(write, "clip") == first and len(made) == 1
+    cache = ResumeCache.of("stage", "a@b", "run", "weights", work=tmp_path)
+    first = cache.make(write, "clip")
+    assert cache.make(write, "clip") == first and len(made) == 1
     with pytest.raises(KeyboardInterrupt):
-        units.make(write, "another")
-    assert [path.name for path in units.folder.iterdir()] == [first.name], "half a unit is none"
-    assert units.make(write, "another") != first and len(made) == 3
-    assert Units.of("stage", "a@b", "run", "other weights", work=tmp_path).make(write, "clip") != first
+        cache.make(write, "another")
+    assert [path.name for path in cache.folder.iterdir()] == [first.name], "half a folder is none"
+    assert cache.make(write, "another") != first and len(made) == 3
+    assert ResumeCache.of("stage", "a@b", "run", "other weights", work=tmp_path).make(write, "clip") != first
     out = tmp_path / "out"
     (out / "stranger").mkdir(parents=True)
     gather([first], out)
     assert [path.relative_to(out).as_posix() for path in out.rglob("*")] == ["inner", "inner/file"]
     assert (out / "inner" / "file").read_text() == "0"
-    units.remove()
-    assert (out / "inner" / "file").is_file() and not units.folder.exists()
+    cache.remove()
+    assert (out / "inner" / "file").is_file() and not cache.folder.exists()
 
 
 def test_units_are_whole_or_gone_whenever_the_stage_is_killed(tmp_path: Path) -> None:
     """Also while it clears them away: started again, it has the outputs of an unbroken run."""
 
     def stage(top: Path) -> None:
-        units = Units.of("stage", "set", "run", work=top / "work")
+        cache = ResumeCache.of("stage", "set", "run", work=top / "work")
 
         def write(clip: str, folder: Path) -> None:
             for name in ("inner", "other"):
                 (folder / name).mkdir()
                 (folder / name / f"{clip}.txt").write_text(clip)
 
-        gather([units.make(partial(write, clip), clip) for clip in ("first", "second")], top / "out")
-        units.remove()
+        gather([cache.make(partial(write, clip), clip) for clip in ("first", "second")], top / "out")
+        cache.remove()
 
     (tmp_path / "whole").mkdir()
     with KILLER.after(10**6, tmp_path / "whole"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference import Reference, official_state
+from reference import Reference, released_state
 from torch import nn
 
 from baselines import fomm, mraa
@@ -166,7 +166,7 @@ def test_resnet_at_width_64_is_torchvisions() -> None:
 )
 def test_checkpoint_that_does_not_fit_is_refused(spoil: object, message: str) -> None:
     model = Reference.read(HERE / "fixtures" / "tps_tiny.npz").method()
-    state = official_state(model)
+    state = released_state(model)
     spoil(state)
     with pytest.raises(UserError, match=message):
-        model.load_official(state)
+        model.load_released(state)

@@ -177,3 +177,13 @@ def test_help_names_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     )
     for command in commands:
         assert command in text
+
+
+def test_root_is_the_folder_of_the_pipelines_files(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert run(monkeypatch, capsys, "--root", str(project), "configure")[0] == 0
+    assert (project / "configs/puppets/data.yaml").is_file()
+    code, said = run(monkeypatch, capsys, "--root", str(project / "nowhere"), "configure")
+    assert code == 2 and "nowhere" in said

@@ -19,11 +19,14 @@ ENTRIES = {
     "evaluators": ("eval/stages/evaluators.py",),
     "features": ("eval/stages/features.py",),
     "train": ("tpsm/stages/train.py",),
+    "train-more": ("tpsm/stages/train.py",),
     "train-avd": ("tpsm/stages/train_avd.py",),
     "reconstruct": ("tpsm/stages/reconstruct.py",),
+    "reconstruct-more": ("tpsm/stages/reconstruct.py",),
     "animate": ("tpsm/stages/animate.py",),
     "animate-avd": ("tpsm/stages/animate.py",),
     "score": ("eval/stages/score.py",),
+    "score-more": ("eval/stages/score.py",),
     "score-control": ("eval/stages/score.py",),
     "report": ("eval/stages/report.py",),
     "page": ("eval/stages/page.py",),
@@ -38,6 +41,7 @@ HARMLESS = (
     ),
     *(f"tpsm/data/{name}.py" for name in ("arrays", "clip", "config", "limits", "manifest")),
     *(f"tpsm/data/{name}.py" for name in ("container", "still", "video")),
+    *("tpsm/published/card.py", "tpsm/published/pixels.py"),
     *("tpsm/inference/preview.py", "eval/config.py", "eval/weights.py"),
 )
 
@@ -72,9 +76,10 @@ def test_a_stage_depends_on_all_code_that_decides_it(stage: str) -> None:
 
 
 def test_a_resumed_run_and_the_pipeline_agree_on_what_decides_a_step() -> None:
+    published = {"tpsm/checkpoints/published.py", "tpsm/published/weight_file.py"}  # decide what is taken, and no step
     for stage in ("train", "train-avd"):
         code = {path for path in STAGES[stage]["deps"] if path.startswith(("tpsm", "baselines", "eval/"))}
-        assert code == set(TRAINING_CODE)
+        assert code - published == set(TRAINING_CODE)
     assert all((ROOT / path).exists() for path in TRAINING_CODE)
 
 
@@ -89,9 +94,21 @@ def test_what_a_stage_reads_is_what_an_earlier_one_writes() -> None:
     outs: list[str] = []
     for stage in STAGES.values():
         outs += [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
-    given = ("params", "scales", "splits", "tpsm", "baselines", "eval/", "data/raw/")
+    given = ("params", "scales", "splits", "weights", "tpsm", "baselines", "eval/", "data/raw/")
     for name, stage in STAGES.items():
         for path in stage["deps"]:
             if path != "eval" and not path.startswith(given):
                 related = [out for out in outs if path.startswith(out) or out.startswith(path)]
                 assert related, f"{name} reads {path}, which nothing writes"
+
+
+def test_both_imports_of_the_puppets_bring_the_same() -> None:
+    puppets, quick = (yaml.safe_load((ROOT / f"{name}.dvc").read_text()) for name in ("data", "puppets-quick"))
+    assert quick["deps"] == puppets["deps"], "type `dvc update data.dvc puppets-quick.dvc`"
+    assert [out["path"] for out in (*puppets["outs"], *quick["outs"])] == ["data/raw/puppets", "data/raw/puppets-quick"]
+
+
+@pytest.mark.parametrize("name", ["train", "reconstruct", "score"])
+def test_runs_of_some_data_sets_alone_have_the_same_stages(name: str) -> None:
+    more = STAGES[f"{name}-more"]
+    assert more == STAGES[name] | {"matrix": {"dataset": "${more.datasets}", "run": "${more.runs}"}}

@@ -32,7 +32,8 @@ def small(params: dict) -> dict:
         "published_as": {"tps": "tpsmm"},
     }
     evaluation["tables"] = {"reconstruction": ["tps"], "animation": ["tps"]}
-    return params | {"runs": ["tps"], "animate": {"runs": ["tps"], "avd": [], "pairs": 2, "seed": 0}}
+    animate = {"datasets": ["puppets"], "runs": ["tps"], "avd": [], "pairs": 2, "seed": 0}
+    return params | {"runs": ["tps"], "more": {"datasets": [], "runs": []}, "animate": animate}
 
 
 def change(folder: Path, edit: Callable[[dict], dict]) -> None:

@@ -61,7 +61,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        Path("params.yaml").write_text(yaml.safe_dump(PARAMS | {"runs": ["mraa"], "animate": {"runs": ["mraa"]}}))
+        Path("params.yaml").write_text(
+            yaml.safe_dump(PARAMS | {"runs": ["mraa"], "animate": {"datasets": ["drawn"], "runs": ["mraa"]}})
+        )
         raw = Path("data/raw/drawn")
         synthesize(raw, size=64, train_identities=1, test_identities=3, clips_per_identity=2, frames=3, seed=1)
         configure(Path("params.yaml"), Path("configs"))

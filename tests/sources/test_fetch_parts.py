@@ -13,7 +13,7 @@ from web import Web
 
 from tpsm.core.errors import UserError
 from tpsm.sources.fetch.archives import Limits, fetch_archives
-from tpsm.sources.fetch.clip_list import Row, find_metadata, in_both_splits, read_metadata
+from tpsm.sources.fetch.clip_list import ClipSpec, find_metadata, in_both_splits, read_metadata
 from tpsm.sources.fetch.downloaders import Access, Failure, HttpDownloader, Stopped, YtDlp, download, yt_dlp_failure
 from tpsm.sources.fetch.ledger import Key, Outcome, opened
 
@@ -38,7 +38,7 @@ def listed(tmp_path: Path, *rows: str, head: str = HEAD) -> Path:
 def test_rows_as_published(tmp_path: Path) -> None:
     vox = read_metadata(listed(tmp_path, GOOD + ",id10005", head=HEAD + ",person_id"), "vox")
     box = (624, 48, 1018, 553)
-    assert vox == [Row("WMh3ye5tBsE", "", 3657, 3994, box, Fraction(25), 1280, 720, "train", "id10005")]
+    assert vox == [ClipSpec("WMh3ye5tBsE", "", 3657, 3994, box, Fraction(25), 1280, 720, "train", "id10005")]
     assert vox[0].name == "id10005#WMh3ye5tBsE#003657#003994" and vox[0].identity == "id10005"
     taichi = read_metadata(listed(tmp_path, "u6rJiF-gPx8,80,300,118-82-508-472,29.97,640,480,test"), "taichi")
     assert taichi[0].name == "u6rJiF-gPx8#000080#000300" and taichi[0].identity == "u6rJiF-gPx8"

@@ -26,7 +26,7 @@ from tpsm.data.config import DataConfig
 from tpsm.data.prepare import prepare
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import lossless_video, read_video
-from tpsm.sources.fetch.clip_list import Row, read_metadata
+from tpsm.sources.fetch.clip_list import ClipSpec, read_metadata
 from tpsm.sources.fetch.cut import crop, cut, span
 from tpsm.sources.fetch.downloaders import Access, HttpDownloader
 from tpsm.sources.fetch.ledger import Outcome
@@ -172,10 +172,10 @@ def test_lossless_files_of_equal_frames_are_equal(tmp_path: Path) -> None:
     assert (tmp_path / "a#b.mkv").read_bytes() == (tmp_path / "c.mkv").read_bytes()
 
 
-def a_row(**changes: object) -> Row:
+def a_row(**changes: object) -> ClipSpec:
     values = {"video": "v", "part": "", "start": 0, "end": 10, "box": (0, 0, 10, 10), "fps": Fraction(25)}
     values |= {"width": 20, "height": 10, "split": "train"}
-    return Row(**values | changes)  # type: ignore[arg-type]
+    return ClipSpec(**values | changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eval.types import Sequence
+from eval.types import ScoredClip
 
 Joint = tuple[float, float]
 MISSING = -1.0
@@ -56,7 +56,7 @@ def papers_aed(real: list[File], generated: list[File]) -> list[float]:
 PAPERS = {"akd": papers_akd, "mkr": papers_mkr, "aed": papers_aed}
 
 
-def as_file(seen: Sequence) -> File:
+def as_file(seen: ScoredClip) -> File:
     """A clip's features as the program would have them."""
     height, width = seen.size
     assert seen.landmarks is not None and seen.embedding is not None

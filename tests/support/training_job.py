@@ -18,14 +18,14 @@ from small_methods import CONFIGS
 
 from tpsm.core.device import rank
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.methods import method_module
 from tpsm.training import distributed as parallel
 from tpsm.training.config import TrainConfig
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 CONFIG = TrainConfig(epochs=2, repeats=4, batch=4, learning_rate=1e-3, milestones=(1,), checkpoint_every=3)
 # What each scenario changes of `CONFIG`.
@@ -51,7 +51,7 @@ class Recorded:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]:
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]:
         for pair in self._batches.epoch(epoch, first, parts):
             with self._path.open("a") as file:
                 for source, driving in zip(pair.source, pair.driving, strict=True):
@@ -84,8 +84,8 @@ def main(folder: Path, scenario: str) -> None:
     batches = Recorded(
         PairBatches(folder / "clips", data, train.batch, repeats=train.repeats), folder / f"pairs-{rank()}.txt"
     )
-    identity = Identity(name, "run", "set", 32, {})
-    fit(task, batches, train, identity, folder / f"out-{rank()}", data_hash="", work=folder / "work")
+    info = RunInfo(name, "run", "set", 32, {})
+    fit(task, batches, train, info, folder / f"out-{rank()}", data_hash="", work=folder / "work")
 
 
 if __name__ == "__main__":

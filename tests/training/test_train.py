@@ -17,23 +17,23 @@ from torch import Tensor, nn
 from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_text
-from tpsm.core.rng import Draws, Part
+from tpsm.core.rng import BatchRng, BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.training import loop
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 from tpsm.training.optimizer import Optimiser, clip_gradients
 
-IDENTITY = Identity("toy", "toy-run", "toys", 4, {})
+RUN_INFO = RunInfo("toy", "toy-run", "toys", 4, {})
 CONFIG = TrainConfig(epochs=3, repeats=1, batch=4, learning_rate=0.1, milestones=(2,), checkpoint_every=2)
 
 
 class Toy(nn.Module):
     """Learns the driving frame's mean; noise from `rng` and batch statistics make any slip in resuming visible."""
 
-    clipped = ("head",)
-    synchronised = False
+    clip_grad_modules = ("head",)
+    sync_batch_norm = False
 
     def __init__(self, bad_step: int = -1, kill_step: int = -1) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class Toy(nn.Module):
         self.head = nn.Conv2d(3, 3, 1)
         self.bad_step, self.kill_step, self.calls = bad_step, kill_step, 0
 
-    def forward(self, source: Tensor, driving: Tensor, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def forward(self, source: Tensor, driving: Tensor, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         return self.losses(FramePair(source, driving), epoch, draws)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         noise = draws.uniform(*pair.source.shape)
         error = (self.head(self.norm(pair.source + noise)) - pair.driving).abs().mean()
         if self.calls == self.kill_step:
@@ -59,7 +59,7 @@ class Pairs:
     def __len__(self) -> int:
         return 5
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]:
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]:
         for index in range(first, len(self)):
             rng = torch.Generator().manual_seed(100 * epoch + index)
             source, driving = torch.rand(2, 4, 3, 4, 4, generator=rng)
@@ -69,7 +69,7 @@ class Pairs:
 
 def run(task: nn.Module, folder: Path, config: TrainConfig = CONFIG, data: str = "data") -> Path:
     out = folder / "out"
-    fit(task, Pairs(), config, IDENTITY, out, data_hash=data, work=folder / "work")
+    fit(task, Pairs(), config, RUN_INFO, out, data_hash=data, work=folder / "work")
     return out
 
 
@@ -116,12 +116,12 @@ def test_decay_and_clipping_see_the_gradients_own_scale(tmp_path: Path) -> None:
     task.head.requires_grad_(True)
     before = {name: value.detach().clone() for name, value in task.named_parameters()}
     config = TrainConfig(epochs=1, batch=4, learning_rate=1e-3, milestones=(), weight_decay=0.3, clip_norm=1e-3)
-    pair = next(Pairs().epoch(0, 0, Part.split(4, 1)))
-    losses = task.losses(pair, 0, Draws(0))
+    pair = next(Pairs().epoch(0, 0, BatchSlice.split(4, 1)))
+    losses = task.losses(pair, 0, BatchRng(0))
     gradients = torch.autograd.grad(losses["fit"] + losses["half"], list(task.parameters()))
     bound = 1e-3 / max(g.abs().max() for g in gradients)
     optimiser = Optimiser(task, config, launch("fp32"))
-    optimiser.step(iter([pair]), Part.split(4, 1), 0, 0)
+    optimiser.step(iter([pair]), BatchSlice.split(4, 1), 0, 0)
     for (name, value), gradient in zip(task.named_parameters(), gradients, strict=True):
         expected = gradient * min(1.0, float(bound)) + 0.3 * before[name]
         torch.testing.assert_close(value.grad, gradient * min(1.0, float(bound)), rtol=1e-4, atol=1e-9)
@@ -235,7 +235,7 @@ def test_killed_before_any_file_operation_it_ends_as_an_unbroken_run(
             write_text(draft / "summary.json", str(task.head.weight.sum().item()))
 
         out, work = folder / "models" / "out", folder / "work"
-        fit(task, Pairs(), config, IDENTITY, out, data_hash="", work=work, preview=preview, summarise=summarise)
+        fit(task, Pairs(), config, RUN_INFO, out, data_hash="", work=work, preview=preview, summarise=summarise)
 
     (tmp_path / "whole").mkdir()
     with KILLER.after(10**6, tmp_path / "whole"):

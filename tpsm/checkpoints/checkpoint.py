@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tpsm.core.errors import UserError
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.core.tensors import read_torch, write_torch
 from tpsm.methods import METHODS, method_module
 from tpsm.methods.base import Method
@@ -51,6 +51,8 @@ class Checkpoint:
         for name in ("epoch", "step"):
             if not 0 <= getattr(self, name) < 2**53:
                 raise ValueError(f"{name}: must lie in 0 to 2^53")
+        if self.fit not in ("crop", "stretch"):
+            raise ValueError(f"fit: must be crop or stretch, not {str(self.fit)[:40]!r}")
 
     def save(self, path: Path) -> None:
         unsaid = {"fit"} if self.fit == "crop" else set()
@@ -76,7 +78,7 @@ def is_ours(content: Any) -> bool:
 
 def from_content(content: dict[str, Any], path: Path) -> Checkpoint:
     """Raises UserError, naming `path`, where a part is missing, superfluous or of another type."""
-    return build(Checkpoint, {key: value for key, value in content.items() if key != "format"}, str(path))
+    return from_mapping(Checkpoint, {key: value for key, value in content.items() if key != "format"}, str(path))
 
 
 def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkpoint]:
@@ -87,7 +89,7 @@ def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkp
     if checkpoint.method not in METHODS:
         raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
-    config = build(module.Config, checkpoint.model_config, f"{path}: model")
+    config = from_mapping(module.Config, checkpoint.model_config, f"{path}: model")
     method = restored(lambda: module.Model(config), checkpoint, path)
     return method.eval().requires_grad_(False), checkpoint
 

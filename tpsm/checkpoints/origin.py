@@ -13,7 +13,7 @@ from tpsm.checkpoints.released import AVD_MODULE, WITH_AVD, by_module, modules_o
 from tpsm.core.errors import UserError
 from tpsm.core.tensors import read_torch
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict as official
+from tpsm.nn import state_dict
 
 log = logging.getLogger(__name__)
 
@@ -57,5 +57,5 @@ def fitting(method: Method, name: str, path: Path) -> Mapping[str, Mapping[str, 
         raise UserError(f"train.from: {path} holds {', '.join(modules)}, and none of {', '.join(own)} of '{name}'.")
     with naming(path):
         for child in common:
-            official.check(own[child], modules, child)
+            state_dict.check(own[child], modules, child)
     return common

@@ -19,7 +19,7 @@ from tpsm.methods import method_module
 from tpsm.methods.avd import AVD
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict as official
+from tpsm.nn import state_dict
 
 # What the released programs save beside the modules; training alone goes on from it.
 TRAINING_STATE = frozenset(
@@ -34,7 +34,7 @@ WITH_AVD = ("tps", "mraa")
 @dataclass(frozen=True)
 class ReleasedCheckpoint:
     path: Path
-    modules: official.Modules
+    modules: state_dict.Modules
     avd: Mapping[str, Tensor] | None
 
     def method(self, name: str, config: Any) -> Method:
@@ -47,7 +47,7 @@ class ReleasedCheckpoint:
         """
         method = skeleton(name, config)
         with naming(self.path):
-            method.load_official(self.modules)
+            method.load_released(self.modules)
         return method
 
     def avd_network(self, keypoints: Keypoints, config: AvdConfig) -> AVD:
@@ -61,7 +61,7 @@ class ReleasedCheckpoint:
         with torch.device("meta"):
             network = AVD.like(keypoints, config)
         with naming(self.path):
-            official.take(network, {AVD_MODULE: self.avd}, AVD_MODULE)
+            state_dict.take(network, {AVD_MODULE: self.avd}, AVD_MODULE)
         return network
 
 

@@ -12,7 +12,7 @@ from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, restored
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.core.types import Keypoints
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.avd_config import AvdConfig
@@ -20,7 +20,7 @@ from tpsm.methods.base import Method
 
 
 @dataclass(frozen=True)
-class Trained:
+class CheckpointRef:
     """A run's checkpoint, by name: it is loaded where it is needed, once a process and training."""
 
     file: Path
@@ -28,27 +28,27 @@ class Trained:
     sha256: str
 
     @classmethod
-    def at(cls, file: Path, method: str) -> Trained:
+    def at(cls, file: Path, method: str) -> CheckpointRef:
         """One that is not there has no hash; whoever loads it says so."""
         return cls(file, method, sha256_of(file) if file.is_file() else "")
 
     def load(self) -> Method:
         return _method(self)
 
-    def load_avd(self, method: Trained, size: int) -> AVD:
+    def load_avd(self, method: CheckpointRef, size: int) -> AVD:
         """This file's AVD network, for `method` on pictures of `size` pixels."""
         return _avd(self, method, size)
 
 
 @lru_cache(maxsize=1)
-def _method(trained: Trained) -> Method:
-    method, _ = load_method(trained.file, trained.method)
+def _method(checkpoint: CheckpointRef) -> Method:
+    method, _ = load_method(checkpoint.file, checkpoint.method)
     return method.to(device())
 
 
 @lru_cache(maxsize=1)
-def _avd(trained: Trained, method: Trained, size: int) -> AVD:
-    return load_avd(trained.file, method.load(), size)
+def _avd(checkpoint: CheckpointRef, method: CheckpointRef, size: int) -> AVD:
+    return load_avd(checkpoint.file, method.load(), size)
 
 
 def load_avd(path: Path, method: Method, size: int) -> AVD:
@@ -59,7 +59,7 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
     checkpoint = load_checkpoint(path)
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
-    config = build(AvdConfig, checkpoint.model_config, f"{path}: model")
+    config = from_mapping(AvdConfig, checkpoint.model_config, f"{path}: model")
     keypoints = example_keypoints(method, size)
     task = restored(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint, path)
     return task.avd.to(device()).eval().requires_grad_(False)

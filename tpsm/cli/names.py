@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+
+from typer.core import TyperArgument, TyperOption
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import check_name
 
 
-def name_option(option: str) -> Callable[[str | None], str | None]:
-    """For what names a data set or a run."""
-    return lambda value: None if value is None else check_name(value, option)
+def name_option(_: object, option: TyperOption | TyperArgument, value: str | None) -> str | None:
+    """For options and arguments that name a data set or a run."""
+    return None if value is None else check_name(value, option.opts[0])
 
 
-def finite_option(option: str) -> Callable[[float | None], float | None]:
+def finite_option(_: object, option: TyperOption | TyperArgument, value: float | None) -> float | None:
     """For numbers: NaN lies within every bound that an option has."""
-
-    def check(value: float | None) -> float | None:
-        if value is not None and not math.isfinite(value):
-            raise UserError(f"{option} is {value}; give a number.")
-        return value
-
-    return check
+    if value is not None and not math.isfinite(value):
+        raise UserError(f"{option.opts[0]} is {value}; give a number.")
+    return value

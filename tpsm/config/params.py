@@ -11,15 +11,16 @@ from typing import Any
 from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.config.repeats import check_names
-from tpsm.config.sections import AvdSection, DataSection, MethodSection, Params, RunConfig
+from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import MODELS, check_name, raw_folder
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import as_yaml, build
+from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
+from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
 
 
@@ -27,12 +28,12 @@ def read_params(path: Path) -> Params:
     values = read_yaml(path)
     if isinstance(scales := values.get("scales"), Mapping):
         values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
-    params = build(Params, values, path.name)
+    params = from_mapping(Params, values, path.name)
     as_workers(params.workers, f"{path.name}.workers")
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
-    for key, names in (("runs", params.runs), ("animate.runs", params.animate.runs)):
+    for key, names in (("runs", params.runs), ("more.runs", params.more.runs), ("animate.runs", params.animate.runs)):
         for name in names:
             if name not in params.run:
                 raise UserError(f"{path.name}.{key} lists '{name}', but there is no section {path.name}.run.{name}.")
@@ -40,22 +41,36 @@ def read_params(path: Path) -> Params:
         for name in sections:
             check_name(name, f"A name under {path.name}.{key}")
     check_stages(params, path.name)
-    check_names(params.run, params.runs, path.name)
-    if missing := set(params.animate.runs) - set(params.runs):
-        raise UserError(f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train.")
+    if reserved := {"avd", "evaluators"} & set(params.run):
+        raise UserError(f"{path.name}.run.{min(reserved)}: folders of weights have this name; call the run otherwise.")
+    if twice := set(params.runs) & set(params.more.runs):
+        raise UserError(f"{path.name}.more.runs lists '{min(twice)}', which {path.name}.runs does too; keep one.")
+    for key, some in (("more", params.more.datasets), ("animate", params.animate.datasets)):
+        if others := set(some) - set(params.datasets):
+            raise UserError(
+                f"{path.name}.{key}.datasets lists '{min(others)}', which {path.name}.datasets does not; change one."
+            )
+    for dataset in params.datasets:
+        check_names(params.run, params.runs_on(dataset), path.name)
+    for dataset in params.animate.datasets:
+        if missing := set(params.animate.runs) - set(params.runs_on(dataset)):
+            raise UserError(
+                f"{path.name}.animate.runs lists '{min(missing)}', which {path.name}.runs does not train on {dataset}."
+            )
     return params
 
 
 def check_stages(params: Params, where: str) -> None:
     """DVC calls a stage by data set and run with a hyphen between: two that it would call alike are refused."""
-    stages: dict[str, tuple[str, str]] = {}
-    for dataset, run in product(params.datasets, params.runs):
-        other = stages.setdefault(f"{dataset}-{run}", (dataset, run))
-        if other != (dataset, run):
-            raise UserError(
-                f"{where}: the run '{run}' on '{dataset}' and the run '{other[1]}' on '{other[0]}' are both "
-                f"{dataset}-{run} to DVC; rename one."
-            )
+    for datasets, runs in ((params.datasets, params.runs), (params.more.datasets, params.more.runs)):
+        stages: dict[str, tuple[str, str]] = {}
+        for dataset, run in product(datasets, runs):
+            other = stages.setdefault(f"{dataset}-{run}", (dataset, run))
+            if other != (dataset, run):
+                raise UserError(
+                    f"{where}: the run '{run}' on '{dataset}' and the run '{other[1]}' on '{other[0]}' are both "
+                    f"{dataset}-{run} to DVC; rename one."
+                )
 
 
 def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
@@ -73,10 +88,12 @@ def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
     for method, values in scale.items():
         if method not in METHODS:
             raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
-        section = build(MethodSection, values, f"{where}.{method}")
-        build(method_module(method).Config, section.model, f"{where}.{method}.model")
-        build(TrainConfig, schedule_and_origin(section.train, f"{where}.{method}.train")[0], f"{where}.{method}.train")
-        build(AvdSection, section.avd, f"{where}.{method}.avd")
+        section = from_mapping(MethodSection, values, f"{where}.{method}")
+        from_mapping(method_module(method).Config, section.model, f"{where}.{method}.model")
+        from_mapping(
+            TrainConfig, schedule_and_origin(section.train, f"{where}.{method}.train")[0], f"{where}.{method}.train"
+        )
+        from_mapping(AvdSection, section.avd, f"{where}.{method}.avd")
     return dict(scale)
 
 
@@ -92,14 +109,19 @@ def data_section(params: Params, dataset: str) -> DataSection:
             f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
             f"link {values['path']} there, and remove the key."
         )
-    raw = {key: value for key, value in values.items() if key not in ("scale", "split")}
+    own = ("scale", "split", "weights", "evaluators")
+    raw = {key: value for key, value in values.items() if key not in own}
     scale = values.get("scale", "small")
     if scale not in params.scales:
         raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
     split = values.get("split")
     if split is not None and not isinstance(split, str):
         raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
-    return DataSection(scale, build(DataConfig, raw, where), split)
+    folders = {key: values.get(key) for key in ("weights", "evaluators")}
+    for key, folder in folders.items():
+        if folder is not None and not isinstance(folder, str):
+            raise UserError(f"{where}.{key} is {folder!r}; name a folder of published weights, or null to train here.")
+    return DataSection(scale, from_mapping(DataConfig, raw, where), split, **folders)
 
 
 def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str, Any], str | None]:
@@ -110,7 +132,7 @@ def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str,
     return {key: value for key, value in train.items() if key != "from"}, origin
 
 
-def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] = ()) -> tuple[RunConfig, AvdSection]:
+def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] = ()) -> tuple[RunConfig, AvdRun]:
     """The scale's section of the run's method, changed by the run's own section; every value checked.
 
     `later` are the runs that begin with this one's weights, one after the other.
@@ -130,16 +152,26 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
         run=run,
         method=section.method,
         size=data.raw.size,
-        model=build(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
-        train=build(TrainConfig, schedule, f"{where}.train"),
+        model=from_mapping(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
+        train=from_mapping(TrainConfig, schedule, f"{where}.train"),
         released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
     )
-    if begin in params.run and config.released is None:
+    avd = AvdRun(**vars(from_mapping(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
+    if config.released is not None:
+        return config, avd
+
+    # Published weights come in the place of training, and so of what it would begin with.
+    if data.weights is not None:
+        published = Path(data.weights)
+        if run in params.animate.on(dataset).avd:
+            avd = replace(avd, published=Published.at(published / "avd" / f"{run}.safetensors"))
+        return replace(config, published=Published.at(published / f"{run}.safetensors")), avd
+    if begin in params.run:
         before, _ = resolve_run(params, dataset, begin, (*later, run))
         config = replace(config, origin=origin_of(before))
-    elif begin is not None and config.released is None:
+    elif begin is not None:
         config = replace(config, origin=Origin.at(begin.replace("{dataset}", dataset)))
-    return config, build(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")
+    return config, avd
 
 
 def origin_of(run: RunConfig) -> Origin:
@@ -167,5 +199,5 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
         )
     values = read_yaml(path)
     where = f"{dataset}/runs/{run}.yaml"
-    model = build(method_module(values["method"]).Config, values["model"], f"{where}.model")
-    return replace(build(RunConfig, values, where), model=model)
+    model = from_mapping(method_module(values["method"]).Config, values["model"], f"{where}.model")
+    return replace(from_mapping(RunConfig, values, where), model=model)

@@ -10,6 +10,7 @@ from tpsm.checkpoints.released_file import Released
 from tpsm.core.animation import AnimateConfig
 from tpsm.data.config import DataConfig
 from tpsm.methods.avd_config import AvdConfig
+from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
 
 
@@ -41,11 +42,25 @@ class RunSection:
 
 @dataclass(frozen=True)
 class DataSection:
-    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`."""
+    """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`.
+
+    `weights` and `evaluators` are folders of published weights, of its runs and of its evaluators, which are then
+    taken and not trained.
+    """
 
     scale: str
     raw: DataConfig
     split: str | None = None
+    weights: str | None = None
+    evaluators: str | None = None
+
+
+@dataclass(frozen=True)
+class MoreRuns:
+    """Runs that are trained on some of the data sets alone."""
+
+    datasets: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,15 @@ class Params:
     run: dict[str, RunSection]
     evaluation: dict[str, dict[str, Any]]
     workers: Any = 1  # of `tpsm.jobs.map.Workers`
+    more: MoreRuns = MoreRuns()
+
+    def runs_on(self, dataset: str) -> tuple[str, ...]:
+        """All that is trained, reconstructed and scored on a data set."""
+        return self.runs + (self.more.runs if dataset in self.more.datasets else ())
+
+    def trained_on(self, dataset: str) -> tuple[str, ...]:
+        """The same without runs whose weights the methods' authors released."""
+        return tuple(run for run in self.runs_on(dataset) if self.run[run].released is None)
 
 
 @dataclass(frozen=True)
@@ -67,11 +91,18 @@ class AvdSection:
 
 
 @dataclass(frozen=True)
+class AvdRun(AvdSection):
+    """All that decides the training of a run's AVD network; with `published` it comes out of that file."""
+
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """All that decides the training of one run on one data set. `model` is the method's own `Config`.
 
-    With `released` the run's weights come out of that file, whose hash makes a changed one count. `origin` is what
-    `train.from` names: the weights that training begins with, in the place of drawn ones.
+    With `released` or `published` the run's weights come out of that file, whose hash makes a changed one count.
+    `origin` is what `train.from` names: the weights that training begins with, in the place of drawn ones.
     """
 
     dataset: str
@@ -82,3 +113,4 @@ class RunConfig:
     train: TrainConfig
     released: Released | None = None
     origin: Origin | None = None
+    published: Published | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 
 Mode = Literal["standard", "relative", "avd"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -15,8 +15,9 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 @dataclass(frozen=True)
 class AnimateConfig:
-    """Which runs animate across identities, which of them with AVD too, and on how many fixed pairs."""
+    """Which runs animate across identities, which of them with AVD too, on which data sets and how many fixed pairs."""
 
+    datasets: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     avd: tuple[str, ...] = ()
     pairs: int = 12
@@ -28,12 +29,17 @@ class AnimateConfig:
         if others := set(self.avd) - set(self.runs):
             raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
 
+    def on(self, dataset: str) -> AnimateConfig:
+        """What of it concerns one data set."""
+        here = dataset in self.datasets
+        return replace(self, datasets=(), runs=self.runs if here else (), avd=self.avd if here else ())
+
 
 def read_animate(layout: Layout) -> AnimateConfig:
     """Which runs animate across identities, as `tpsm configure` resolved it."""
-    return build(AnimateConfig, read_yaml(layout.animate), "animate")
+    return from_mapping(AnimateConfig, read_yaml(layout.animate), "animate")
 
 
-def due_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
+def animation_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
     """The animation modes that the pipeline makes of `run`."""
     return ("standard", "relative") * (run in animate.runs) + ("avd",) * (run in animate.avd)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import secrets
@@ -16,6 +17,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tpsm.core.errors import UserError
 
@@ -24,6 +26,10 @@ def sha256_of(path: Path) -> str:
     """Of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager
@@ -42,6 +48,17 @@ def write_text(path: Path, content: str) -> None:
     """UTF-8, whole or not at all."""
     with atomic(path) as draft:
         draft.write_text(content, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any, **style: Any) -> None:
+    """UTF-8, whole or not at all; `style` is that of `json.dumps`, whose indent is 1 unless it says otherwise."""
+    write_text(path, json.dumps(content, **{"indent": 1, **style}) + "\n")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    with atomic(path) as draft:
+        draft.write_bytes(content)
 
 
 @contextmanager

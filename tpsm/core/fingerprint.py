@@ -36,11 +36,8 @@ def training_code_hash() -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def key_of(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    """A hash of values, in 16 hexadecimal digits; what JSON does not know counts as its text."""
+    return sha256_of_text(json.dumps(parts, sort_keys=True, default=str))[:16]
 
 
 def code_hash(*packages: str) -> str:

@@ -43,13 +43,15 @@ class Layout:
 
     dataset: str
     root: Path = Path()
+    to_publish: bool = False
+    """Whether the evaluators are those that were trained to be published."""
 
     def __post_init__(self) -> None:
         check_name(self.dataset, "The data set")
 
     @property
     def config(self) -> Path:
-        return self.root / "configs" / self.dataset / "evaluation.yaml"
+        return self.root / CONFIGS / self.dataset / "evaluation.yaml"
 
     @property
     def animate(self) -> Path:
@@ -65,11 +67,17 @@ class Layout:
 
     @property
     def clips(self) -> Path:
-        return self.root / "data" / "clips" / self.dataset
+        return self.root / CLIPS / self.dataset
 
     @property
     def evaluators(self) -> Path:
+        if self.to_publish:
+            return self.root / "trained" / self.dataset / "evaluators"
         return self.root / "evaluators" / self.dataset
+
+    @property
+    def published_evaluators(self) -> Path:
+        return self.config.with_name("published-evaluators.yaml")
 
     @property
     def networks(self) -> Path:
@@ -89,13 +97,17 @@ class Layout:
         return self.report / "coverage.json"
 
     def model(self, run: str) -> Path:
-        return self.root / "models" / self.dataset / check_name(run, "The run")
+        return self.root / MODELS / self.dataset / check_name(run, "The run")
 
     def outputs(self, run: str) -> Path:
-        return self.root / "outputs" / self.dataset / check_name(run, "The run")
+        return self.root / OUTPUTS / self.dataset / check_name(run, "The run")
+
+    @property
+    def all_scores(self) -> Path:
+        return self.root / "scores" / self.dataset
 
     def scores(self, run: str) -> Path:
-        return self.root / "scores" / self.dataset / f"{check_name(run, 'The run')}.parquet"
+        return self.all_scores / f"{check_name(run, 'The run')}.parquet"
 
     def test_clip(self, name: str) -> Path:
         return self.clips / "test" / file_name(name)

@@ -20,7 +20,10 @@ from typing import Any
 
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
 # What decides a result, from the repository's root: a change here that no commit has makes the code `changed`.
-DECIDES = ("baselines", "constraints.txt", "data.dvc", "dvc.yaml", "eval", "params.yaml", "samples", "scales", "tpsm")
+DECIDES = (
+    *("baselines", "constraints.txt", "data.dvc", "dvc.yaml", "eval", "params.yaml", "puppets-quick.dvc", "samples"),
+    *("scales", "tpsm", "weights"),
+)
 
 
 @dataclass(frozen=True)

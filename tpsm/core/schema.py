@@ -20,7 +20,7 @@ WIDEST, DEEPEST = 65_536, 64
 """The most channels, keypoints or regions, and the most blocks after one another."""
 
 
-def build(kind: type[T], values: Any, where: str) -> T:
+def from_mapping(kind: type[T], values: Any, where: str) -> T:
     """An instance of the dataclass `kind` from the section `values` (null is an empty one).
 
     `where` is the key's path in the file, for messages.
@@ -56,7 +56,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UserError(f"{where} is {reprlib.repr(value)}; choose one of {', '.join(map(str, arguments))}.")
         return value
     if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type, hint), value, where)
+        return from_mapping(typing.cast(type, hint), value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise UserError(f"{where} must be a list, not {reprlib.repr(value)}.")

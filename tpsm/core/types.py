@@ -65,21 +65,21 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class SourceCode:
+class EncodedSource:
     """All that a method computes from the source alone, once a clip; the finest map of `features` comes first."""
 
     image: Float[Tensor, "b 3 h w"]
     keypoints: Keypoints
     features: tuple[Float[Tensor, "b _ _ _"], ...]
 
-    def expand(self, size: int) -> SourceCode:
+    def expand(self, size: int) -> EncodedSource:
         """The code of one source (b = 1), seen as a batch of `size` without a copy."""
 
         def grow(tensor: Tensor) -> Tensor:
             return tensor.expand(size, *tensor.shape[1:])
 
         points = self.keypoints
-        return SourceCode(
+        return EncodedSource(
             grow(self.image),
             Keypoints(
                 grow(points.xy),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic
+from tpsm.core.files import write_json
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import check_name, file_name
 from tpsm.core.reading import read_json
@@ -60,7 +58,7 @@ class Manifest:
     def sha256(self) -> str:
         """One hash over all clips."""
         lines = sorted(f"{entry.split}/{entry.name} {entry.sha256}" for entry in self.entries)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return sha256_of_text("\n".join(lines))
 
     def clips(self, split: str) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.split == split)
@@ -87,8 +85,7 @@ class Manifest:
             "clips": [asdict(entry) for entry in self.entries],
         }
         path = folder / "manifest.json"
-        with atomic(path) as draft:
-            draft.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        write_json(path, text)
         return path
 
 

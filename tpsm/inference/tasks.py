@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.core.animation import Mode
 from tpsm.core.files import atomic
 from tpsm.core.layout import pair_name
@@ -18,7 +18,7 @@ from tpsm.data.arrays import streamed_array
 from tpsm.data.clip import ClipFile, clip_writer
 from tpsm.data.manifest import Entry
 from tpsm.inference.generate import animate, reconstruct
-from tpsm.jobs.resume import Units
+from tpsm.jobs.resume import ResumeCache
 
 OUTPUT, L1 = "output", "l1.npy"
 """In a reconstructed clip's unit: the files that go to the stage's output, and the errors that its table is made of."""
@@ -29,11 +29,11 @@ class ReconstructClip:
     """A test clip from its first frame -> a unit's folder."""
 
     clips: Path
-    model: Trained
-    units: Units
+    model: CheckpointRef
+    cache: ResumeCache
 
     def __call__(self, entry: Entry) -> Path:
-        return self.units.make(partial(self._write, entry), entry.sha256)
+        return self.cache.make(partial(self._write, entry), entry.sha256)
 
     def _write(self, entry: Entry, unit: Path) -> None:
         out, arrays, errors = unit / OUTPUT, entry.file.with_suffix(".npz").name, []
@@ -79,13 +79,13 @@ class AnimatePair:
 
     clips: Path
     size: int
-    model: Trained
-    avd: Trained | None
+    model: CheckpointRef
+    avd: CheckpointRef | None
     mode: Mode
-    units: Units
+    cache: ResumeCache
 
     def __call__(self, pair: Pair) -> Path:
-        return self.units.make(partial(self._write, pair), pair.source.sha256, pair.driving.sha256)
+        return self.cache.make(partial(self._write, pair), pair.source.sha256, pair.driving.sha256)
 
     def _write(self, pair: Pair, unit: Path) -> None:
         method = self.model.load()

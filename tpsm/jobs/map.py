@@ -46,14 +46,14 @@ def map_clips(
         UserError: what a task raised, whichever process it ran in; or a clip's process died again and again.
     """
     results: dict[int, Result] = {}
-    with tqdm(total=len(items), desc=desc, unit="clip") as bar, closing(finished(task, items, workers)) as stream:
+    with tqdm(total=len(items), desc=desc, unit="clip") as bar, closing(imap_unordered(task, items, workers)) as stream:
         for index, result in stream:
             results[index] = result
             bar.update()
     return [results[index] for index in range(len(items))]
 
 
-def finished(
+def imap_unordered(
     task: Callable[[Item], Result], items: Sequence[Item], workers: Workers
 ) -> Generator[tuple[int, Result], None, None]:
     """Each item's number and result, once, as they end. Closing it ends the work."""

@@ -1,7 +1,7 @@
-"""What an unended stage has finished, a folder a clip, so that the stage goes on where it was interrupted.
+"""Keeps what an unended stage has finished, one folder per clip, so that the stage continues where it was interrupted.
 
 DVC removes a stage's outputs before it runs it, so finished clips wait in `.work` and move to the outputs together. A
-unit's folder appears whole and is named by everything that decides what is in it: what was made from other inputs, or
+clip's folder appears whole and is named by everything that decides what is in it: what was made from other inputs, or
 by other code, is not found.
 """
 
@@ -15,34 +15,34 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tpsm.core.files import atomic_folder, remove_folder
-from tpsm.core.fingerprint import key_of
+from tpsm.core.fingerprint import fingerprint
 
 WORK = Path(".work")
 
 
 @dataclass(frozen=True)
-class Units:
-    """The units of one stage; `common` is the hash of what decides all of them."""
+class ResumeCache:
+    """The finished clips of one stage; `common` is the hash of what decides all of them."""
 
     folder: Path
     common: str
 
     @classmethod
-    def of(cls, stage: str, dataset: str, run: str, *decides: object, work: Path = WORK) -> Units:
+    def of(cls, stage: str, dataset: str, run: str, *decides: object, work: Path = WORK) -> ResumeCache:
         """`decides` is everything that every clip's result depends on, as JSON can hold it."""
         name = "@".join(quote(part, safe="") for part in (stage, dataset, run))
-        return cls(work / name, key_of(stage, dataset, run, *decides))
+        return cls(work / name, fingerprint(stage, dataset, run, *decides))
 
     def make(self, write: Callable[[Path], None], *decides: object) -> Path:
         """The folder that `write` fills, unless it is there already. `decides` is what its clip's result depends on."""
-        path = self.folder / key_of(self.common, *decides)
+        path = self.folder / fingerprint(self.common, *decides)
         if not path.is_dir():
             with atomic_folder(path) as draft:
                 write(draft)
         return path
 
     def remove(self) -> None:
-        """All of them, and what an interrupted stage made from other inputs; none is found half removed."""
+        """Removes all of them, and what an interrupted stage made from other inputs; none is found half removed."""
         remove_folder(self.folder)
 
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tpsm.jobs.map import Workers, finished
+from tpsm.jobs.map import Workers, imap_unordered
 from tpsm.jobs.resume import WORK
 
 Job = tuple[Callable[[Any], Any], Sequence[Any]]
@@ -42,7 +42,7 @@ def compare_workers(
 def clips_per_second(task: Callable[[Any], Any], items: Sequence[Any], workers: Workers) -> tuple[float, float]:
     """Over all, and from when as many clips had ended as there are workers (of a cluster, a fifth of all clips)."""
     ended = [time.perf_counter()]
-    with closing(finished(task, items, workers)) as stream:
+    with closing(imap_unordered(task, items, workers)) as stream:
         ended += (time.perf_counter() for _ in stream)
     first = workers if isinstance(workers, int) else len(items) // 5
     first = min(first, len(items) - 1)

@@ -9,8 +9,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.core.rng import Draws
-from tpsm.core.types import FramePair, Keypoints, Prediction, SourceCode
+from tpsm.core.rng import BatchRng
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Prediction
 from tpsm.nn.geometry import resize_grid
 from tpsm.nn.losses import PerceptualLoss
 
@@ -25,18 +25,21 @@ class Method(nn.Module, ABC):
     align_corners: bool
     """How this method samples images: what its released code did. FOMM's configuration may say the other."""
 
-    resizes_aligned: ClassVar[bool]
+    resize_align_corners: ClassVar[bool]
     """How it brings flows and masks to another size: with corners aligned or not, which need not be as it samples."""
 
-    clipped: ClassVar[tuple[str, ...]] = ()
+    clip_grad_modules: ClassVar[tuple[str, ...]] = ()
     """Submodules whose gradient the trainer clips, each by itself."""
 
-    synchronised: ClassVar[bool] = False
+    sync_batch_norm: ClassVar[bool] = False
     """Whether the released code computes batch statistics over all devices."""
+
+    training_only: ClassVar[tuple[str, ...]] = ()
+    """Submodules that no prediction uses; published weights leave them out."""
 
     perceptual: PerceptualLoss
 
-    adapts_scale: ClassVar[bool] = True
+    scale_relative_motion: ClassVar[bool] = True
     """Whether relative animation scales the driving displacement to the size of the source's pose."""
 
     @abstractmethod
@@ -50,30 +53,30 @@ class Method(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
         """Everything that depends on the source alone."""
 
     @abstractmethod
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         """The source in the pose `driving`. Without `background` the background stays where it is."""
 
     @abstractmethod
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
 
         `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
         """
 
     def forward(
-        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: BatchRng
     ) -> dict[str, Tensor]:
         """`losses`, in the form that wrappers for many devices take."""
         return self.losses(FramePair(source, driving), epoch, draws)
 
     @abstractmethod
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take the weights of a released checkpoint (module name -> state dict), strictly.
 
         Raises:
@@ -90,5 +93,5 @@ def full_motion(
     outermost pixels, where this package's coordinates have it.
     """
     height, width = size
-    large = resize_grid(grid, (height, width), align_corners=method.resizes_aligned)
+    large = resize_grid(grid, (height, width), align_corners=method.resize_align_corners)
     return large if method.align_corners else large * large.new_tensor([width / (width - 1), height / (height - 1)])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tpsm.core.schema import positive
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Down, Head, Residual, Same, Up, channels, instance_norm
+from tpsm.nn.blocks import Conv7x7, ConvBlock, DownBlock, Residual, UpBlock, channels, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
 
 
@@ -31,13 +31,13 @@ class InpaintingNetwork(nn.Module):
         super().__init__()
         sizes = channels(config.width, config.max_features, config.num_down_blocks)
         levels = range(config.num_down_blocks)
-        self.first = Same(3, sizes[0], instance_norm, kernel=7)
-        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], instance_norm) for i in levels)
+        self.first = ConvBlock(3, sizes[0], instance_norm, kernel=7)
+        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], instance_norm) for i in levels)
         # All decoder levels but the coarsest see the upsampled map beside the warped one.
         inputs = [sizes[i + 1] * (1 if i == levels[-1] else 2) for i in levels]
-        self.up_blocks = nn.ModuleList(Up(inputs[i], sizes[i], instance_norm) for i in reversed(levels))
+        self.up_blocks = nn.ModuleList(UpBlock(inputs[i], sizes[i], instance_norm) for i in reversed(levels))
         self.resblock = nn.ModuleList(Residual(inputs[i], instance_norm) for i in reversed(levels) for _ in range(2))
-        self.final = Head(sizes[0], 3)
+        self.final = Conv7x7(sizes[0], 3)
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         """Feature maps, the finest first."""

@@ -12,13 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
-from tpsm.core.types import FramePair, Keypoints, Motion, Prediction, SourceCode
+from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
-from tpsm.nn import state_dict as official
-from tpsm.nn.blocks import Head, Hourglass, HourglassConfig, Up, check_sides, downsample, instance_norm, stride
+from tpsm.nn import state_dict
+from tpsm.nn.blocks import Conv7x7, Hourglass, HourglassConfig, UpBlock, check_sides, downsample, instance_norm, stride
 from tpsm.nn.geometry import (
     POINTS_PER_TPS,
     apply_splines,
@@ -142,13 +142,13 @@ class DenseMotionNetwork(nn.Module):
             3 * motions + POINTS_PER_TPS * config.num_tps + 1, config.dense_motion, instance_norm
         )
         outputs = self.hourglass.out_channels
-        self.maps = Head(outputs[-1], motions)
+        self.maps = Conv7x7(outputs[-1], motions)
         ups = round(math.log2(stride(config.dense_motion.scale_factor))) if config.multi_mask else 0
         finer = [outputs[-1] // 2**i for i in range(ups + 1)]
-        self.up = nn.ModuleList(Up(finer[i], finer[i + 1], instance_norm) for i in range(ups))
+        self.up = nn.ModuleList(UpBlock(finer[i], finer[i + 1], instance_norm) for i in range(ups))
         self.coarse_masks = config.inpainting.num_down_blocks + 1 - ups if config.multi_mask else 1
         sizes = [*outputs[-self.coarse_masks :], *finer[1:]]
-        self.occlusion = nn.ModuleList(Head(size, 1) for size in sizes)
+        self.occlusion = nn.ModuleList(Conv7x7(size, 1) for size in sizes)
 
     def forward(
         self,
@@ -197,8 +197,8 @@ def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]
 
 class Model(Method):
     align_corners = True
-    resizes_aligned: ClassVar[bool] = True
-    clipped: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
+    resize_align_corners: ClassVar[bool] = True
+    clip_grad_modules: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -222,28 +222,28 @@ class Model(Method):
     ) -> Float[Tensor, "b 3 3"] | None:
         return None if self.bg_predictor is None else self.bg_predictor(source, driving)
 
-    def encode(self, source: Float[Tensor, "b 3 h w"]) -> SourceCode:
-        return SourceCode(source, self.keypoints(source), self.inpainting_network.encode(source))
+    def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
+        return EncodedSource(source, self.keypoints(source), self.inpainting_network.encode(source))
 
     def render(
-        self, code: SourceCode, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
+        self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
         return self._render(code, driving, background, None)
 
     def _render(
-        self, code: SourceCode, driving: Keypoints, background: Tensor | None, keep: Tensor | None
+        self, code: EncodedSource, driving: Keypoints, background: Tensor | None, keep: Tensor | None
     ) -> Prediction:
         if code.image.shape[0] != driving.xy.shape[0]:
             code = code.expand(driving.xy.shape[0])
         motion = self.dense_motion_network(code.image, code.keypoints.xy, driving.xy, background, keep)
         return Prediction(self.inpainting_network(code.image, code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", draws)
         return self.training_step(pair, epoch, draws, transform)[1]
 
     def training_step(
-        self, pair: FramePair, epoch: int, draws: Draws, transform: RandomTPS
+        self, pair: FramePair, epoch: int, draws: BatchRng, transform: RandomTPS
     ) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the weighted losses, with the equivariance loss's transform given."""
         weights = self.config.weights
@@ -266,7 +266,7 @@ class Model(Method):
             losses["background"] = weights.background * distance_to_identity(compose(forth, back))
         return prediction, losses
 
-    def _keep(self, source: Tensor, epoch: int, draws: Draws) -> Float[Tensor, "b m"] | None:
+    def _keep(self, source: Tensor, epoch: int, draws: BatchRng) -> Float[Tensor, "b m"] | None:
         probability = None if self.config.dropout is None else self.config.dropout.probability(epoch)
         if probability is None:
             return None
@@ -284,12 +284,12 @@ class Model(Method):
             total = total + (difference * mask.detach()).abs().mean()
         return total
 
-    def load_official(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        official.take(self.kp_detector, modules, "kp_detector")
-        official.take(self.dense_motion_network, modules, "dense_motion_network")
-        official.take(self.inpainting_network, modules, "inpainting_network")
+    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
+        state_dict.take(self.kp_detector, modules, "kp_detector")
+        state_dict.take(self.dense_motion_network, modules, "dense_motion_network")
+        state_dict.take(self.inpainting_network, modules, "inpainting_network")
         if self.bg_predictor is not None:
             # The released code saves it from the epoch on at which its training begins, and animates without it.
             hint = "if its training ended before the background's began, set model.background: false."
-            official.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
-        official.refuse_others(modules, dict(self.named_children()))
+            state_dict.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
+        state_dict.refuse_others(modules, dict(self.named_children()))

@@ -25,7 +25,7 @@ def instance_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(channels, channels)
 
 
-class Same(nn.Module):
+class ConvBlock(nn.Module):
     """Convolution, norm, ReLU at one resolution."""
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, kernel: int = 3) -> None:
@@ -37,15 +37,15 @@ class Same(nn.Module):
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
-class Down(Same):
-    """`Same`, then the mean of every 2 x 2 pixels."""
+class DownBlock(ConvBlock):
+    """`ConvBlock`, then the mean of every 2 x 2 pixels."""
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h//2 w//2"]:
         return F.avg_pool2d(super().forward(x), 2)
 
 
-class Up(Same):
-    """Every pixel four times, then `Same`; computed as one transposed convolution, with 4/9 of the multiplications.
+class UpBlock(ConvBlock):
+    """Each pixel four times, then `ConvBlock`: one transposed convolution, with 4/9 of the multiplications.
 
     Doubling pixels is a transposed convolution with 2 x 2 ones, so both steps together are one with the 4 x 4 kernel
     that spreads each of the 3 x 3 weights over 2 x 2 places.
@@ -64,7 +64,7 @@ class Up(Same):
         return F.relu(self.norm(x), inplace=True)
 
 
-class Head(nn.Conv2d):
+class Conv7x7(nn.Conv2d):
     """7 x 7 convolution at one resolution, to the few channels of a mask or a picture.
 
     On a CPU, a single channel takes a matrix product and a sum of shifted maps: five times as fast there as the
@@ -165,7 +165,7 @@ class Encoder(nn.Module):
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
         super().__init__()
         sizes = [inputs, *channels(config.width, config.max_features, config.num_blocks)[1:]]
-        self.down_blocks = nn.ModuleList(Down(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks))
+        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks))
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
         """The input, then every block's output."""
@@ -184,7 +184,7 @@ class Decoder(nn.Module):
         self.out_channels = []
         blocks = []
         for i in reversed(range(config.num_blocks)):
-            blocks.append(Up(above, sizes[i], norm))
+            blocks.append(UpBlock(above, sizes[i], norm))
             above = sizes[i] + skips[i]
             self.out_channels.append(above)
         self.up_blocks = nn.ModuleList(blocks)

@@ -162,7 +162,7 @@ def principal_axes(covariance: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2
     return torch.stack([first, second], dim=-1) * lengths[..., None, :]
 
 
-def same_handed(matrices: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
+def fix_sign(matrices: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
     """Each matrix times the sign of its first entry: undoes an arbitrary common sign of two principal axes."""
     return matrices * torch.sign(matrices[..., :1, :1])
 

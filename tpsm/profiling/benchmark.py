@@ -1,34 +1,78 @@
-"""The training benchmark: how fast each method trains on this machine, beside what the machine can do at its best."""
+"""The training benchmark: how fast each method trains on this machine, in each precision."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
 
 from tpsm.config.sections import MethodSection, Params, RunConfig
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json, write_text
 from tpsm.core.provenance import device_name, runtime_versions
-from tpsm.core.schema import build
-from tpsm.data.config import DataConfig
-from tpsm.data.prepare import prepare
-from tpsm.methods import method_module
-from tpsm.profiling.benchmark_report import VARIANTS, Report, Row, Settings, page
+from tpsm.core.schema import from_mapping
+from tpsm.methods import METHODS, method_module
 from tpsm.profiling.cost import count_work, in_all
-from tpsm.profiling.peak import measure_ceilings
-from tpsm.profiling.timing import Trial, apart, take
-from tpsm.sources.puppets.generate import synthesize
+from tpsm.profiling.timing import BLOCKS, TimedRun, Timing, run_in_subprocess, run_timed_steps
 from tpsm.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
+
+# By name, what each changes of a schedule. Every one is compared with the first.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "fp32": {"precision": "fp32", "channels_last": False, "compile": False},
+    "bf16": {"precision": "bf16", "channels_last": False, "compile": False},
+    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False},
+    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True},
+}
+TITLES = ("method", "variant", "batch", "steps/s", "images/s", "x fp32", "peak, GB", "GFLOP/s", "first step, s")
+READING = f"""\
+- steps/s: the median over blocks of steps ({BLOCKS} where there are as many). images/s: frames drawn, one per pair.
+- x fp32: how many times as fast as the method's row fp32.
+- peak: the most memory that tensors filled on a GPU; on a CPU, by how much the process grew.
+- GFLOP/s: what convolutions and matrix products compute, as `tpsm cost` counts it, over the time of the whole step.
+- first step: compiling included.
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure. `batch` None is the scale's own; no `variants` are all on a GPU, and fp32 on a CPU."""
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    variants: tuple[str, ...] = ()
+    scale: str = "vox"
+    size: int = 256
+    batch: int | None = None
+    steps: int = 200
+
+    def __post_init__(self) -> None:
+        for kind, asked, known in (("method", self.methods, METHODS), ("variant", self.variants, VARIANTS)):
+            if others := set(asked) - set(known):
+                raise UserError(f"There is no {kind} '{min(others)}'; choose among {', '.join(known)}.")
+
+    @property
+    def warm_up(self) -> int:
+        return max(2, self.steps // 10)
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """One variant of one method. `flops` are a step's; `missing` says why there is no timing."""
+
+    method: str
+    variant: str
+    batch: int
+    flops: float
+    timing: Timing | None = None
+    missing: str | None = None
 
 
 def bench(params: Params, settings: Settings, out: Path) -> Path:
@@ -39,54 +83,48 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     """
     if settings.scale not in params.scales:
         raise UserError(f"There is no scale '{settings.scale}'; choose among {', '.join(params.scales)}.")
-    trials = [_trial(params, settings, name) for name in settings.methods]
-    flops = [_flops(trial) for trial in trials]
-    about = runtime_versions()
-    log.info("Ceilings of %s", device_name())
-    ceilings = apart(measure_ceilings, None)
-    with tempfile.TemporaryDirectory() as scratch:
-        clips = _clips(Path(scratch), settings.size)
-        rows = [
-            _row(replace(trial, clips=clips), variant, each, settings.variants)
-            for trial, each in zip(trials, flops, strict=True)
-            for variant in VARIANTS
-        ]
+    trials = [_timed_run(params, settings, name) for name in settings.methods]
+    flops = [_flops(timed_run) for timed_run in trials]
+    rows = [
+        _row(timed_run, variant, each, settings.variants)
+        for timed_run, each in zip(trials, flops, strict=True)
+        for variant in VARIANTS
+    ]
     today = datetime.now(UTC).date().isoformat()
-    report = Report(device_name(), today, about, settings, trials[0].warm_up, ceilings, tuple(rows))
-    folder = out / re.sub(r"[^a-z0-9]+", "-", report.device.lower()).strip("-")
-    write_text(folder / "bench.json", json.dumps(asdict(report), indent=1) + "\n")
-    write_text(folder / "README.md", page(report))
+    about = {"device": device_name(), "date": today, "versions": runtime_versions(), "settings": asdict(settings)}
+    folder = out / re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
+    write_json(folder / "bench.json", {**about, "rows": [asdict(row) for row in rows]})
+    write_text(folder / "README.md", page(about, settings, rows))
     return folder
 
 
-def _trial(params: Params, settings: Settings, name: str) -> Trial:
+def _timed_run(params: Params, settings: Settings, name: str) -> TimedRun:
     section = params.scales[settings.scale].get(name, MethodSection())
     where = f"scales.{settings.scale}.{name}"
-    model = build(method_module(name).Config, section.model, f"{where}.model")
-    train = build(TrainConfig, section.train, f"{where}.train")
-    train = replace(train, batch=settings.batch or train.batch, accumulate=1, workers=_workers(settings, train))
-    warm_up = max(2, settings.steps // 10)
-    return Trial(name, model, settings.size, train, settings.steps, warm_up, traffic=True, operators=settings.operators)
+    model = from_mapping(method_module(name).Config, section.model, f"{where}.model")
+    train = from_mapping(TrainConfig, section.train, f"{where}.train")
+    train = replace(train, batch=settings.batch or train.batch, accumulate=1)
+    return TimedRun(name, model, settings.size, train, settings.steps, settings.warm_up)
 
 
-def _flops(trial: Trial) -> float:
-    """A step's."""
-    config = RunConfig("", "", trial.method, trial.size, trial.model, trial.train)
-    return trial.train.batch * in_all(count_work(config)).step.computed
+def _flops(timed_run: TimedRun) -> float:
+    """Those of one step."""
+    config = RunConfig("", "", timed_run.method, timed_run.size, timed_run.model, timed_run.train)
+    return timed_run.train.batch * in_all(count_work(config)).step.computed
 
 
-def _row(trial: Trial, variant: str, flops: float, asked: Sequence[str]) -> Row:
-    train = replace(trial.train, **VARIANTS[variant])
-    row = Row(trial.method, variant, train.batch, flops, missing=_skipped(variant, asked))
+def _row(timed_run: TimedRun, variant: str, flops: float, asked: Sequence[str]) -> BenchmarkRow:
+    train = replace(timed_run.train, **VARIANTS[variant])
+    row = BenchmarkRow(timed_run.method, variant, train.batch, flops, missing=_skipped(variant, asked))
     if row.missing is None:
         try:
-            timing = apart(take, replace(trial, train=train))
+            timing = run_in_subprocess(run_timed_steps, replace(timed_run, train=train))
             row = replace(row, timing=timing)
-            log.info("%s, %s: %.3g steps/s", trial.method, variant, 1 / timing.step)
+            log.info("%s, %s: %.3g steps/s", timed_run.method, variant, 1 / timing.step)
         except RuntimeError as error:  # Memory that does not suffice, or a compiler: the others' rows stand.
             row = replace(row, missing=f"failed: {error}")
     if row.missing is not None:
-        log.info("%s, %s: %s", trial.method, variant, row.missing)
+        log.info("%s, %s: %s", timed_run.method, variant, row.missing)
     return row
 
 
@@ -96,16 +134,34 @@ def _skipped(variant: str, asked: Sequence[str]) -> str | None:
     return f"skipped: {'not asked for' if asked else 'measured on a CPU only where asked for'} (--variant {variant})"
 
 
-def _workers(settings: Settings, train: TrainConfig) -> int:
-    if settings.workers is not None:
-        return settings.workers
-    return min(train.workers, os.cpu_count() or 1) if device().type == "cuda" else 0
-
-
-def _clips(scratch: Path, size: int) -> Path:
-    """A small set of puppets, prepared."""
-    synthesize(
-        scratch / "raw", size=size, train_identities=4, test_identities=1, clips_per_identity=1, frames=6, seed=0
-    )
-    prepare("puppets", scratch / "raw", DataConfig(size=size), scratch / "clips")
-    return scratch / "clips"
+def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]) -> str:
+    """README.md: what was measured, one table, and how to read it."""
+    reference = {row.method: row.timing.step for row in rows if row.timing and row.variant == "fp32"}
+    cells = [
+        (
+            row.method,
+            row.variant,
+            row.batch,
+            f"{1 / row.timing.step:.3g}",
+            f"{row.batch / row.timing.step:.4g}",
+            f"{reference[row.method] / row.timing.step:.2f}" if row.method in reference else "",
+            f"{row.timing.peak / 1e9:.2f}",
+            f"{row.flops / row.timing.step / 1e9:,.4g}",
+            f"{row.timing.first:.1f}",
+        )
+        for row in rows
+        if row.timing
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    parts = [
+        f"# Training on {about['device']}",
+        f"{about['date']}; {versions}. Models and schedules of the scale `{settings.scale}`, noise of "
+        f"{settings.size} x {settings.size}, {settings.steps} steps after {settings.warm_up} of warm-up: the steps of "
+        "`tpsm train`, in a process of their own. Weights are random, also the perceptual network's.",
+        tabulate(cells, TITLES, tablefmt="pipe", disable_numparse=True, colalign=("left", "left", *["right"] * 7))
+        if cells
+        else "",
+        "\n".join(f"- {row.method}, `{row.variant}`: {row.missing}." for row in rows if row.missing),
+        f"## How to read this\n\n{READING}",
+    ]
+    return "\n\n".join(filter(None, parts))

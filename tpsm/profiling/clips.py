@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
 from tpsm.data.prepare import PrepareClip
 from tpsm.data.raw import RawClip, clip_name, find_clips
 from tpsm.inference.tasks import ReconstructClip
 from tpsm.jobs.map import Workers
-from tpsm.jobs.resume import Units
+from tpsm.jobs.resume import ResumeCache
 from tpsm.jobs.speed import Job, compare_workers
 
 
@@ -33,15 +33,15 @@ def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Ite
 
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    config = build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    config = from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
     folder = raw_folder(dataset)
     raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw
 
 
 def _reconstruct(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
-    task = ReconstructClip(CLIPS / dataset, model, Units(scratch, ""))
+    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    task = ReconstructClip(CLIPS / dataset, model, ResumeCache(scratch, ""))
     return task, read_manifest(CLIPS / dataset).clips("test")[:clips]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
+from tabulate import tabulate
 
 from tpsm.config.params import data_section, resolve_run
 from tpsm.config.sections import AvdSection, Params, RunConfig
@@ -20,10 +21,10 @@ from tpsm.profiling.cost import (
     count_work,
     in_all,
     predict_memory,
+    timed_run,
     training_items,
-    trial,
 )
-from tpsm.profiling.timing import Timing, apart, take
+from tpsm.profiling.timing import Timing, run_in_subprocess, run_timed_steps
 from tpsm.training.config import Precision
 
 GIGA, TERA = 1e9, 1e12
@@ -59,9 +60,9 @@ def pages(
     step = in_all(work).step.computed
     yield schedule_page(config, avd if section and section.avd else None, known, step, tflops)
     if measure:
-        asked = trial(config, measure, batch)
+        asked = timed_run(config, measure, batch)
         try:
-            timing = apart(take, asked)
+            timing = run_in_subprocess(run_timed_steps, asked)
         except RuntimeError as error:
             raise UserError(f"The steps to measure failed ({error}); take fewer pairs with --batch.") from error
         pairs = asked.train.batch
@@ -159,9 +160,5 @@ def duration(seconds: float) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """The first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    )
-    return "".join(f"  {line.rstrip()}\n" for line in lines)
+    align = ("left", *["right"] * (len(rows[0]) - 1))
+    return tabulate(rows, headers="firstrow", tablefmt="simple", disable_numparse=True, colalign=align) + "\n"

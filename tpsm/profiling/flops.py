@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from tpsm.nn.blocks import AntiAlias, Up
+from tpsm.nn.blocks import AntiAlias, UpBlock
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Flops:
     """2 for every multiply-add of a convolution or a matrix product; nothing else is counted.
 
     `published` counts what the released code computes where ours is rearranged: doubled pixels and a 3 x 3 convolution
-    in `Up`, and all pixels in `AntiAlias`, also those that are then left out.
+    in `UpBlock`, and all pixels in `AntiAlias`, also those that are then left out.
     """
 
     computed: float = 0.0
@@ -45,7 +44,9 @@ class _Owner:
 
     @staticmethod
     def of(name: str, module: nn.Module) -> _Owner:
-        if isinstance(module, Up):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
+        if isinstance(
+            module, UpBlock
+        ):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
             return _Owner(name, 36 / 16, 0.0)
         return _Owner(name, float(module.stride**2)) if isinstance(module, AntiAlias) else _Owner(name)
 
@@ -114,29 +115,6 @@ class FlopCounter(TorchDispatchMode):
             return self._active[-1]
         known = (self._inputs[storage._cdata][1] for storage in storages if storage._cdata in self._inputs)
         return next(known, _Owner(""))
-
-
-class Traffic(TorchDispatchMode):
-    """Within the block, `bytes` grows by what every operation reads and writes, each of its tensors once.
-
-    This is what computing one operation after the other must move; a compiler that fuses them moves less.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        read, written = _tensors((args, kwargs)), _tensors(out)
-        views = {tensor.untyped_storage()._cdata for tensor in read}
-        if func._schema.is_mutable or any(tensor.untyped_storage()._cdata not in views for tensor in written):
-            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in read + written)
-        return out
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tpsm.core.fingerprint import sha256_of_text
 from tpsm.data.config import SPLITS
 from tpsm.data.manifest import Entry
 from tpsm.data.splits import Split
@@ -124,4 +124,4 @@ def _in_both(of: Mapping[Entry, str]) -> list[str]:
 
 
 def _hash(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return sha256_of_text("\n".join(sorted(lines)))

@@ -7,18 +7,18 @@ from collections import Counter
 
 import numpy as np
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.animation import AnimateConfig, Mode
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS, OUTPUTS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
-from tpsm.jobs.resume import Units, gather
+from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
 
 log = logging.getLogger(__name__)
@@ -28,23 +28,23 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     import pandas as pd  # Here: it takes long to load.
 
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()
-    settings = build(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
+    settings = from_mapping(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
     manifest = read_manifest(CLIPS / dataset)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
-        avd = Trained.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
+        avd = CheckpointRef.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
         out = OUTPUTS / dataset / run / "animation" / mode
         decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
-        units = Units.of(f"animate-{mode}", dataset, run, *decides)
-        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, units)
+        cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
+        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
         with atomic(out / "pairs.csv") as draft:
             rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
         write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
-        units.remove()
+        cache.remove()
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:

@@ -7,13 +7,13 @@ and a mistake anywhere in it is found before the first step of training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tpsm.config.params import data_section, origin_of, read_params, resolve_run
 from tpsm.config.repeats import check_repeat, seeds
-from tpsm.config.sections import Params, RunConfig
+from tpsm.config.sections import DataSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
 from tpsm.core.layout import raw_folder
@@ -23,16 +23,23 @@ from tpsm.data.raw import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.jobs.map import WORKERS
 from tpsm.methods import method_module
+from tpsm.published.card import Published
 
 
-def configure(params_file: Path, out: Path) -> list[Path]:
+def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path]:
     """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths.
 
-    Sets that `datasets` does not name get none; their sections are checked all the same.
+    Sets that `datasets` does not name get none; their sections are checked all the same. `fresh` takes no published
+    weights, as if no data set named any.
     """
     params = read_params(params_file)
+    if fresh:
+        params = without_published(params)
     data = {dataset: data_section(params, dataset) for dataset in params.data}
-    resolved = {dataset: {run: resolve_run(params, dataset, run) for run in params.runs} for dataset in params.datasets}
+    resolved = {
+        dataset: {run: resolve_run(params, dataset, run) for run in params.runs_on(dataset)}
+        for dataset in params.datasets
+    }
     for dataset, runs in resolved.items():
         for run, (config, _) in runs.items():
             if (original := params.run[run].repeat_of) is not None:
@@ -45,18 +52,26 @@ def configure(params_file: Path, out: Path) -> list[Path]:
 
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
             check_model(config)
+            if config.published is not None:
+                from tpsm.stages.take_published import published_avd, published_run  # Here: they need PyTorch.
+
+                published_run(config, data[dataset].raw)
+                if avd.published is not None:
+                    published_avd(config, avd)
             runs[run] = with_vgg19(with_origin(config, {name: done for name, (done, _) in runs.items()})), avd
     files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
         name = data[dataset].split
         split = SplitConfig() if name is None else SplitConfig(name, read_split(dataset, name).sha256)
         evaluation = params.evaluation.get(dataset, {})
-        sections: dict[str, Any] = {"data": data[dataset].raw, "animate": params.animate, "evaluation": evaluation}
+        animate = params.animate.on(dataset)
+        sections: dict[str, Any] = {"data": data[dataset].raw, "animate": animate, "evaluation": evaluation}
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         parts = ("evaluators", "metrics", "protocols")
         sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
-        sections["labels"] = {run: params.run[run].label for run in params.runs}
+        sections["published-evaluators"] = published_evaluators(data[dataset], evaluation)
+        sections["labels"] = {run: params.run[run].label for run in runs}
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
         for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
@@ -92,6 +107,22 @@ def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:
     return replace(config, origin=origin_of(before))
 
 
+def without_published(params: Params) -> Params:
+    data = {
+        dataset: {**values, "weights": None, "evaluators": None} if isinstance(values, Mapping) else values
+        for dataset, values in params.data.items()
+    }
+    return replace(params, data=data)
+
+
+def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Role -> the file that its network is taken from. Which kinds are trained at all, `python -m eval check` knows."""
+    roles = [role for role, section in (evaluation.get("evaluators") or {}).items() if section is not None]
+    if data.evaluators is None:
+        return {}
+    return {role: asdict(Published.at(Path(data.evaluators) / f"{role}.safetensors")) for role in roles}
+
+
 def check_model(config: RunConfig) -> None:
     """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
     this size is refused here, by name, and not an hour later."""
@@ -115,7 +146,7 @@ def with_vgg19(config: RunConfig) -> RunConfig:
     from tpsm.nn.vgg import weights_file  # Here: it needs PyTorch.
 
     perceptual = config.model.perceptual
-    if config.released is not None or perceptual.backbone != "vgg19" or not any(perceptual.weights):
+    if config.released or config.published or perceptual.backbone != "vgg19" or not any(perceptual.weights):
         return config
     try:
         sha256 = sha256_of(weights_file(perceptual))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tpsm.core.layout import CLIPS, CONFIGS, raw_folder
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
 from tpsm.data.prepare import prepare
@@ -19,6 +19,6 @@ def prepare_dataset(dataset: str, workers: Workers = 1) -> Manifest:
         UserError: a resolved configuration is missing, or a raw clip is unreadable.
     """
     configs = CONFIGS / dataset
-    config = build(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
-    split = build(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
+    config = from_mapping(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
+    split = from_mapping(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
     return prepare(dataset, raw_folder(dataset), config, CLIPS / dataset, split.read(dataset), workers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpsm.checkpoints.trained import Trained
+from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
@@ -13,7 +13,7 @@ from tpsm.data.manifest import read_manifest
 from tpsm.inference.intermediates import write_insides
 from tpsm.inference.tasks import L1, OUTPUT, ReconstructClip
 from tpsm.jobs.map import Workers, map_clips
-from tpsm.jobs.resume import Units, gather
+from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
 
 
@@ -27,13 +27,13 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """
     import pandas as pd  # Here: it takes long to load.
 
-    model = Trained.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
     model.load()  # a checkpoint that does not fit is named before any clip is begun
     out = OUTPUTS / dataset / run / "reconstruction"
     manifest = read_manifest(CLIPS / dataset)
-    units = Units.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
+    cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
     entries = manifest.clips("test")
-    made = map_clips(ReconstructClip(CLIPS / dataset, model, units), entries, workers, f"{run}: reconstruct")
+    made = map_clips(ReconstructClip(CLIPS / dataset, model, cache), entries, workers, f"{run}: reconstruct")
     gather([unit / OUTPUT for unit in made], out)
     errors = []
     for entry, unit in zip(entries, made, strict=True):
@@ -43,4 +43,4 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
     write_model(out, read_run(dataset, run), [model])
-    units.remove()
+    cache.remove()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tpsm.checkpoints.checkpoint import load_method
-from tpsm.checkpoints.trained import Trained, example_keypoints
+from tpsm.checkpoints.trained import CheckpointRef, example_keypoints
 from tpsm.config.sections import RunConfig
-from tpsm.core.files import sha256_of, write_text
+from tpsm.core.files import sha256_of, write_json
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.provenance import record
 from tpsm.core.schema import as_yaml
@@ -47,10 +46,10 @@ def write_summary(
         seed=about["seed"],
         resumed=resumed,
     )
-    _write_json(out / "summary.json", about)
+    write_json(out / "summary.json", about, indent=2)
 
 
-def write_model(out: Path, config: RunConfig, networks: Sequence[Trained]) -> None:
+def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef]) -> None:
     """`out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it, the method's
     first.
 
@@ -60,7 +59,7 @@ def write_model(out: Path, config: RunConfig, networks: Sequence[Trained]) -> No
     method, checkpoint = load_method(networks[0].file, config.method)
     about = facts(config, method, checkpoint.step if config.released is None else None)
     weights = {network.file.as_posix(): network.sha256 for network in networks}
-    _write_json(out / "model.json", about | {"weights": weights})
+    write_json(out / "model.json", about | {"weights": weights}, indent=2)
 
 
 def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any]:
@@ -79,11 +78,8 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
         "precision": config.train.precision if trained else None,
         "perceptual": config.model.perceptual.backbone,
     }
-    return about if config.released is None else about | {"released": config.released.sha256}
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    taken = {"released": config.released, "published": config.published}
+    return about | {key: file.sha256 for key, file in taken.items() if file is not None}
 
 
 def count_frame(method: Method, size: int) -> int:

@@ -18,7 +18,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import CLIPS, CONFIGS, MODELS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.core.tensors import to_tensor
 from tpsm.core.types import FramePair
 from tpsm.data.clip import ClipFile
@@ -30,23 +30,30 @@ from tpsm.methods import method_module
 from tpsm.methods.base import Method
 from tpsm.stages.import_released import released_method, write_released
 from tpsm.stages.summary import write_summary
+from tpsm.stages.take_published import take_run
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import use_all_gpus
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 log = logging.getLogger(__name__)
 
 
-def train_run(dataset: str, run: str) -> None:
-    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`.
+def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = False) -> None:
+    """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`, or the same below `out`.
 
-    A run that names a released checkpoint takes its weights instead, and has no curve and no previews.
+    A run that names a released checkpoint takes its weights instead, and has no curve and no previews; so does one
+    whose weights are published, but it has their curve. `fresh` trains the latter all the same.
     """
     config, began = read_run(dataset, run), time.monotonic()
+    out = out or MODELS / dataset / run
     if config.released is not None:
         if rank() == 0:
             released = read_released(config.released.unchanged(), config.method)
             write_released(config, released_method(config, released, data_config(dataset).fit))
+        return
+    if config.published is not None and not fresh:
+        if rank() == 0:
+            take_run(config, data_config(dataset), read_manifest(CLIPS / dataset), CLIPS / dataset, out)
         return
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
@@ -59,9 +66,8 @@ def train_run(dataset: str, run: str) -> None:
     def preview(path: Path) -> None:
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
-    out = MODELS / dataset / run
     log.info("Training %s on %s -> %s", run, dataset, out)
-    identity = Identity(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
+    info = RunInfo(config.method, run, dataset, config.size, plain(asdict(config.model)), data_config(dataset).fit)
     batches, data_hash = training_batches(manifest, config.train)
     if config.origin is not None:
         data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
@@ -70,7 +76,7 @@ def train_run(dataset: str, run: str) -> None:
         steps = config.train.epochs * len(batches)
         write_summary(folder, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
 
-    fit(method, batches, config.train, identity, out, data_hash=data_hash, preview=preview, summarise=summarise)
+    fit(method, batches, config.train, info, out, data_hash=data_hash, preview=preview, summarise=summarise)
 
 
 def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatches, str]:
@@ -85,7 +91,7 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
 
 def data_config(dataset: str) -> DataConfig:
     """The resolved section of a data set."""
-    return build(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    return from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
@@ -11,43 +12,55 @@ from tpsm.checkpoints.checkpoint import load_method
 from tpsm.checkpoints.released import read_released
 from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.params import read_run
-from tpsm.config.sections import AvdSection
+from tpsm.config.sections import AvdRun
 from tpsm.core.device import rank
 from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import build, plain
+from tpsm.core.schema import from_mapping, plain
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.stages.import_released import released_avd
+from tpsm.stages.take_published import take_avd
 from tpsm.stages.train import training_batches
 from tpsm.training.distributed import use_all_gpus
-from tpsm.training.loop import Identity, fit
+from tpsm.training.loop import RunInfo, fit
 
 log = logging.getLogger(__name__)
 
 
-def train_avd(dataset: str, run: str) -> None:
-    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`: the AVD network of a trained run, itself fixed.
+def train_avd(
+    dataset: str, run: str, out: Path | None = None, method_folder: Path | None = None, *, fresh: bool = False
+) -> None:
+    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`, or the same below `out`: the AVD network of a trained run,
+    itself fixed, which is that of `method_folder` where it is named.
 
-    A run that names a released checkpoint takes the AVD network in it.
+    A run that names a released checkpoint takes the AVD network in it, and one whose weights are published the
+    published one, which `fresh` trains all the same.
     """
-    config = read_run(dataset, run)
-    avd = build(AvdSection, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+    config, avd = read_run(dataset, run), read_avd(dataset, run)
+    out = out or AVDS / dataset / run
     if config.released is not None:
         if rank() == 0:
             released = read_released(config.released.unchanged(), config.method)
-            released_avd(config, avd.model, released).save(AVDS / dataset / run / "last.pt")
+            released_avd(config, avd.model, released).save(out / "last.pt")
+        return
+    if avd.published is not None and not fresh:
+        if rank() == 0:
+            take_avd(config, avd, read_manifest(CLIPS / dataset), CLIPS / dataset, out)
         return
     use_all_gpus(avd.train.batch, avd.train.accumulate)
-    path = MODELS / dataset / run / "last.pt"
+    path = (method_folder or MODELS / dataset / run) / "last.pt"
     method, _ = load_method(path, config.method)
     torch.manual_seed(avd.train.seed)
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
-    out = AVDS / dataset / run
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
-    identity = Identity("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
+    info = RunInfo("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
     batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
     data_hash = fingerprint(data_hash, sha256_of(path))
-    fit(task, batches, avd.train, identity, out, data_hash=data_hash)
+    fit(task, batches, avd.train, info, out, data_hash=data_hash)
+
+
+def read_avd(dataset: str, run: str) -> AvdRun:
+    return from_mapping(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")

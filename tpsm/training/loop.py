@@ -21,11 +21,11 @@ from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weight
 from tpsm.core.device import rank, world_size
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic_folder, locked
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import Agreement, launch, parts
-from tpsm.training.loss_log import Curve
+from tpsm.training.loss_log import LossLog
 from tpsm.training.optimizer import Optimiser
 from tpsm.training.work_folder import WorkFolder
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 # Steps between looks at the losses: each look waits for the device.
-SETTLE_EVERY = 10
+REDUCE_EVERY = 10
 
 
 @runtime_checkable
@@ -44,11 +44,11 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]: ...
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]: ...
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunInfo:
     """What a checkpoint says of itself; with the schedule and the data it names the working folder."""
 
     method: str
@@ -63,7 +63,7 @@ def fit(
     task: nn.Module,
     batches: Batches,
     config: TrainConfig,
-    identity: Identity,
+    info: RunInfo,
     out: Path,
     *,
     data_hash: str,
@@ -88,7 +88,7 @@ def fit(
             another process of the job ended, or another process is training the same run.
     """
     mine = parts(config.batch, config.accumulate)
-    place = WorkFolder.of(work, config, identity.dataset, identity.run, asdict(identity), data_hash)
+    place = WorkFolder.of(work, config, info.dataset, info.run, asdict(info), data_hash)
     scratch, state = place.path, place.state
     step, total = 0, config.epochs * len(batches)
     leads = rank() == 0
@@ -97,18 +97,16 @@ def fit(
         for name, value in task.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise UserError(
-                    f"'{name}' is no longer finite after step {step} of {identity.run}; lower "
+                    f"'{name}' is no longer finite after step {step} of {info.run}; lower "
                     f"train.learning_rate. {kept(state)}."
                 )
         weights = {name: value.detach().contiguous().cpu() for name, value in task.state_dict().items()}
         optimizer = None if adam is None else {"adam": adam.state_dict(), "rates": rates(config, step, len(batches))}
-        Checkpoint(**vars(identity), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(
-            path
-        )
+        Checkpoint(**vars(info), weights=weights, epoch=step // len(batches), step=step, optimizer=optimizer).save(path)
 
     with (
-        locked(place.lock, f"The training of {identity.run} on {identity.dataset}") if leads else nullcontext(),
-        naming_the_step(lambda: f"step {step} of {identity.run}", state),
+        locked(place.lock, f"The training of {info.run} on {info.dataset}") if leads else nullcontext(),
+        naming_the_step(lambda: f"step {step} of {info.run}", state),
         stop_signals() as stopping,
         ExitStack() as opened,
     ):
@@ -124,7 +122,7 @@ def fit(
             load_weights(task, checkpoint, state)
             step = checkpoint.step
         first_step = step
-        curve = Curve(scratch / "metrics.csv", keep_below=step)
+        loss_log = LossLog(scratch / "metrics.csv", keep_below=step)
         optimiser = Optimiser(task, config, fabric)
         if checkpoint is not None:
             assert checkpoint.optimizer is not None
@@ -138,32 +136,30 @@ def fit(
             )
 
         # The steps that are left.
-        bar = opened.enter_context(tqdm(total=total, initial=step, unit="step", desc=identity.run, disable=not leads))
+        bar = opened.enter_context(tqdm(total=total, initial=step, unit="step", desc=info.run, disable=not leads))
         while step < total:
             epoch, first = divmod(step, len(batches))
             task.train()
             pairs = batches.epoch(epoch, first, mine)
             for _ in range(first, len(batches)):
-                curve.add(step, epoch, optimiser.step(pairs, mine, epoch, (config.seed << 32) + step))
+                loss_log.add(step, epoch, optimiser.step(pairs, mine, epoch, (config.seed << 32) + step))
                 step += 1
                 bar.update()
                 stop = agreement.any(stopping())
                 keep = stop or step % config.checkpoint_every == 0 or step == total
-                if (keep or step % SETTLE_EVERY == 0) and (
-                    bad := curve.settle(lambda losses: mean_of_processes(fabric, losses))
+                if (keep or step % REDUCE_EVERY == 0) and (
+                    bad := loss_log.reduce(lambda losses: mean_of_processes(fabric, losses))
                 ):
-                    raise UserError(f"{bad} of {identity.run}; lower train.learning_rate. {kept(state)}.")
-                bar.set_postfix_str(curve.last(), refresh=False)
+                    raise UserError(f"{bad} of {info.run}; lower train.learning_rate. {kept(state)}.")
+                bar.set_postfix_str(loss_log.last(), refresh=False)
                 # The checkpoint comes last: what is beside it is then never behind it, and what is ahead is made again.
                 if leads and preview is not None and step % config.preview_every == 0:
                     preview(scratch / "previews" / preview_name(step))
                 if leads and keep:
-                    curve.flush()
+                    loss_log.flush()
                     snapshot(state, optimiser.adam)
                 if stop and step < total:
-                    raise UserError(
-                        f"Stopped after step {step} of {identity.run}; the same command goes on from there."
-                    )
+                    raise UserError(f"Stopped after step {step} of {info.run}; the same command goes on from there.")
         seconds = time.monotonic() - began
 
         # The results, whole or not at all.
@@ -182,7 +178,7 @@ def fit(
             place.close()
         fabric.barrier()
     speed = (total - first_step) / max(seconds, 1e-9)
-    log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", identity.run, total - first_step, seconds, speed, out)
+    log.info("%s: %d steps in %.0f s (%.1f steps/s) -> %s", info.run, total - first_step, seconds, speed, out)
 
 
 def going_on(place: WorkFolder, config: TrainConfig, steps: int) -> Checkpoint | None:

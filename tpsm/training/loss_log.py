@@ -13,7 +13,7 @@ from torch import Tensor
 from tpsm.core.files import atomic
 
 
-class Curve:
+class LossLog:
     """Rows of `step, epoch, <losses>, total`. On resuming, rows from step `keep_below` on are forgotten first."""
 
     def __init__(self, path: Path, keep_below: int = 0) -> None:
@@ -27,10 +27,10 @@ class Curve:
         self._waiting: list[tuple[int, int, dict[str, Tensor]]] = []
 
     def add(self, step: int, epoch: int, losses: dict[str, Tensor]) -> None:
-        """Notes this process's losses, on whatever device they are; `settle` reads them."""
+        """Notes this process's losses, on whatever device they are; `reduce` reads them."""
         self._waiting.append((step, epoch, losses))
 
-    def settle(self, mean: Callable[[Tensor], Tensor]) -> str | None:
+    def reduce(self, mean: Callable[[Tensor], Tensor]) -> str | None:
         """Waits for the device once, and averages what was added over all processes, which `mean` does.
 
         Returns what is wrong where a loss is not finite, naming the first.
@@ -51,7 +51,7 @@ class Curve:
         return None
 
     def last(self) -> str:
-        """The newest losses that `settle` read, for a progress bar."""
+        """The newest losses that `reduce` read, for a progress bar."""
         if not self.rows:
             return ""
         return " ".join(f"{key} {value:.3f}" for key, value in self.rows[-1].items() if key not in ("step", "epoch"))

@@ -30,8 +30,7 @@ class WorkFolder:
     @classmethod
     def of(cls, work: Path, config: TrainConfig, dataset: str, run: str, *decides: Any) -> WorkFolder:
         schedule = {key: value for key, value in asdict(config).items() if key not in _LEFT_OUT}
-        name = "@".join(quote(part, safe="") for part in (dataset, *run.split(", ")))
-        return cls(work, name, fingerprint(schedule, *decides, training_code_hash()))
+        return cls(work, _name(dataset, run), fingerprint(schedule, *decides, training_code_hash()))
 
     @property
     def path(self) -> Path:
@@ -64,3 +63,12 @@ class WorkFolder:
         for path in self.work.glob(f"{self.name}-{_HASH}.finished"):
             remove_folder(path)
         self.path.rename(self.finished)
+
+
+def unfinished(work: Path, dataset: str, run: str) -> list[Path]:
+    """The folders below `work` that interrupted trainings of a run left, whatever decided their steps."""
+    return sorted(work.glob(f"{_name(dataset, run)}-{_HASH}"))
+
+
+def _name(dataset: str, run: str) -> str:
+    return "@".join(quote(part, safe="") for part in (dataset, *run.split(", ")))

@@ -26,8 +26,7 @@ from eval.__main__ import main
 from eval.evaluators import dlib68, dlib_face, fan, heatmap, rtmpose
 from eval.scoring.quality import MOVE, identity_quality, landmark_quality, moved
 from eval.scoring.scores_file import about_scores
-from eval.types import PROTOCOLS, Landmarks, Protocol
-from eval.types import Sequence as Seen
+from eval.types import PROTOCOLS, Landmarks, Protocol, ScoredClip
 from tpsm.core.clips import Clip
 from tpsm.core.errors import UserError, package
 from tpsm.core.layout import Layout
@@ -72,15 +71,15 @@ def evaluator(kind: str) -> Any:
     return modules[kind].train(modules[kind].Config(weights=str(FOLDER)), [], "key")
 
 
-def landmarks(kind: str, pictures: np.ndarray) -> Seen:
-    return Seen(pictures, landmarks=evaluator(kind)(pictures))
+def landmarks(kind: str, pictures: np.ndarray) -> ScoredClip:
+    return ScoredClip(pictures, landmarks=evaluator(kind)(pictures))
 
 
-def score(metric: str, generated: Seen, real: Seen, protocol: Protocol = "strict") -> np.ndarray:
+def score(metric: str, generated: ScoredClip, real: ScoredClip, protocol: Protocol = "strict") -> np.ndarray:
     return metrics.load(metric)[1][protocol](generated, real)
 
 
-def mean(metric: str, generated: Seen, real: Seen, protocol: Protocol = "strict") -> float:
+def mean(metric: str, generated: ScoredClip, real: ScoredClip, protocol: Protocol = "strict") -> float:
     return float(np.nanmean(score(metric, generated, real, protocol)))
 
 
@@ -109,7 +108,7 @@ def test_what_spoils_a_picture_moves_akd_and_mkr(kind: str, clips: tuple[str, ..
     real, other = (landmarks(kind, frames(name, 4, every=10)) for name in clips[-2:])
     pictures = real.frames.astype(np.float64)
 
-    def spoilt(changed: np.ndarray) -> Seen:
+    def spoilt(changed: np.ndarray) -> ScoredClip:
         return landmarks(kind, changed.clip(0, 255).astype(np.uint8))
 
     floor = mean("akd", spoilt(pictures + rng.integers(-1, 2, pictures.shape)), real)
@@ -146,9 +145,9 @@ def test_the_same_person_is_nearer_than_others() -> None:
 def test_what_spoils_a_face_moves_aed() -> None:
     rng = np.random.default_rng(0)
 
-    def seen(pictures: np.ndarray) -> Seen:
+    def seen(pictures: np.ndarray) -> ScoredClip:
         shown = pictures.clip(0, 255).astype(np.uint8)
-        return Seen(shown, embedding=evaluator("dlib-face")(shown))
+        return ScoredClip(shown, embedding=evaluator("dlib-face")(shown))
 
     real, other = seen(frames("langer", 3, every=10)), seen(frames("single", 3, every=10))
     grain = seen(real.frames.astype(np.int64) + rng.integers(-1, 2, real.frames.shape))
@@ -189,7 +188,7 @@ def test_frames_without_a_face_have_no_embedding_and_do_not_count(tmp_path: Path
     pictures[1] = 90
     embedding = evaluator("dlib-face")(pictures)
     assert np.isnan(embedding).all(axis=1).tolist() == [False, True, False]
-    real = Seen(pictures, embedding=embedding)
+    real = ScoredClip(pictures, embedding=embedding)
     assert np.isnan(score("aed", real, real)).tolist() == [False, True, False]
     assert score("identity_found", real, real).tolist() == [1, 0, 1]
     blank = np.full_like(pictures, 90)
@@ -362,7 +361,7 @@ def test_a_detector_of_other_joints_is_not_held_against_the_truth(tmp_path: Path
     assert quality["median_error_px"] is quality["visible_found"] is quality["share_within_2_px"] is None
     assert quality["moved_akd"] == 0 and quality["shift_akd"] == pytest.approx(5**0.5, abs=1e-5)
     clip = dots("a#0", 0)
-    seen = Seen(clip.frames, Corner()(clip.frames), truth=clip.truth)
+    seen = ScoredClip(clip.frames, Corner()(clip.frames), truth=clip.truth)
     with pytest.raises(UserError, match="akd_truth needs a detector of the set's own joints"):
         score("akd_truth", seen, seen)
 

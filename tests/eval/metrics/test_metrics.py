@@ -14,7 +14,7 @@ from eval.metrics.epe import epe
 from eval.metrics.l1 import l1
 from eval.metrics.mkr import mkr
 from eval.metrics.pose import pose
-from eval.types import Landmarks, Sequence
+from eval.types import Landmarks, ScoredClip
 from tpsm.core.clips import GroundTruth
 from tpsm.core.errors import UserError
 
@@ -35,10 +35,10 @@ def test_l1_is_a_mean_in_unit_intensity_and_does_not_wrap() -> None:
 
 def test_legacy_l1_is_the_value_taken_on_floats() -> None:
     scores = metrics.load("l1")[1]
-    generated = Sequence(frames(0, 9), l1=np.array([0.25, 0.5]))
-    assert scores["legacy"](generated, Sequence(frames(0, 0))) == pytest.approx([0.25, 0.5])
-    assert scores["legacy"](replace(generated, l1=None), Sequence(frames(0, 0))) == pytest.approx([0, 9 / 255])
-    assert scores["strict"](generated, Sequence(frames(0, 0))) == pytest.approx([0, 9 / 255])
+    generated = ScoredClip(frames(0, 9), l1=np.array([0.25, 0.5]))
+    assert scores["legacy"](generated, ScoredClip(frames(0, 0))) == pytest.approx([0.25, 0.5])
+    assert scores["legacy"](replace(generated, l1=None), ScoredClip(frames(0, 0))) == pytest.approx([0, 9 / 255])
+    assert scores["strict"](generated, ScoredClip(frames(0, 0))) == pytest.approx([0, 9 / 255])
 
 
 def test_akd_is_euclidean_and_the_papers_is_not() -> None:
@@ -51,8 +51,8 @@ def test_akd_takes_joints_found_in_both_and_skips_frames_without() -> None:
     scores = metrics.load("akd")[1]
     xy = np.zeros((2, 2, 2), np.float32)
     moved = xy + np.float32(1)
-    generated = Sequence(np.zeros((2, 5, 9, 3), np.uint8), Landmarks(moved, np.array([[True, False], [True, False]])))
-    real = Sequence(generated.frames, Landmarks(xy, np.array([[True, True], [False, True]])))
+    generated = ScoredClip(np.zeros((2, 5, 9, 3), np.uint8), Landmarks(moved, np.array([[True, False], [True, False]])))
+    real = ScoredClip(generated.frames, Landmarks(xy, np.array([[True, True], [False, True]])))
     # One unit is half the picture: (9 - 1) / 2 = 4 px in x and (5 - 1) / 2 = 2 px in y.
     np.testing.assert_allclose(scores["strict"](generated, real), [np.hypot(4, 2), np.nan])
     np.testing.assert_allclose(scores["legacy"](generated, real), [(4 + 2) / 2, np.nan])
@@ -61,10 +61,10 @@ def test_akd_takes_joints_found_in_both_and_skips_frames_without() -> None:
 def test_akd_to_truth_counts_visible_joints_only() -> None:
     score = metrics.load("akd_truth")[1]["strict"]
     xy = np.zeros((1, 2, 2), np.float32)
-    generated = Sequence(np.zeros((1, 5, 5, 3), np.uint8), Landmarks(xy, np.array([[True, True]])))
+    generated = ScoredClip(np.zeros((1, 5, 5, 3), np.uint8), Landmarks(xy, np.array([[True, True]])))
     joints = np.array([[[0.5, 0.0], [1.0, 1.0]]], np.float32)
     truth = still_truth(5, 5, joints, visible=np.array([[True, False]]))
-    assert score(generated, Sequence(generated.frames, truth=truth)) == pytest.approx(
+    assert score(generated, ScoredClip(generated.frames, truth=truth)) == pytest.approx(
         [1.0]
     )  # half a unit of 2 px, in x alone
 
@@ -83,7 +83,7 @@ def test_aed_is_a_distance_and_the_papers_its_square() -> None:
 
 def test_rates_of_detection_by_hand() -> None:
     found = np.array([[True, False], [False, False], [True, True]])
-    seen = Sequence(
+    seen = ScoredClip(
         np.zeros((3, 2, 2, 3), np.uint8),
         Landmarks(np.zeros((3, 2, 2), np.float32), found),
         np.array([[1, 0], [np.nan, np.nan], [0, 1]], np.float32),
@@ -112,7 +112,7 @@ def test_epe_is_in_pixels_and_ignores_what_frame_0_hides() -> None:
     moved = np.stack([still, still + np.array([0.75, 2.0], np.float32)])
     clip = np.zeros((2, 5, 9, 3), np.uint8)
     # .75 in x is 3 px of (9 - 1) / 2, 2 in y is 4 px of (5 - 1) / 2; the hypotenuse is 5.
-    assert score(Sequence(clip, motion=moved), Sequence(clip, truth=truth)) == pytest.approx([0, 5], abs=1e-5)
+    assert score(ScoredClip(clip, motion=moved), ScoredClip(clip, truth=truth)) == pytest.approx([0, 5], abs=1e-5)
 
 
 def test_epe_of_figure_and_background_count_their_own_pixels() -> None:
@@ -126,14 +126,14 @@ def test_epe_of_figure_and_background_count_their_own_pixels() -> None:
     moved[1, labels[1] == 1, 0] += 0.5  # 2 px of (9 - 1) / 2
     moved[1, labels[1] == 0, 1] += 1.5  # 3 px of (5 - 1) / 2
     clip = np.zeros((2, 5, 9, 3), np.uint8)
-    generated, reference = Sequence(clip, motion=moved), Sequence(clip, truth=truth)
+    generated, reference = ScoredClip(clip, motion=moved), ScoredClip(clip, truth=truth)
     for part, error in (("figure", 2), ("background", 3)):
         scores = metrics.load(f"epe_{part}")[1]["strict"](generated, reference)
         assert scores == pytest.approx([0, error], abs=1e-5)
     both = metrics.load("epe")[1]["strict"](generated, reference)
     assert both == pytest.approx([0, (6 * 2 + 39 * 3) / 45], abs=1e-5), "EPE is their mean, by pixels"
     nobody = replace(truth, labels=np.zeros_like(labels))
-    assert np.isnan(metrics.load("epe_figure")[1]["strict"](generated, Sequence(clip, truth=nobody))).all()
+    assert np.isnan(metrics.load("epe_figure")[1]["strict"](generated, ScoredClip(clip, truth=nobody))).all()
 
 
 def test_epe_of_a_frame_without_pixels_that_count_is_nan() -> None:

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from eval import metrics, weights
-from eval.metrics import ready
+from eval.metrics import available_metrics
 from eval.metrics.csim import csim
 from eval.metrics.lpips import load_network, lpips, read_alexnet
 from eval.metrics.psnr import psnr
 from eval.metrics.ssim import ssim
-from eval.types import Sequence
+from eval.types import ScoredClip
 from tpsm.core.errors import UserError
 
 GREY = np.full((2, 16, 16, 3), 100, np.uint8)
@@ -82,7 +82,7 @@ def test_lpips_grows_with_what_is_seen() -> None:
     ramp = np.broadcast_to(np.linspace(0, 255, 64).astype(np.uint8)[None, :, None], (1, 64, 64, 3))
     rng = np.random.default_rng(0)
     noisy = [(ramp + rng.normal(0, sd, ramp.shape)).clip(0, 255).astype(np.uint8) for sd in (0, 4, 16, 64)]
-    found = [float(scores["strict"](Sequence(frames), Sequence(ramp))[0]) for frames in noisy]
+    found = [float(scores["strict"](ScoredClip(frames), ScoredClip(ramp))[0]) for frames in noisy]
     assert found[0] == pytest.approx(0, abs=1e-6)
     assert found == sorted(found) and 0 < found[1] < 0.3 < found[3] < 1.5
 
@@ -133,5 +133,5 @@ def test_a_metric_without_its_package_or_weights_is_left_out_and_says_what_to_ty
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(metrics, "find_spec", lambda _: object() if installed else None)
-    assert ready(("l1", "lpips", "psnr")) == ["l1", "psnr"]
+    assert available_metrics(("l1", "lpips", "psnr")) == ["l1", "psnr"]
     assert command in caplog.text

@@ -143,7 +143,7 @@ def test_bold_needs_a_difference(scored: Layout, monkeypatch: pytest.MonkeyPatch
     # By the interval over clips alone: four clips are too few for the corrected test.
     monkeypatch.setattr(Comparison, "decided", property(lambda self: self.difference.excludes_zero))
     config = replace(read_config(scored), bootstrap=BootstrapConfig(samples=200, unit="clip"))
-    table = next(table for table in build_tables(Results(scored, config), None) if table.name == "reconstruction")
+    table = next(table for table in build_tables(Results(scored, config)) if table.name == "reconstruction")
     bold = {
         row[0]: {c for c, v in zip(table.columns, row, strict=True) if getattr(v, "best", False)} for row in table.rows
     }
@@ -308,7 +308,7 @@ def test_reasons_are_told_apart(scored: Layout) -> None:
 
 
 def test_every_cell_is_a_number_or_a_reason(scored: Layout) -> None:
-    for table in build_tables(Results(scored, read_config(scored)), None):
+    for table in build_tables(Results(scored, read_config(scored))):
         for row in table.rows:
             for column, cell in zip(table.columns, row, strict=True):
                 if column.endswith(("↓", "↑")):

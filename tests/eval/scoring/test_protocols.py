@@ -19,31 +19,31 @@ from eval.config import read_config
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, mean
 from eval.tables.results import Results, Series
-from eval.types import Landmarks, Sequence
+from eval.types import Landmarks, ScoredClip
 from tpsm.core.layout import Layout
 
 HEIGHT, WIDTH = 48, 64
 
 
 @st.composite
-def features(draw: st.DrawFn, frames: int, joints: int, face: bool) -> Sequence:
+def features(draw: st.DrawFn, frames: int, joints: int, face: bool) -> ScoredClip:
     """A face is found with all its points or not at all; of a body, any joints."""
     xy = draw(arrays(np.float32, (frames, joints, 2), elements=st.floats(-1.25, 1.25, width=32, allow_subnormal=False)))
     found = draw(arrays(bool, (frames, 1 if face else joints)))
     embedding = draw(arrays(np.float32, (frames, 3), elements=st.floats(-1, 1, width=32, allow_subnormal=False)))
     blank = np.zeros((frames, HEIGHT, WIDTH, 3), np.uint8)
-    return Sequence(blank, Landmarks(xy, np.repeat(found, joints, axis=1) if face else found), embedding)
+    return ScoredClip(blank, Landmarks(xy, np.repeat(found, joints, axis=1) if face else found), embedding)
 
 
 @st.composite
-def clips(draw: st.DrawFn) -> list[tuple[Sequence, Sequence]]:
+def clips(draw: st.DrawFn) -> list[tuple[ScoredClip, ScoredClip]]:
     """Real and generated clips."""
     face, joints = draw(st.booleans()), draw(st.integers(1, 4))
     lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=6))
     return [(draw(features(n, joints, face)), draw(features(n, joints, face))) for n in lengths]
 
 
-def rows(made: list[tuple[Sequence, Sequence]], metric: str) -> pd.DataFrame:
+def rows(made: list[tuple[ScoredClip, ScoredClip]], metric: str) -> pd.DataFrame:
     score = metrics.load(metric)[1]["legacy"]
     tables = []
     for index, (real, generated) in enumerate(made):
@@ -55,7 +55,7 @@ def rows(made: list[tuple[Sequence, Sequence]], metric: str) -> pd.DataFrame:
 
 @settings(max_examples=150, deadline=None)
 @given(made=clips(), unit=st.sampled_from(["clip", "identity"]))
-def test_legacy_means_are_those_of_the_papers_program(made: list[tuple[Sequence, Sequence]], unit: str) -> None:
+def test_legacy_means_are_those_of_the_papers_program(made: list[tuple[ScoredClip, ScoredClip]], unit: str) -> None:
     real, generated = ([as_file(pair[side]) for pair in made] for side in (0, 1))
     for metric, program in PAPERS.items():
         expected = program(real, generated)

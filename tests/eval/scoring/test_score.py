@@ -21,7 +21,7 @@ from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import COLUMNS
 from eval.stages.bench import bench
-from eval.types import Features, Sequence
+from eval.types import Features, ScoredClip
 from tpsm.core.clips import Clip
 from tpsm.core.layout import Layout
 from tpsm.data.clip import read_clip, write_clip
@@ -197,7 +197,7 @@ def test_legacy_scores_see_truncated_frames(layout: Layout) -> None:
         calls.append(len(frames))
         return evaluators(frames)
 
-    made = Sequence(clip, *vars(evaluators(clip)).values())
+    made = ScoredClip(clip, *vars(evaluators(clip)).values())
     again, whole = with_frames(made, darker, counted), evaluators(darker)
     assert calls == [2], "frames that truncation leaves alone are not looked at again"
     assert again.landmarks is not None and whole.landmarks is not None and again.embedding is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import lzma
 import os
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
 from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
@@ -127,7 +127,7 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
     """The archive as a file or folder here, of that hash."""
     path = Path(archive)
     if is_url(archive):
-        path = cache / f"{hashlib.sha256(archive.encode()).hexdigest()[:8]}-{_base(archive) or 'archive'}"
+        path = cache / f"{sha256_of_text(archive)[:8]}-{_base(archive) or 'archive'}"
         if not path.is_file():
             try:
                 with bar(_base(archive)) as progress:

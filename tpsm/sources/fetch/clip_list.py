@@ -43,7 +43,7 @@ _PERSON = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ClipSpec:
     """A clip: the frames from `start` to before `end` as counted at `fps`, and in them the `box` (left, top, right,
     bottom) in pixels of a picture of `width` x `height`.
     """
@@ -93,7 +93,7 @@ def find_metadata(dataset: str, given: Path | None, cache: Path, access: Access)
     return target
 
 
-def read_metadata(path: Path, dataset: str) -> list[Row]:
+def read_metadata(path: Path, dataset: str) -> list[ClipSpec]:
     """The rows of a list, in its order.
 
     Raises:
@@ -142,7 +142,7 @@ def _refuse_first_ted_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
         )
 
 
-def _row(path: Path, line: int, values: dict[str, str]) -> Row:
+def _row(path: Path, line: int, values: dict[str, str]) -> ClipSpec:
     try:
         if long := next((key for key in _COLUMNS if len(values[key]) > _LONGEST), None):
             raise ValueError(f"{long} has {len(values[long])} characters")
@@ -150,7 +150,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> Row:
             raise ValueError(f"fps {values['fps']!r}")
         video, _, part = values["video_id"].partition("#")
         left, top, right, bottom = (int(side) for side in values["bbox"].split("-"))
-        row = Row(
+        row = ClipSpec(
             video=video,
             part=part,
             start=int(values["start"]),
@@ -179,7 +179,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> Row:
     return row
 
 
-def in_both_splits(rows: Iterable[Row]) -> dict[str, list[str]]:
+def in_both_splits(rows: Iterable[ClipSpec]) -> dict[str, list[str]]:
     """The identities, and the videos, that stand in train and in test: what is learnt of them leaks into the scores."""
     rows = list(rows)
     train, test = ([row for row in rows if row.split == split] for split in SPLITS)

@@ -14,19 +14,19 @@ from jaxtyping import UInt8
 from tpsm.core.errors import UserError
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import frame_rate, iter_wanted, lossless_video
-from tpsm.sources.fetch.clip_list import Row
+from tpsm.sources.fetch.clip_list import ClipSpec
 from tpsm.sources.fetch.ledger import Outcome
 
 SUFFIX = ".mkv"
 
 
-def clip_path(folder: Path, row: Row) -> Path:
+def clip_path(folder: Path, row: ClipSpec) -> Path:
     return folder / row.split / (row.name + SUFFIX)
 
 
 def cut(
-    video: Path, rows: Sequence[Row], folder: Path, size: int, proceed: Callable[[], None]
-) -> Iterator[tuple[Row, Outcome, str]]:
+    video: Path, rows: Sequence[ClipSpec], folder: Path, size: int, proceed: Callable[[], None]
+) -> Iterator[tuple[ClipSpec, Outcome, str]]:
     """Writes the clips of `rows` to `folder/SPLIT/NAME.mkv` in one pass over `video`, and says what became of each.
 
     An outcome comes when its clip is written. `proceed` is called before every frame, and may raise to stop the work:
@@ -38,7 +38,7 @@ def cut(
         return any(index in span for span in spans.values())
 
     waiting = list(rows)
-    writing: dict[Row, ExitStack] = {}
+    writing: dict[ClipSpec, ExitStack] = {}
     try:
         fps = frame_rate(video)
         spans = {row: span(row, fps) for row in rows}
@@ -67,7 +67,7 @@ def cut(
         yield row, outcome, detail
 
 
-def span(row: Row, fps: float) -> range:
+def span(row: ClipSpec, fps: float) -> range:
     """The indices, in a video of `fps`, of the frames that are shown between the row's start and end.
 
     Lists and containers round rates (23.97, 23.98, 24000/1001): within one part in 2000 they are the same rate, and the
@@ -79,7 +79,7 @@ def span(row: Row, fps: float) -> range:
     return range(math.ceil(row.start * ratio), max(math.ceil(row.end * ratio), math.ceil(row.start * ratio) + 1))
 
 
-def crop(frame: UInt8[np.ndarray, "h w 3"], row: Row) -> UInt8[np.ndarray, "_ _ 3"]:
+def crop(frame: UInt8[np.ndarray, "h w 3"], row: ClipSpec) -> UInt8[np.ndarray, "_ _ 3"]:
     """The row's box, scaled from the size that the list names to the frame's, and within it."""
     height, width = frame.shape[:2]
     left, right = (side * width // row.width for side in row.box[::2])

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
-from tpsm.core.schema import build
+from tpsm.core.schema import from_mapping
 from tpsm.data.config import SPLITS
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import frame_rate, iter_wanted, lossless_video
@@ -66,14 +66,17 @@ class Shot:
 @cache
 def files() -> dict[str, Weights]:
     """Name -> the video, what it must be, and the package that it is in."""
-    return {name: build(Weights, section, f"{MANIFEST.name}: {name}") for name, section in _manifest()["files"].items()}
+    return {
+        name: from_mapping(Weights, section, f"{MANIFEST.name}: {name}")
+        for name, section in _manifest()["files"].items()
+    }
 
 
 @cache
 def sets() -> dict[str, dict[str, Shot]]:
     """Data set -> who, or who#view -> what is cut."""
     return {
-        name: {who: build(Shot, section, f"{MANIFEST.name}: {who}") for who, section in shots.items()}
+        name: {who: from_mapping(Shot, section, f"{MANIFEST.name}: {who}") for who, section in shots.items()}
         for name, shots in _manifest()["sets"].items()
     }
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from tpsm.core.errors import UserError
 from tpsm.data.config import SPLITS
-from tpsm.sources.fetch.clip_list import SETS, Row, in_both_splits
+from tpsm.sources.fetch.clip_list import SETS, ClipSpec, in_both_splits
 from tpsm.sources.fetch.cut import SUFFIX, clip_path, cut
 from tpsm.sources.fetch.downloaders import Downloader, Failure
 from tpsm.sources.fetch.ledger import Key, Ledger, Outcome, opened, refuse_strangers
@@ -37,7 +37,7 @@ class Settings:
 
 
 def fetch_videos(
-    dataset: str, rows: Sequence[Row], folder: Path, cache: Path, downloader: Downloader, settings: Settings
+    dataset: str, rows: Sequence[ClipSpec], folder: Path, cache: Path, downloader: Downloader, settings: Settings
 ) -> str:
     """The clips of `rows` in `folder/{train,test}`, an outcome of each in `folder/ledger.csv`; returns a summary.
 
@@ -65,9 +65,9 @@ def fetch_videos(
         return "\n".join([ledger.summary(keys), *_leaks(rows), f"-> {ledger.path}"])
 
 
-def number(rows: Sequence[Row]) -> dict[Key, Row]:
-    """A key for every row: rows that would be one file are told apart by their order."""
-    keys: dict[Key, Row] = {}
+def number(rows: Sequence[ClipSpec]) -> dict[Key, ClipSpec]:
+    """A key for every row: rows that would be one file get different keys by their order."""
+    keys: dict[Key, ClipSpec] = {}
     copies: dict[tuple[str, str], int] = {}
     for row in rows:
         copies[row.split, row.name] = copy = copies.get((row.split, row.name), 0) + 1
@@ -75,9 +75,11 @@ def number(rows: Sequence[Row]) -> dict[Key, Row]:
     return keys
 
 
-def _plan(keys: dict[Key, Row], folder: Path, ledger: Ledger, settings: Settings) -> dict[str, list[tuple[Key, Row]]]:
+def _plan(
+    keys: dict[Key, ClipSpec], folder: Path, ledger: Ledger, settings: Settings
+) -> dict[str, list[tuple[Key, ClipSpec]]]:
     """The rows that are to be done, by video. Those that need no video get their outcome here."""
-    work: dict[str, list[tuple[Key, Row]]] = {}
+    work: dict[str, list[tuple[Key, ClipSpec]]] = {}
     for key, row in keys.items():
         there = key.copy == 1 and clip_path(folder, row).is_file()
         if key.copy > 1:
@@ -112,7 +114,7 @@ class _Job:
     settings: Settings
     bar: tqdm
 
-    def __call__(self, video: str, rows: list[tuple[Key, Row]]) -> set[Outcome]:
+    def __call__(self, video: str, rows: list[tuple[Key, ClipSpec]]) -> set[Outcome]:
         """Returns the outcomes."""
         path = self.cache / f"{video}.mp4"
         keys = {row: key for key, row in rows}
@@ -132,12 +134,12 @@ class _Job:
             path.unlink()
         return outcomes
 
-    def _record(self, key: Key, row: Row, outcome: Outcome, detail: str) -> None:
+    def _record(self, key: Key, row: ClipSpec, outcome: Outcome, detail: str) -> None:
         self.ledger.record(key, row.video, outcome, detail)
         self.bar.update()
 
 
-def _run(work: dict[str, list[tuple[Key, Row]]], job: _Job) -> None:
+def _run(work: dict[str, list[tuple[Key, ClipSpec]]], job: _Job) -> None:
     refused = 0
     with ThreadPoolExecutor(job.settings.jobs) as pool:
         videos = [pool.submit(job, video, rows) for video, rows in work.items()]
@@ -158,7 +160,7 @@ def _run(work: dict[str, list[tuple[Key, Row]]], job: _Job) -> None:
             raise
 
 
-def _leaks(rows: Sequence[Row]) -> list[str]:
+def _leaks(rows: Sequence[ClipSpec]) -> list[str]:
     return [
         f"{kind} in both train and test: {len(names)} ({', '.join(names[:5])}{' ...' if names[5:] else ''})"
         for kind, names in in_both_splits(rows).items()

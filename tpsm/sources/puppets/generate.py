@@ -6,7 +6,6 @@ Everything follows from the seed: no picture, model or recording is used.
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 
 from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, write_text
+from tpsm.core.files import atomic, write_json
 from tpsm.data.clip import pack_truth
 from tpsm.sources.puppets.body import JOINTS, carriers, pose, random_act, random_camera
 from tpsm.sources.puppets.drawing import random_backdrop, random_look, render
@@ -88,7 +87,7 @@ def synthesize(
     if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
         raise UserError(f"{folder} exists and is no empty folder; name a new one, or remove it first.")
     card = {"generator": "puppets", "version": VERSION, **{name: value for name, value, _ in numbers}}
-    write_text(folder / "card.json", json.dumps(card, indent=1) + "\n")
+    write_json(folder / "card.json", card)
     for identity in range(train_identities + test_identities):
         split = "train" if identity < train_identities else "test"
         for number in range(clips_per_identity):

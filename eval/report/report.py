@@ -1,0 +1,64 @@
+"""Everything that a report says, computed once; README.md and reports/index.html show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.report.facts import Qualities, reading, what_was_run
+from eval.report.findings import Question, answer
+from eval.report.provenance import provenance
+from eval.tables.build import build_tables
+from eval.tables.results import Results
+from eval.tables.table import Table, table_files
+from eval.types import ROLES
+from tpsm.core.reading import read_json
+
+
+@dataclass(frozen=True)
+class Report:
+    """`numbers`: file -> content, of all that scores and configuration alone decide; `questions`: which run is best at
+    what; `facts` and `reading`: what was run, and how to read it, in sentences; `quality`: of each evaluator, by its
+    role; `figures`: caption -> file; `provenance`: what made it."""
+
+    results: Results
+    tables: tuple[Table, ...]
+    numbers: Mapping[str, str]
+    questions: tuple[Question, ...]
+    facts: tuple[str, ...]
+    reading: tuple[str, ...]
+    quality: Qualities
+    figures: Mapping[str, Path]
+    provenance: Mapping[str, Any]
+
+
+def build_report(results: Results, figures: Mapping[str, Path], began: float) -> Report:
+    """`began` is when the work on it did, by `time.monotonic`."""
+    tables = build_tables(results)
+    numbers = numbers_of(results, tables)
+    path = results.layout.evaluators / "quality.json"
+    measured: dict[str, Any] = dict(read_json(path, "record of evaluators")) if path.is_file() else {}
+    quality: dict[str, Mapping[str, Any]] = {role: measured[role] for role in ROLES if role in measured}
+    return Report(
+        results,
+        tuple(tables),
+        numbers,
+        questions=tuple(answer(results)),
+        facts=tuple(what_was_run(results, quality)),
+        reading=reading(results),
+        quality=quality,
+        figures=figures,
+        provenance=provenance(results, numbers, measured.get("provenance"), began),
+    )
+
+
+def numbers_of(results: Results, tables: list[Table]) -> dict[str, str]:
+    """File -> content, of all that scores and configuration alone decide."""
+    return table_files(tables) | {"metrics.json": to_json(results.as_dict())}
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"

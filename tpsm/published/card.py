@@ -1,0 +1,94 @@
+"""Published weights as params.yaml names them: a file, and a card beside it that says what made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
+from tpsm.core.provenance import Provenance
+from tpsm.core.reading import read_json
+from tpsm.core.schema import from_mapping
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Published:
+    """The weight file that is taken in the place of training, with the SHA-256 of it and of its card.
+
+    A hash is None where the file was not there.
+    """
+
+    file: str
+    sha256: str | None
+    card: str | None
+
+    @staticmethod
+    def at(file: Path) -> Published:
+        found = [sha256_of(path) if path.is_file() else None for path in (file, card_of(file))]
+        return Published(file.as_posix(), *found)
+
+    def unchanged(self) -> Path:
+        """Raises UserError unless file and card are there, and are those that were hashed."""
+        path = Path(self.file)
+        now = Published.at(path)
+        for missing in (p for p, sha256 in ((path, now.sha256), (card_of(path), now.card)) if sha256 is None):
+            raise UserError(
+                f"There is no {missing}: `tpsm publish` writes it from a trained run; or take the key that names "
+                f"{_folder(path)} out of params.yaml, to train here."
+            )
+        if now != self:
+            raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
+        return path
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of published weights.
+
+    `method` is what they are weights of: a method, `avd`, or an evaluator's kind; `run` is the run, or the evaluator's
+    role. `recipe` is the resolved section that decided the training, `steps` how many there were, `curve` its losses
+    by name, thinned. `pixels` is a hash of the training clips' frames. `sha256` is that of the weight file.
+    """
+
+    format: int
+    method: str
+    run: str
+    dataset: str
+    steps: int | None
+    recipe: dict[str, Any]
+    provenance: dict[str, Any]
+    pixels: str
+    sha256: str = ""
+    curve: dict[str, tuple[float | None, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"format: is {self.format}, and this version of the program reads {FORMAT}")
+        if missing := {field.name for field in fields(Provenance)} - set(self.provenance):
+            raise ValueError(f"provenance: lacks {min(missing)}")
+        if not isinstance(data := self.provenance["data"], Mapping) or "sha256" not in data:
+            raise ValueError("provenance: does not say on which data set the weights were trained")
+        if len({len(column) for column in (self.curve or {}).values()}) > 1:
+            raise ValueError("curve: its columns must be equally long")
+
+
+def card_of(file: Path) -> Path:
+    return file.with_suffix(".json")
+
+
+def read_card(path: Path) -> Card:
+    return from_mapping(Card, read_json(path, "card of published weights"), str(path))
+
+
+def card_text(card: Card) -> str:
+    return json.dumps(asdict(card), indent=1) + "\n"
+
+
+def _folder(path: Path) -> Path:
+    return path.parent.parent if path.parent.name == "avd" else path.parent

@@ -1,0 +1,58 @@
+"""Published weights as files: safetensors in half precision. Reading runs no code; equal content makes equal files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of_bytes
+from tpsm.published.card import Card, Published, card_of, card_text, read_card
+
+
+def pack(weights: Mapping[str, Tensor]) -> bytes:
+    """A safetensors file of `weights`. Matrices and kernels are stored in half precision, where that holds them.
+
+    What has one dimension (biases, the statistics of norms) is one hundredth of a network and stays as it is; so do
+    integers.
+    """
+    stored = {}
+    for name, value in weights.items():
+        value = value.detach().cpu().contiguous()
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"The entry '{name}' is not finite, so it cannot be published; train again.")
+        half = value.half() if value.is_floating_point() and value.ndim > 1 else value
+        stored[name] = half.clone() if half.isfinite().all() else value.clone()
+    return safetensors.save(stored)
+
+
+def packed(file: Path, card: Card, weights: Mapping[str, Tensor]) -> dict[Path, bytes]:
+    """The contents of `file` and of its card, which gets the file's hash."""
+    content = pack(weights)
+    described = replace(card, sha256=sha256_of_bytes(content))
+    return {file: content, card_of(file): card_text(described).encode()}
+
+
+def read_published(published: Published, method: str) -> tuple[Card, dict[str, Tensor]]:
+    """The card, and the weights in single precision.
+
+    Raises:
+        UserError: a file is absent, damaged or changed, or holds something else than a `method`.
+    """
+    path = published.unchanged()
+    card = read_card(card_of(path))
+    if card.method != method:
+        raise UserError(f"{path} holds weights of '{card.method}', but '{method}' is needed here; publish it anew.")
+    if card.sha256 != published.sha256:
+        raise UserError(f"{path} is not the file that {card_of(path).name} describes; publish it anew.")
+    try:
+        weights = safetensors.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}); get it again.") from error
+    return card, {name: value.float() if value.dtype == torch.float16 else value for name, value in weights.items()}

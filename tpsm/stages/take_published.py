@@ -1,0 +1,121 @@
+"""Published weights in the place of training: what `tpsm train` and `tpsm train-avd` would have written."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tpsm.checkpoints.checkpoint import Checkpoint, load_weights
+from tpsm.checkpoints.published import with_unpublished
+from tpsm.checkpoints.trained import example_keypoints
+from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
+from tpsm.config.sections import AvdRun, RunConfig
+from tpsm.core.errors import UserError
+from tpsm.core.files import atomic, sha256_of, write_json
+from tpsm.core.schema import plain
+from tpsm.data.config import DataConfig
+from tpsm.data.manifest import Manifest
+from tpsm.methods import method_module
+from tpsm.methods.avd import AVD, AvdTraining
+from tpsm.methods.base import Method
+from tpsm.published.card import Card, card_of, read_card
+from tpsm.published.pixels import check_clips
+from tpsm.published.weight_file import read_published
+from tpsm.stages.summary import facts
+
+log = logging.getLogger(__name__)
+
+
+def take_run(config: RunConfig, data: DataConfig, manifest: Manifest, clips: Path, out: Path) -> None:
+    """Writes `out/{last.pt, metrics.csv, summary.json}` of the published run that `config` names.
+
+    Raises:
+        UserError: it was trained otherwise than params.yaml says, or on other clips, or its file is damaged.
+    """
+    assert config.published is not None
+    card, method, checkpoint = published_run(config, data)
+    check_clips(card, config.published.file, manifest, clips)
+
+    checkpoint.save(out / "last.pt")
+    write_curve(card.curve, out / "metrics.csv")
+    summary = facts(config, method, card.steps)
+    summary["provenance"] = card.provenance | {"weights": {"last.pt": sha256_of(out / "last.pt")}}
+    write_json(out / "summary.json", summary, indent=2)
+    log.info("%s -> %s", config.published.file, out)
+
+
+def take_avd(config: RunConfig, avd: AvdRun, manifest: Manifest, clips: Path, out: Path) -> None:
+    """Writes `out/{last.pt, metrics.csv}` of the AVD network published for the run that `config` names.
+
+    Raises:
+        UserError: as `take_run`.
+    """
+    assert avd.published is not None
+    card, checkpoint = published_avd(config, avd)
+    check_clips(card, avd.published.file, manifest, clips)
+
+    checkpoint.save(out / "last.pt")
+    write_curve(card.curve, out / "metrics.csv")
+    log.info("%s -> %s", avd.published.file, out)
+
+
+def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Checkpoint]:
+    """The card, the method with the published weights, and its checkpoint.
+
+    Raises:
+        UserError: it was trained otherwise than `config` and `data` say, or an entry is missing, superfluous or of
+            another shape.
+    """
+    assert config.published is not None
+    path = Path(config.published.file)
+    card, weights = read_published(config.published, config.method)
+    refuse_other(path, run_difference(run_recipe(config, data), card.recipe, config.method, str(card_of(path))))
+
+    method: Method = method_module(config.method).Model(config.model)
+    model = plain(asdict(config.model))
+    whole = with_unpublished(method, weights)
+    checkpoint = Checkpoint(config.method, config.run, config.dataset, config.size, model, whole, 0, card.steps or 0)
+    load_weights(method, checkpoint, path)
+    return card, method.eval().requires_grad_(False), checkpoint
+
+
+def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
+    """The card of the AVD network of a published run, and its checkpoint.
+
+    Raises:
+        UserError: it was trained otherwise than `avd` says or for other weights of the run, or an entry does not fit.
+    """
+    assert avd.published is not None and config.published is not None
+    path = Path(avd.published.file)
+    card, weights = read_published(avd.published, "avd")
+    trained = (read_card(card_of(Path(config.published.file))).provenance["weights"] or {}).get("last.pt")
+    refuse_other(path, avd_difference(avd_recipe(avd, trained), card.recipe, str(card_of(path))))
+
+    method: Method = method_module(config.method).Model(config.model).eval().requires_grad_(False)
+    task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
+    name, model = f"{config.run}, avd", plain(asdict(avd.model))
+    checkpoint = Checkpoint("avd", name, config.dataset, config.size, model, weights, 0, card.steps or 0)
+    load_weights(task, checkpoint, path)
+    return card, checkpoint
+
+
+def refuse_other(path: Path, difference: str | None) -> None:
+    if difference is not None:
+        raise UserError(
+            f"{path} was trained otherwise: {difference}. Put that back, or train anew (`make train`) and publish "
+            "(`tpsm publish`)."
+        )
+
+
+def write_curve(curve: Mapping[str, Sequence[float | None]] | None, path: Path) -> None:
+    """A card's curve as training writes it; losses that begin later have empty cells before."""
+    if curve is None:
+        return
+    with atomic(path) as draft, draft.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(curve)
+        for row in zip(*curve.values(), strict=True):
+            writer.writerow("" if value is None else f"{value:.6g}" for value in row)
