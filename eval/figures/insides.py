@@ -17,7 +17,7 @@ from tpsm.core.layout import Layout, file_name
 from tpsm.data.arrays import opened_arrays
 
 ARROWS = 16
-"""Along a side of the picture."""
+"""Along a side of the image."""
 
 
 def insides(results: Results, run: str) -> Path | None:

@@ -1,7 +1,7 @@
 """Does training still compute what it did? The losses of every method's first steps, held against committed ones.
 
 The models, losses, optimisers and augmentation are those of params.yaml for the quick training, which needs no VGG-19,
-on a few of the embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another machine
+on a few of the embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another one
 then differs by far less than any change of training does (docs/gate.md says by how much).
 """
 
