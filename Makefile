@@ -46,10 +46,12 @@ rescore: $(READY) $(SCM)
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -E '^(train|reconstruct|animate)')
 	PATH="$(abspath $(BIN)):$$PATH" python -m tpsm.jobs.repro --pull --allow-missing
 
-# After `make repro`: does this code still give the committed numbers, and train as it did? See docs/gate.md.
-gate: $(READY)
-	$(BIN)/tpsm check-training
+# Does this code, with the published weights, still give the committed numbers, and does training compute what it did?
+# See docs/gate.md.
+gate: $(READY) $(SCM)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro --quiet report@puppets
 	$(BIN)/python -m eval gate
+	$(BIN)/tpsm check-training
 
 # Do the reported numbers follow from the scores? In a fresh clone it says what to pull.
 verify: $(READY)

@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 
 from eval.tables.results import Results
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile
 
 # Labels and names of clips are text: a `$` in one begins no formula.
 plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0", "text.parse_math": False}
@@ -75,11 +74,6 @@ def sheet(
         x = (left_margin + column * (width + MARGIN) + width / 2) / total[0]
         figure.text(x, 1 - 11 / total[1], heading, ha="center", va="center", fontsize=9)
     return figure
-
-
-def frames_of(path: Path, when: Sequence[int]) -> list[UInt8[np.ndarray, "h w 3"]]:
-    with ClipFile(path) as clip:
-        return [clip.frame(index) for index in when]
 
 
 def save(figure: Figure, results: Results, name: str) -> Path:

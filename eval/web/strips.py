@@ -12,7 +12,6 @@ from PIL import Image
 
 from eval.config import VideosConfig
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile
 
 LONGEST_SIDE = 16_383  # of a WebP image
 
@@ -50,8 +49,3 @@ def write_strip(path: Path, frames: UInt8[np.ndarray, "t h w 3"], config: Videos
     with atomic(path) as draft:
         draft.write_bytes(webp(frames, len(frames), quality=config.quality, method=6))
     return size
-
-
-def read_frames(path: Path, which: list[int]) -> UInt8[np.ndarray, "t h w 3"]:
-    with ClipFile(path) as clip:
-        return np.stack([clip.frame(index) for index in which])

@@ -14,6 +14,7 @@ import typer
 
 from tpsm.cli import data as cli_data
 from tpsm.cli.names import finite_option, name_option
+from tpsm.core.layout import Layout
 from tpsm.core.program import exit_status
 
 app = typer.Typer(
@@ -95,7 +96,7 @@ def make(
     from tpsm.data.manifest import read_manifest
     from tpsm.data.splits import make_split
 
-    clips = Path("data/clips") / dataset
+    clips = Layout(dataset).clips
     print(f"split -> {make_split(read_manifest(clips), clips, name)}")
 
 
@@ -251,7 +252,7 @@ def bench_data(dataset: Dataset) -> None:
     """Print how many training pairs a second one core loads."""
     from tpsm.profiling.loading import benchmark
 
-    for kind, speed in benchmark(Path("data/clips") / dataset).items():
+    for kind, speed in benchmark(Layout(dataset).clips).items():
         print(f"{speed:8.0f} pairs/s  {kind}")
 
 

@@ -15,7 +15,7 @@ from tpsm.checkpoints.trained import load_avd
 from tpsm.core.animation import Mode
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.layout import AVDS, MODELS
+from tpsm.core.layout import MODELS, Layout
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import check_writable, iter_video, kind_of, write_video
 from tpsm.inference.generate import animate
@@ -35,7 +35,11 @@ def animate_file(
     folder = trained_folder(run, dataset)
     method, checkpoint = load_method(folder / "last.pt")
     method.to(device())
-    avd = load_avd(AVDS / folder.relative_to(MODELS) / "last.pt", method, checkpoint.size) if mode == "avd" else None
+    avd = (
+        load_avd(Layout(folder.parent.name).avd(folder.name) / "last.pt", method, checkpoint.size)
+        if mode == "avd"
+        else None
+    )
 
     still = fit_to_size(read_still(source, source_frame), checkpoint.size, checkpoint.fit)
     video, fps = iter_video(driving, strips=False)

@@ -17,13 +17,13 @@ from tpsm.config.sections import DataSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
 from tpsm.core.layout import raw_folder
-from tpsm.core.published import Published
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml
 from tpsm.data.raw import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.jobs.map import WORKERS
 from tpsm.methods import method_module
+from tpsm.published.card import Published
 
 
 def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path]:
