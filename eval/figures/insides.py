@@ -18,7 +18,7 @@ from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import read_frames
 
 ARROWS = 16
-"""Along a side of the picture."""
+"""Along a side of the image."""
 
 
 def insides(results: Results, run: str) -> Path | None:

@@ -38,7 +38,7 @@ class Card:
 
 
 def write_failures(results: Results) -> Iterator[Card]:
-    """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
+    """Of every method and mode, the worst frames by every metric: images into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
     series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
     for one in series:

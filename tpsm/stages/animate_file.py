@@ -1,4 +1,4 @@
-"""One picture moved by one video, with a trained run."""
+"""One image moved by one video, with a trained run."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 def animate_file(
     source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None, source_frame: int | None = None
 ) -> int:
-    """One picture moved by one video, both of any size and format; returns the number of frames written.
+    """One image moved by one video, both of any size and format; returns the number of frames written.
 
     Frames become squares of the size that the run was trained at, cropped or stretched as in training. What was taken
-    of `source` and `driving` is told: `tpsm.data.readers.kind_of` says when a picture is a strip of frames.
+    of `source` and `driving` is told: `tpsm.data.video.kind_of` says when an image is a strip of frames.
     """
     check_writable(out)
     folder = trained_folder(run, dataset)
@@ -53,7 +53,7 @@ def animate_file(
 
 
 def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture, or the frame `number` of a video or strip (the first without it). Where a number is given, a picture
+    """An image, or the frame `number` of a video or strip (the first without it). Where a number is given, an image
     is a strip.
 
     Raises:
@@ -65,7 +65,7 @@ def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 
     if frame is None:
         raise UserError(f"The {kind} {path} has no frame {number}, counted from 0; correct --source-frame.")
     height, width = frame.shape[:2]
-    place = "the picture" if kind == "picture" else f"frame {number or 0} of the {kind}"
+    place = "the image" if kind == "image" else f"frame {number or 0} of the {kind}"
     log.info("Source: %s %s, %d x %d pixels.", place, path, width, height)
     return frame
 
