@@ -42,7 +42,7 @@ def test_frechet_is_its_definition() -> None:
     assert frechet(x, y) == pytest.approx(expected, rel=1e-8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(2, 12), st.integers(0, 10**6))
 def test_frechet_keeps_what_a_distance_has(n: int, m: int, size: int, seed: int) -> None:
     x, y = sample(n, size, seed), sample(m, size, seed + 1)
