@@ -1,8 +1,8 @@
 """Does training still compute what it did? Twenty losses of every method, held against committed ones.
 
-The models, losses, optimisers and augmentation are those of params.yaml, on a few of the embedded clips and a schedule
-of seconds. All is computed in double precision on the CPU: another machine then differs by far less than any change
-of training does (docs/gate.md says by how much).
+The models, losses (on pixels in place of VGG-19), optimisers and augmentation are those of params.yaml, on a few of the
+embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another machine then differs
+by far less than any change of training does (docs/gate.md says by how much).
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
+<<<<<<< HEAD
 from tpsm.core.rng import BatchSlice
+=======
+from tpsm.core.reading import read_json
+from tpsm.core.rng import Part
+>>>>>>> fixa
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
@@ -82,7 +87,12 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
     """
     from lightning_fabric import Fabric  # Here: it takes seconds.
 
-    train = replace(config.train, **SCHEDULE)
+    train, model = replace(config.train, **SCHEDULE), config.model
+    # VGG-19's weights are a download, so the perceptual loss compares pixels, with the sum of its weights.
+    seen = replace(
+        model.perceptual, backbone="pixels", file=None, sha256=None, weights=(sum(model.perceptual.weights),)
+    )
+    model = replace(model, perceptual=seen)
     fabric = Fabric(accelerator="cpu", devices=1, precision="64-true")
     batches = PairBatches(clips, data, train.batch, repeats=train.repeats, seed=train.seed)
     whole = BatchSlice.split(train.batch, 1)
@@ -91,7 +101,7 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
         # Drawn in double precision too: normal numbers in single precision depend on the CPU's instructions.
         with fabric.init_module():
             torch.manual_seed(train.seed)
-            method = method_module(config.method).Model(config.model)
+            method = method_module(config.method).Model(model)
         optimiser = Optimiser(method.train(), train, fabric)
 
         # The loop's own seeds, which go on from epoch to epoch.
@@ -105,8 +115,8 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
 def _read(path: Path) -> dict[str, Steps]:
     if not path.is_file():
         raise UserError(f"There is no {path}; write it with `tpsm check-training --write`, and commit it.")
+    content = read_json(path, "file of losses")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         return {
             method: [{name: float(value) for name, value in step.items()} for step in steps]
             for method, steps in content.items()
