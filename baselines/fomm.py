@@ -23,7 +23,7 @@ from baselines.layers import (
     spatial_softmax,
     warp_and_mask,
 )
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
@@ -164,7 +164,7 @@ class Model(Method):
         motion = self.generator.motion(code.image, code.keypoints, driving)
         return Prediction(self.generator(code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "l1", draws)
         return self.training_step(pair, transform)[1]
 

@@ -169,11 +169,14 @@ def score(
             raise UserError("score: --real and --generated go together, and without --dataset and --run.")
         _refuse({"workers": workers}, "--dataset and --run")
         from eval.config import EvaluatorsConfig
-        from eval.folders.score import Request, score_folders, section
+        from eval.folders.score import Request, parse_evaluator, score_folders
 
         print(
             score_folders(
-                Request(real, generated, EvaluatorsConfig(section(landmarks), section(identity)), resize), out
+                Request(
+                    real, generated, EvaluatorsConfig(parse_evaluator(landmarks), parse_evaluator(identity)), resize
+                ),
+                out,
             )
         )
         return

@@ -12,7 +12,7 @@ import pandas as pd
 from eval import metrics
 from eval.scoring.scores_file import NEWER, read_scores
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
+from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from tpsm.core.errors import UserError
 from tpsm.core.layout import pair_parts
 from tpsm.core.reading import read_json
@@ -96,9 +96,9 @@ def rows(mine: Side, other: Side, clips: frozenset[str], bootstrap: BootstrapCon
                 f"{key[2]} has version {said[0]} in {mine.path} and {said[1]} in {other.path}, which mean different "
                 "things; score both with the same code."
             )
-        weigh: Weigh = "frame" if key[3] == "legacy" else "clip"
-        estimates = [mean(ClipSums.of(side, bootstrap.unit, weigh), bootstrap) for side in (one, another)]
-        apart = difference(one, another, bootstrap, weigh)
+        averaging: Averaging = "frame" if key[3] == "legacy" else "clip"
+        estimates = [mean(ClipSums.of(side, bootstrap.unit, averaging), bootstrap) for side in (one, another)]
+        apart = difference(one, another, bootstrap, averaging)
         if estimates[0] is not None and estimates[1] is not None and apart is not None:
             task, mode, metric, protocol = map(str, key)
             found.append(MetricDifference(task, mode, metric, protocol, estimates[0], estimates[1], apart))

@@ -26,7 +26,7 @@ from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
-from eval.tables.results import WEIGHS
+from eval.tables.results import AVERAGING
 from eval.tables.table import Value, aligned
 from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
 from tpsm.core.errors import UserError
@@ -152,7 +152,7 @@ def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any
     return Evaluators(found["landmarks"], found["identity"]), records
 
 
-def section(text: str | None) -> dict[str, Any] | None:
+def parse_evaluator(text: str | None) -> dict[str, Any] | None:
     """`dlib68`, or a whole section such as `{kind: dlib68, size: 300}`."""
     try:
         value = None if text is None else parse_yaml(text)
@@ -247,7 +247,7 @@ def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
         found = {
-            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, WEIGHS[p]), bootstrap)
+            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, AVERAGING[p]), bootstrap)
             for p in PROTOCOLS
         }
         arrow, unit = "↓" if metric.lower_is_better else "↑", metric.unit.partition(",")[0]

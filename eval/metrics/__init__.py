@@ -66,7 +66,7 @@ class Metric:
         return PROTOCOLS if self.legacy is not None else ("strict",)
 
 
-def to_type(metric: Metric) -> str | None:
+def install_hint(metric: Metric) -> str | None:
     """The command that gets what `metric` still lacks on this machine, a package or weights; None where it is ready."""
     commands = [f"pip install {package}" for package in metric.packages if find_spec(package) is None]
     return next(iter(commands + absent(metric.weights)), None)
@@ -102,7 +102,7 @@ def available_metrics(names: Iterable[str]) -> list[str]:
     """The metrics whose optional packages and weights are there, or that need none; of the others, what to type."""
     found = []
     for name in names:
-        if command := to_type(load(name)[0]):
+        if command := install_hint(load(name)[0]):
             log.warning("The metric %s is left out; type `%s` to have it.", name, command)
         else:
             found.append(name)

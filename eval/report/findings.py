@@ -16,7 +16,7 @@ from eval.tables.table import number
 
 @dataclass(frozen=True)
 class Finding:
-    """What one metric says of a question's runs, best first. `best` has one name where the first is told apart from
+    """What one metric says of a question's runs, best first. `best` has one name where the first is clearly better than
     every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
     all. `beside` says how far training seeds move the two runs that the sentence compares, where both have several, and
     who beats the repeated source; `by_seed` is true where those seeds change places."""
@@ -81,7 +81,7 @@ def headline(findings: Sequence[Finding]) -> str:
     if unsure := [finding.metric for finding in findings if finding.by_seed and len(finding.best) == 1]:
         parts.append(f"In {listed(unsure)} some training seeds put the first two the other way round.")
     if open_:
-        parts.append(f"In {listed(open_)} the first cannot be told apart from another.")
+        parts.append(f"In {listed(open_)} no run is clearly best.")
     return " ".join(parts)
 
 
@@ -95,7 +95,7 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     name = results.label(first.run)
     value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
     tied: list[tuple[Series, Comparison | None]] = []
-    told_apart: list[tuple[Series, Comparison | None]] = []
+    worse: list[tuple[Series, Comparison | None]] = []
     compared = results.comparisons(tuple(series), metric.name)
     for other, _ in others:
         comparison = compared.get((other, first))
@@ -103,12 +103,12 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
         sure = (
             comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
         )
-        (told_apart if sure else tied).append((other, comparison))
+        (worse if sure else tied).append((other, comparison))
     best = (name, *(results.label(other.run) for other, _ in tied))
-    rival, comparison = (tied or told_apart)[0]
+    rival, comparison = (tied or worse)[0]
     gap = _gap(metric, results.label(rival.run), comparison)
     if tied:
-        sentence = f"{listed(best)} cannot be told apart: {name} reads {value}, {gap}."
+        sentence = f"{listed(best)} do not differ significantly: {name} has {value}, {gap}."
     else:
         sentence = f"{name} is best: {value}, {gap}."
     ranges = seed_ranges(results, metric, first, rival)
@@ -148,7 +148,7 @@ def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
     word = "lower" if metric.lower_is_better else "higher"
     p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
     text = f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}, p {p}"
-    # Two tests may differ: to be told apart takes both.
+    # The two tests may disagree; a difference is decided where both find it.
     return text if comparison.decided or comparison.corrected > 1 - LEVEL else f"{text}, but the interval reaches zero"
 
 

@@ -21,7 +21,7 @@ from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import frame_rows, read_table
 from eval.types import ROLES, Need, Protocol, ScoredClip
-from tpsm.core.animation import due_modes, read_animate
+from tpsm.core.animation import animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout, file_name
 from tpsm.data.arrays import opened_arrays
@@ -30,7 +30,7 @@ from tpsm.data.manifest import Entry, read_manifest
 
 
 @dataclass(frozen=True)
-class Due:
+class ScoringItem:
     """What is scored as one: a test clip's reconstruction (no `mode`), or a pair's animation in one mode.
 
     `controls`: the two that no model makes are scored on the same pair.
@@ -54,21 +54,21 @@ class Scorer:
     def evaluators(self) -> Evaluators:
         return Evaluators(None, None) if self.run in CONTROLS else load_evaluators(self.layout, self.config)
 
-    def due(self) -> list[Due]:
+    def items(self) -> list[ScoringItem]:
         """Every test clip, and the pairs of every mode that the pipeline makes of the run.
 
         What lies in `outputs` besides, of a run or a mode that has left the pipeline, is not looked at.
         """
-        due = [Due(name) for name in self.entries]
+        items = [ScoringItem(name) for name in self.entries]
         animated = self.run not in CONTROLS and "strict" in self.config.protocols
-        modes = due_modes(read_animate(self.layout), self.run) if animated else ()
+        modes = animation_modes(read_animate(self.layout), self.run) if animated else ()
         for mode in modes:
             pairs = self._pairs(self.layout.outputs(self.run) / "animation" / mode / "pairs.csv", mode)
-            due += [Due(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
-        return due
+            items += [ScoringItem(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
+        return items
 
-    def rows(self, due: Due) -> Iterator[pd.DataFrame]:
-        yield from self.animation(due) if due.mode else self.reconstruction(self.entries[due.name])
+    def rows(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
+        yield from self.animation(item) if item.mode else self.reconstruction(self.entries[item.name])
 
     def reconstruction(self, entry: Entry) -> Iterator[pd.DataFrame]:
         real = self._real(entry.name)
@@ -79,15 +79,15 @@ class Scorer:
                 if metric.reconstruction and protocol in scores and computable(metric, made, real):
                     yield self._rows(*about, metric, protocol, scores[protocol](made, real))
 
-    def animation(self, due: Due) -> Iterator[pd.DataFrame]:
+    def animation(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
         folder = self.layout.outputs(self.run) / "animation"
         chosen = [entry for entry in self.metrics if entry[0].animation is not None]
-        still, moving = self._real(due.source), self._real(due.driving)
-        generated = {due.mode: self._generated(folder / due.mode / file_name(due.name), len(moving.frames))}
-        if due.controls:
+        still, moving = self._real(item.source), self._real(item.driving)
+        generated = {item.mode: self._generated(folder / item.mode / file_name(item.name), len(moving.frames))}
+        if item.controls:
             generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
         for shown, sequence in generated.items():
-            yield from self._animation_rows(chosen, shown, due.name, due.source, sequence, still, moving)
+            yield from self._animation_rows(chosen, shown, item.name, item.source, sequence, still, moving)
 
     def _animation_rows(
         self,

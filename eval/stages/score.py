@@ -12,7 +12,7 @@ import pandas as pd
 from eval.config import config_key, read_config
 from eval.evaluators.features import features_file, weights
 from eval.scoring.controls import CONTROLS
-from eval.scoring.scorer import Due, Scorer
+from eval.scoring.scorer import Scorer, ScoringItem
 from eval.scoring.scores_file import COLUMNS, ORDER, of_scores, write_scores
 from eval.types import ROLES
 from tpsm.core.errors import UserError
@@ -36,8 +36,8 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
         UserError: outputs or features are missing or do not fit the data set, or no metric applies to it.
     """
     began = time.monotonic()
-    task, due = score_job(layout, run)
-    parts = [unit / ROWS for unit in map_clips(task, due, workers, f"{run}: score")]
+    task, items = score_job(layout, run)
+    parts = [folder / ROWS for folder in map_clips(task, items, workers, f"{run}: score")]
     found = [pd.read_parquet(part) for part in parts if part.is_file()]
     if not found:
         raise UserError(f"None of {config_key(layout)}.metrics applies to the run '{run}'; name others in params.yaml.")
@@ -48,7 +48,7 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
     return layout.scores(run)
 
 
-def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[Due]]:
+def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[ScoringItem]]:
     """What to do, and for which clips and pairs.
 
     Finished clips are named by all that decides their scores: code, configuration, metrics, evaluators, and the run's
@@ -63,12 +63,12 @@ def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, l
     cache = ResumeCache.of(
         "score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / work
     )
-    return ScoreClip(layout, run, cache, tuple(path for path in outputs if path.is_dir())), scorer.due()
+    return ScoreClip(layout, run, cache, tuple(path for path in outputs if path.is_dir())), scorer.items()
 
 
 @dataclass(frozen=True)
 class ScoreClip:
-    """A clip or pair -> a unit's folder with its rows; with nothing in it where no metric applies.
+    """Scores a clip or pair into a folder that holds its rows; it is empty where no metric applies.
 
     `folders` are those that the run's outputs lie in.
     """
@@ -78,27 +78,27 @@ class ScoreClip:
     cache: ResumeCache
     folders: tuple[Path, ...]
 
-    def __call__(self, due: Due) -> Path:
-        files = [self.layout.test_clip(name) for name in self._real(due)]
-        files += [features_file(self.layout, name) for name in self._real(due)]
-        files += self._generated(due)
+    def __call__(self, item: ScoringItem) -> Path:
+        files = [self.layout.test_clip(name) for name in self._real(item)]
+        files += [features_file(self.layout, name) for name in self._real(item)]
+        files += self._generated(item)
         hashes = [[self.layout.relative(path), sha256_of(path)] for path in files if path.is_file()]
-        return self.cache.make(partial(self._write, due), [due.name, due.mode, due.controls], hashes)
+        return self.cache.make(partial(self._write, item), [item.name, item.mode, item.controls], hashes)
 
-    def _real(self, due: Due) -> tuple[str, ...]:
-        return (due.source, due.driving) if due.mode else (due.name,)
+    def _real(self, item: ScoringItem) -> tuple[str, ...]:
+        return (item.source, item.driving) if item.mode else (item.name,)
 
-    def _generated(self, due: Due) -> list[Path]:
+    def _generated(self, item: ScoringItem) -> list[Path]:
         """All that the run may have made of it, named as the clip's file is."""
-        top = self.layout.outputs(self.run) / (f"animation/{due.mode}" if due.mode else "reconstruction")
-        clip = Path(file_name(due.name))
+        top = self.layout.outputs(self.run) / (f"animation/{item.mode}" if item.mode else "reconstruction")
+        clip = Path(file_name(item.name))
         folders = [folder for folder in self.folders if folder.is_relative_to(top)]
         return [folder / clip.with_suffix(suffix).name for folder in folders for suffix in (".zip", ".npz")]
 
-    def _write(self, due: Due, unit: Path) -> None:
-        rows = list(_scorer(self.layout, self.run, self.cache.common).rows(due))
+    def _write(self, item: ScoringItem, folder: Path) -> None:
+        rows = list(_scorer(self.layout, self.run, self.cache.common).rows(item))
         if rows:
-            pd.concat(rows, ignore_index=True).to_parquet(unit / ROWS, index=False)
+            pd.concat(rows, ignore_index=True).to_parquet(folder / ROWS, index=False)
 
 
 @lru_cache(maxsize=1)

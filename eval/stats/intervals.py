@@ -25,7 +25,7 @@ FEWEST = 6
 EXACT = 15
 """Up to so many units, every way of flipping signs is tried (2^14 of them: a way and its opposite are one)."""
 
-Weigh = Literal["clip", "frame"]
+Averaging = Literal["clip", "frame"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ClipSums:
     frames: int
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, unit: str = "identity", weigh: Weigh = "clip") -> ClipSums:
+    def of(cls, rows: pd.DataFrame, unit: str = "identity", averaging: Averaging = "clip") -> ClipSums:
         """Rows with the columns `clip`, `value`, and `identity` where that is the unit; NaN values do not count."""
         counted = rows[rows["value"].notna()]
         of_clip, clips = pd.factorize(counted["clip"])
@@ -72,7 +72,7 @@ class ClipSums:
         of_unit, units = pd.factorize(counted[unit].iloc[first], sort=True)
         frames = np.bincount(of_clip, minlength=len(clips)).astype(np.float64)
         values = np.bincount(of_clip, counted["value"].to_numpy(np.float64), len(clips)).astype(np.float64)
-        sums, counts = (values / frames, np.ones(len(clips))) if weigh == "clip" else (values, frames)
+        sums, counts = (values / frames, np.ones(len(clips))) if averaging == "clip" else (values, frames)
         return cls(
             units=tuple(str(name) for name in units),
             sums=np.bincount(of_unit, sums, len(units)).astype(np.float64),  # of nothing, it would count in integers
@@ -100,14 +100,14 @@ def paired(mine: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference(
-    mine: pd.DataFrame, other: pd.DataFrame, config: BootstrapConfig, weigh: Weigh = "clip"
+    mine: pd.DataFrame, other: pd.DataFrame, config: BootstrapConfig, averaging: Averaging = "clip"
 ) -> Estimate | None:
     """Mean of `mine` less mean of `other`, on the clips and frames that both have.
 
     Pairing takes away what makes a clip hard for everyone, so the interval is narrower than the two means suggest.
     None where nothing is common.
     """
-    return mean(ClipSums.of(paired(mine, other), config.unit, weigh), config)
+    return mean(ClipSums.of(paired(mine, other), config.unit, averaging), config)
 
 
 def standard_error(sums: Float[np.ndarray, "r n"], counts: Float[np.ndarray, " n"]) -> Float64[np.ndarray, " r"]:

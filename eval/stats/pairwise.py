@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import LEVEL, ClipSums, Estimate, Weigh, holm, mean, paired, sign_flip_p
+from eval.stats.intervals import LEVEL, Averaging, ClipSums, Estimate, holm, mean, paired, sign_flip_p
 
 K = TypeVar("K", bound=Hashable)
 
@@ -36,11 +36,13 @@ class Comparison:
         return replace(self, difference=replace(its, mean=-its.mean, low=-its.high, high=-its.low))
 
 
-def compare(rows: Mapping[K, pd.DataFrame], config: BootstrapConfig, weigh: Weigh) -> dict[tuple[K, K], Comparison]:
+def compare(
+    rows: Mapping[K, pd.DataFrame], config: BootstrapConfig, averaging: Averaging
+) -> dict[tuple[K, K], Comparison]:
     """Each pair of keys both ways, from rows as `ClipSums.of` takes them; pairs that share no frame are left out."""
     pairs, differences, p = [], [], []
     for one, other in combinations(rows, 2):
-        sums = ClipSums.of(paired(rows[one], rows[other]), config.unit, weigh)
+        sums = ClipSums.of(paired(rows[one], rows[other]), config.unit, averaging)
         difference = mean(sums, config)
         if difference is not None:
             pairs.append((one, other))

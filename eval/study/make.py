@@ -16,7 +16,7 @@ from eval.study.booklet import Booklet, Pair
 from eval.study.design import sheets
 from eval.study.key import QUESTIONS, Item, Key, Shown
 from eval.templates import render
-from tpsm.core.animation import Mode, due_modes, read_animate
+from tpsm.core.animation import Mode, animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
@@ -94,7 +94,7 @@ def make_study(layout: Layout, settings: Settings, out: Path) -> Path:
 
 def _animated(layout: Layout, mode: str) -> tuple[str, ...]:
     animate = read_animate(layout)
-    return tuple(run for run in animate.runs if mode in due_modes(animate, run))
+    return tuple(run for run in animate.runs if mode in animation_modes(animate, run))
 
 
 def _labels(layout: Layout, runs: Sequence[str]) -> dict[str, str]:

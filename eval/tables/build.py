@@ -32,7 +32,7 @@ ANIMATION_CONTROLS = {SOURCE_COPY: "Copy of the source", DRIVING_CLIP: "The driv
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A labelled series; `lead` are cells before the metrics', `published` those after."""
 
     label: str
@@ -133,11 +133,11 @@ def animation(results: Results) -> Table:
     rows = []
     for run in results.config.tables.animation:
         modes = results.modes(run) or ("n/a",)
-        rows += [Row(results.label(run), Series(run, "animation", mode), True, (mode,)) for mode in modes]
+        rows += [TableRow(results.label(run), Series(run, "animation", mode), True, (mode,)) for mode in modes]
     first = next((run for run in results.config.tables.animation if results.modes(run)), None)
     if first is not None:
         for mode, label in ANIMATION_CONTROLS.items():
-            rows.append(Row(label, Series(first, "animation", mode), False, ("control",)))
+            rows.append(TableRow(label, Series(first, "animation", mode), False, ("control",)))
     notes = (
         f"{_pairs(results)}The best is looked for within a mode. AED is to the source's first frame (is the identity "
         "kept?); Pose and MKR are to the driving frame (is the motion followed?). AKD without alignment makes sense in "
@@ -166,7 +166,7 @@ def _rows(
     published: PublishedSet | None,
     protocol: Protocol,
     lead: Callable[[str], tuple[Cell, ...]] = lambda run: (),
-) -> list[Row]:
+) -> list[TableRow]:
     """The runs, then the controls. Published numbers are of the papers' protocol, and stand beside no other."""
     rows = []
     published = published if protocol == "legacy" else None
@@ -177,7 +177,7 @@ def _rows(
             printed = ("" if run in CONTROLS else published.text(row, results.layout.dataset),)
         about = tuple("" for _ in lead(run)) if run in CONTROLS else lead(run)
         series = Series(run, protocol=protocol)
-        rows.append(Row(results.label(run), series, run not in CONTROLS, about, printed))
+        rows.append(TableRow(results.label(run), series, run not in CONTROLS, about, printed))
     return rows
 
 
@@ -186,7 +186,7 @@ def _table(
     name: str,
     title: str,
     leads: tuple[str, ...],
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     published: PublishedSet | None,
     protocol: Protocol,
     notes: tuple[str, ...] = (),
@@ -203,7 +203,7 @@ def _filled(
     name: str,
     title: str,
     leads: tuple[str, ...],
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     columns: Sequence[Metric],
     published: PublishedSet | None,
     protocol: Protocol,
@@ -230,7 +230,7 @@ def _filled(
     return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes, protocol)
 
 
-def _best(results: Results, rows: Sequence[Row], metric: Metric, mode: str) -> Series | None:
+def _best(results: Results, rows: Sequence[TableRow], metric: Metric, mode: str) -> Series | None:
     """The contender that is better than every other in the same mode, each time decidedly."""
     contenders = list(dict.fromkeys(row.series for row in rows if row.contends and row.series.mode == mode))
     scored = [series for series in contenders if results.estimate(series, metric.name) is not None]

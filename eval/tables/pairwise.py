@@ -40,7 +40,7 @@ def _row(results: Results, family: Sequence[Series], metric: Metric, mine: Serie
         lacking = next((s for s in (mine, other) if results.estimate(s, metric.name) is None), None)
         missing = Missing("no common frame" if lacking is None else results.reason(lacking, metric.name))
         return (*about, missing, missing, missing, missing)
-    better = "not told apart"
+    better = "not decided"
     if found.decided:
         first = (found.difference.mean < 0) == metric.lower_is_better
         better = results.label((mine if first else other).run)

@@ -17,7 +17,7 @@ from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.scoring.scores_file import about_scores, read_scores
 from eval.stats.config import BootstrapConfig
-from eval.stats.intervals import ClipSums, Estimate, Weigh, difference, mean
+from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare
 from eval.tables.published import read_published
 from eval.types import Protocol
@@ -27,7 +27,7 @@ from tpsm.core.reading import read_json, read_yaml
 from tpsm.data.manifest import Manifest, read_manifest
 
 log = logging.getLogger(__name__)
-WEIGHS: dict[Protocol, Weigh] = {"strict": "clip", "legacy": "frame"}
+AVERAGING: dict[Protocol, Averaging] = {"strict": "clip", "legacy": "frame"}
 """Strict means take each clip once; the papers average frames."""
 RELEASED = "{run}-released"
 """What params.yaml calls a run that takes the weights which the authors of `run` released."""
@@ -137,7 +137,7 @@ class Results:
         key = (series, metric)
         if key not in self._estimates:
             rows = self._series.get(key)
-            sums = None if rows is None else ClipSums.of(rows, self.bootstrap.unit, WEIGHS[series.protocol])
+            sums = None if rows is None else ClipSums.of(rows, self.bootstrap.unit, AVERAGING[series.protocol])
             self._estimates[key] = None if sums is None else mean(sums, self.bootstrap)
         return self._estimates[key]
 
@@ -146,15 +146,15 @@ class Results:
         left, right = self._series.get((mine, metric)), self._series.get((other, metric))
         if left is None or right is None:
             return None
-        return difference(left, right, self.bootstrap, WEIGHS[mine.protocol])
+        return difference(left, right, self.bootstrap, AVERAGING[mine.protocol])
 
     def comparisons(self, family: Sequence[Series], metric: str) -> dict[tuple[Series, Series], Comparison]:
         """Each two of `family`, of one protocol, both ways, p corrected for all its pairs; none where not scored."""
         key = (tuple(family), metric)
         if key not in self._comparisons:
             scored = {series: self._series[series, metric] for series in family if (series, metric) in self._series}
-            weigh = WEIGHS[family[0].protocol] if scored else "clip"
-            self._comparisons[key] = compare(scored, self.bootstrap, weigh)
+            averaging = AVERAGING[family[0].protocol] if scored else "clip"
+            self._comparisons[key] = compare(scored, self.bootstrap, averaging)
         return self._comparisons[key]
 
     def frames(self, series: Series, metric: str) -> int:
@@ -183,7 +183,7 @@ class Results:
                 return NEEDED[need]
         if (series, metric) in self._series:
             return "no frame counts"
-        if command := metrics.to_type(self.metrics[metric]):
+        if command := metrics.install_hint(self.metrics[metric]):
             return f"not installed; `{command}`, then score again"
         modes = self.metrics[metric].modes
         if series.task == "animation" and modes is not None and series.mode not in modes:

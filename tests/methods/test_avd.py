@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_methods import make, pictures
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import Keypoints
 from tpsm.methods.avd import AVD, AvdTraining, stretch
 from tpsm.methods.avd_config import AvdConfig
@@ -58,7 +58,7 @@ def test_training_moves_the_avd_and_nothing_else(name: str) -> None:
     pair = pictures(8)
     totals = []
     for _ in range(40):
-        loss = sum(task.losses(pair, 0, Draws(1)).values())
+        loss = sum(task.losses(pair, 0, BatchRng(1)).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -15,7 +15,7 @@ from baselines import fomm
 from baselines.discriminator import Discriminator, DiscriminatorConfig, adversarial_losses
 from baselines.layers import GeneratorConfig
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.nn.blocks import HourglassConfig
 from tpsm.nn.geometry import gaussians
@@ -157,7 +157,7 @@ def test_a_step_trains_every_parameter_of_both(config: DiscriminatorConfig, prec
     model = fomm.Model(replace(CONFIG, discriminator=config)).train()
     generated, real, _ = pictures(3)
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        losses = model(generated, real, 0, Draws(0))
+        losses = model(generated, real, 0, BatchRng(0))
     assert {*GENERATORS, "discriminator_gan", "perceptual", "equivariance", "jacobian"} == set(losses)
     torch.stack(list(losses.values())).sum().backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
@@ -172,9 +172,9 @@ def test_the_generators_gradient_is_as_if_the_discriminator_were_not_trained() -
     torch.manual_seed(0)
     model = fomm.Model(CONFIG)
     together, alone = copy.deepcopy(model), model
-    losses = together.losses(FramePair(generated, real), 0, Draws(0))
+    losses = together.losses(FramePair(generated, real), 0, BatchRng(0))
     torch.stack(list(losses.values())).sum().backward()
-    losses = alone.losses(FramePair(generated, real), 0, Draws(0))
+    losses = alone.losses(FramePair(generated, real), 0, BatchRng(0))
     torch.stack([value for name, value in losses.items() if name != "discriminator_gan"]).sum().backward()
     for part in ("generator", "kp_detector"):
         ours, expected = (gradients(getattr(network, part)) for network in (together, alone))
@@ -204,7 +204,9 @@ def test_without_the_gan_there_is_no_discriminator() -> None:
     model = fomm.Model(replace(CONFIG, weights=fomm.LossWeights()))
     assert not [name for name in model.state_dict() if name.startswith("discriminator")]
     generated, real, _ = pictures()
-    assert not {*GENERATORS, "discriminator_gan"} & set(model.train().losses(FramePair(generated, real), 0, Draws(0)))
+    assert not {*GENERATORS, "discriminator_gan"} & set(
+        model.train().losses(FramePair(generated, real), 0, BatchRng(0))
+    )
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3, 4])

@@ -7,7 +7,7 @@ import torch
 from small_methods import ALL, CONFIGS, make, pictures
 
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.schema import from_mapping
 from tpsm.methods import METHODS, method_module, tps
 
@@ -15,7 +15,7 @@ from tpsm.methods import METHODS, method_module, tps
 @pytest.mark.parametrize("name", ALL)
 def test_a_step_trains_every_parameter(name: str) -> None:
     model = make(name).train()
-    losses = model.losses(pictures(3), 5, Draws(0))
+    losses = model.losses(pictures(3), 5, BatchRng(0))
     assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
     sum(losses.values()).backward()
     idle = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
@@ -31,7 +31,7 @@ def test_same_generator_same_losses(name: str) -> None:
     runs = []
     for seed in (1, 1, 2):
         model = make(name).train()
-        losses = model.losses(pictures(3), 0, Draws(seed))
+        losses = model.losses(pictures(3), 0, BatchRng(seed))
         runs.append({key: loss.item() for key, loss in losses.items()})
     assert runs[0] == runs[1] != runs[2]
 
@@ -70,13 +70,13 @@ def test_untrained_background_stands_still(name: str) -> None:
 
 def test_background_joins_at_its_epoch() -> None:
     model = make("tps").train()
-    names = [set(model.losses(pictures(2), epoch, Draws(0))) for epoch in (1, 2)]
+    names = [set(model.losses(pictures(2), epoch, BatchRng(0))) for epoch in (1, 2)]
     assert names[0] == {"perceptual", "equivariance", "warp"} and names[1] == names[0] | {"background"}
 
 
 def test_warp_loss_trains_the_flow_alone() -> None:
     model = make("tps").train()
-    model.losses(pictures(2), 5, Draws(0))["warp"].backward()
+    model.losses(pictures(2), 5, BatchRng(0))["warp"].backward()
     trained = {key.split(".")[0] + "." + key.split(".")[1] for key, p in model.named_parameters() if p.grad is not None}
     assert trained == {
         "kp_detector.fg_encoder",
@@ -96,7 +96,7 @@ def test_fomm_samples_everywhere_as_configured(aligned: bool, monkeypatch: pytes
         return sample(*arguments, align_corners=align_corners, **options)
 
     monkeypatch.setattr(torch.nn.functional, "grid_sample", grid_sample)
-    make("fomm" if aligned else "fomm-not-aligned").losses(pictures(2), 0, Draws(0))
+    make("fomm" if aligned else "fomm-not-aligned").losses(pictures(2), 0, BatchRng(0))
     assert seen == [aligned] * 3
 
 
@@ -132,7 +132,7 @@ def test_dropped_motions_have_no_weight() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_only_the_methods_own_tensors_are_saved(name: str) -> None:
     model = make(name)
-    model.losses(pictures(2), 0, Draws(0))
+    model.losses(pictures(2), 0, BatchRng(0))
     assert {key.split(".")[0] for key in model.state_dict()} == {child for child, _ in model.named_children()}
     assert all(hasattr(model, part) for part in model.clip_grad_modules)
 

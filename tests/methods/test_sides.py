@@ -8,7 +8,7 @@ import torch
 from baselines import fomm, mraa
 from baselines.layers import GeneratorConfig
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.methods import tps
 from tpsm.methods.base import Method
@@ -52,6 +52,6 @@ def test_a_bottom_of_one_pixel_is_refused(name: str) -> None:
     model = build(name).train()
     small, large = (torch.rand(1, 3, side, side) for side in (32, 64))
     with pytest.raises(UserError, match=r"A picture of 32 x 32 does not fit.* 64 at least"):
-        model.losses(FramePair(small, small), 0, Draws(0))
-    losses = model.losses(FramePair(large, large.flip(3)), 0, Draws(0))
+        model.losses(FramePair(small, small), 0, BatchRng(0))
+    losses = model.losses(FramePair(large, large.flip(3)), 0, BatchRng(0))
     assert all(loss.isfinite() for loss in losses.values())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.nn.blocks import AntiAlias, Conv7x7, UpBlock
 from tpsm.nn.geometry import (
     apply_splines,
@@ -110,12 +110,12 @@ def test_principal_axes_gradient_is_right_and_finite() -> None:
 @pytest.mark.parametrize("radial", ["squared_l2", "l1"])
 def test_random_transform(radial: str) -> None:
     config = TransformConfig(sigma_affine=0.1, sigma_tps=0.05)
-    transform = RandomTPS.sample(2, config, radial, Draws(3))
+    transform = RandomTPS.sample(2, config, radial, BatchRng(3))
     transform = RandomTPS(transform.theta.double(), transform.weights.double(), transform.radial)
     points = 2 * torch.rand(2, 6, 2, dtype=torch.double, generator=torch.Generator().manual_seed(4)) - 1
     by_autograd = torch.autograd.functional.jacobian(lambda z: transform.points(z).sum((0, 1)), points)
     torch.testing.assert_close(transform.jacobian(points), by_autograd.permute(1, 2, 0, 3))
-    again = RandomTPS.sample(2, config, radial, Draws(3))
+    again = RandomTPS.sample(2, config, radial, BatchRng(3))
     assert torch.equal(again.theta, transform.theta.float())
     # One scalar moves both coordinates.
     bend = transform.points(points) - (points @ transform.theta[:, :, :2].mT + transform.theta[:, None, :, 2])
@@ -125,7 +125,7 @@ def test_random_transform(radial: str) -> None:
 
 def test_transformed_image_and_points_agree() -> None:
     """A bright spot at T(z) of the picture lies at z of the transformed picture."""
-    transform = RandomTPS.sample(1, TransformConfig(0.05, 0.005), "squared_l2", Draws(0))
+    transform = RandomTPS.sample(1, TransformConfig(0.05, 0.005), "squared_l2", BatchRng(0))
     point = torch.tensor([[[0.2, -0.3]]])
     image = gaussians(transform.points(point), 64, 64)
     moved = transform.image(image, align_corners=True)

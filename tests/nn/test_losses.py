@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import Keypoints
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
@@ -113,7 +113,7 @@ def test_too_small_a_picture_is_refused() -> None:
 
 
 def test_equivariance_is_zero_for_equivariant_points() -> None:
-    transform = RandomTPS.sample(2, TransformConfig(0.1, 0.02), "l1", Draws(0))
+    transform = RandomTPS.sample(2, TransformConfig(0.1, 0.02), "l1", BatchRng(0))
     found = Keypoints(torch.rand(2, 5, 2) - 0.5, torch.eye(2) + 0.1 * torch.randn(2, 5, 2, 2))
     true = Keypoints(transform.points(found.xy), transform.jacobian(found.xy) @ found.affine)
     assert equivariance(true, found, transform) < 1e-6

@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_methods import CONFIGS, make, pictures
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import Motion
 from tpsm.nn.geometry import project
 from tpsm.nn.precision import full_precision
@@ -48,7 +48,7 @@ def test_a_step_in_bf16_has_nearly_the_losses_of_fp32(name: str) -> None:
     for enabled in (False, True):
         model = make(name).train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            step = model.losses(pictures(2), 5, Draws(0))
+            step = model.losses(pictures(2), 5, BatchRng(0))
         sum(step.values()).backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
         losses.append({key: value.item() for key, value in step.items()})

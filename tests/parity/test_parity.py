@@ -12,7 +12,7 @@ import torch
 from reference import Reference
 from torch import Tensor
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.inference.relative import relative_keypoints
 
@@ -94,7 +94,7 @@ def test_training(reference: Reference) -> None:
     # what passes PCA and samples of batch statistics: MRAA's gradients by as much as 8e-3 on some.
     model = reference.method().double().train()
     pair = FramePair(reference.image("source").double(), reference.image("driving").double())
-    schedule = (100, Draws(0)) if reference.config["method"] == "tps" else ()  # the others have none
+    schedule = (100, BatchRng(0)) if reference.config["method"] == "tps" else ()  # the others have none
     prediction, losses = model.training_step(pair, *schedule, reference.transform())
     l1 = (prediction.image - pair.driving).abs().mean()
     (sum(losses.values()) + 100 * l1).backward()

@@ -16,7 +16,7 @@ from tpsm.config.params import read_params
 from tpsm.core.errors import UserError
 from tpsm.profiling import benchmark as module
 from tpsm.profiling.benchmark import VARIANTS, Settings, bench
-from tpsm.profiling.timing import Trial, _in_one_line, apart, take
+from tpsm.profiling.timing import TimedRun, _in_one_line, run_in_subprocess, run_timed_steps
 from tpsm.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -39,13 +39,13 @@ def test_a_process_that_fails_says_in_a_line_why() -> None:
     with pytest.raises(RuntimeError, match=r"^OutOfMemoryError: Tried to allocate 20.00 GiB\.$"):
         _in_one_line(exhaust, None)
     with pytest.raises(RuntimeError, match="killed, as happens where memory runs out"):
-        apart(os._exit, 9)
+        run_in_subprocess(os._exit, 9)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_trial_times_steps_of_noise(precision: Any) -> None:
     train = TrainConfig(batch=4, accumulate=2, epochs=1, precision=precision)
-    timing = take(Trial("fomm", CONFIGS["fomm"], 32, train, steps=3, warm_up=2))
+    timing = run_timed_steps(TimedRun("fomm", CONFIGS["fomm"], 32, train, steps=3, warm_up=2))
     assert timing.first > 0 and timing.step > 0 and timing.peak >= 0
 
 
@@ -58,7 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch, out: Path, settings: Settings, out_of_m
         return function(argument)
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(module, "apart", here)
+    monkeypatch.setattr(module, "run_in_subprocess", here)
     return bench(read_params(Path("params.yaml")), settings, out)
 
 

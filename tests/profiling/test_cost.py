@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tpsm.config.params import read_params, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.data.manifest import Manifest
 from tpsm.methods import method_module
@@ -102,7 +102,7 @@ def test_as_published_is_what_the_plain_layers_compute(name: str, monkeypatch: p
 def test_every_operation_of_a_real_step_is_counted_once_and_has_an_owner(name: str) -> None:
     method, _ = untrained(name, CONFIGS[name])
     with FlopCounterMode(display=False) as real:
-        total(method.train().losses(pair(2), 99, Draws(0))).backward()
+        total(method.train().losses(pair(2), 99, BatchRng(0))).backward()
     work = count_work(config(name))
     assert in_all(work).step.computed == pytest.approx(real.get_total_flops() / 2, rel=1e-3)
     assert work[LOSSES].step.computed < 0.03 * in_all(work).step.computed
@@ -138,7 +138,7 @@ def test_predicted_activations_are_those_that_a_real_step_keeps(name: str) -> No
     apart = [*method.parameters(), *method.buffers()]
     for batch in (2, 5):
         images = pair(batch)
-        kept = saved_bytes(lambda images=images: method.losses(images, 99, Draws(0)), apart)  # type: ignore[misc]
+        kept = saved_bytes(lambda images=images: method.losses(images, 99, BatchRng(0)), apart)  # type: ignore[misc]
         assert memory.activations(batch) == pytest.approx(kept, rel=0.02)
     weights = sum(p.numel() * 4 for p in method.parameters())
     assert (memory.gradients, memory.adam) == (weights, 2 * weights)
@@ -173,7 +173,7 @@ def test_an_imagined_gpu_keeps_what_the_meta_device_does(name: str) -> None:
         method.train()
         images = FramePair(torch.empty(2, 3, 32, 32), torch.empty(2, 3, 32, 32))
         apart = [*method.parameters(), *method.buffers()]
-        kept = saved_bytes(lambda: method.losses(images, 99, Draws(0)), apart)
+        kept = saved_bytes(lambda: method.losses(images, 99, BatchRng(0)), apart)
     assert kept == pytest.approx(predict_memory(config(name), "fp32").activations(2), rel=1e-3)
 
 
@@ -206,7 +206,7 @@ def test_the_page_reads_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tps on puppets: 64 x 64, batches of 8" in text
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert {"kp_detector", "inpainting_network", "in all", "as published", "1", "2", "4", "8"} <= rows.keys()
-    assert "308" in rows["training"] and rows["AVD"].rstrip().endswith(("s", "min"))
+    assert "3,520" in rows["training"] and rows["AVD"].rstrip().endswith(("s", "min"))
     assert all(len(line) <= 120 for line in text.splitlines())
     assert "pairs activations in all in bf16 in all" in [" ".join(line.split()) for line in text.splitlines()]
 

@@ -18,7 +18,7 @@ from small_methods import CONFIGS
 
 from tpsm.core.device import rank
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.pairs import PairBatches
@@ -51,7 +51,7 @@ class Recorded:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]:
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]:
         for pair in self._batches.epoch(epoch, first, parts):
             with self._path.open("a") as file:
                 for source, driving in zip(pair.source, pair.driving, strict=True):

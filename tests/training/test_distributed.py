@@ -15,7 +15,7 @@ import training_job
 
 from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.core.clips import Clip
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.data.clip import write_clip
 from tpsm.data.manifest import Entry, Manifest
 from tpsm.training import distributed as parallel
@@ -94,7 +94,7 @@ def test_two_processes_compute_what_one_does_with_the_double_batch(
     together = []
     halves = [iter(pairs(two, process)) for process in (0, 1)]
     for _ in curve(two).step:
-        for half, part in zip(halves, Part.split(len(pairs(one)) // len(curve(one)), 2), strict=True):
+        for half, part in zip(halves, BatchSlice.split(len(pairs(one)) // len(curve(one)), 2), strict=True):
             together += [next(half) for _ in range(part.start, part.stop)]
     assert together == pairs(one)
     expected, got = curve(one), curve(two)

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws, Part
+from tpsm.core.rng import BatchRng, BatchSlice
 from tpsm.training import distributed as parallel
 
 
 @given(st.integers(1, 6), st.integers(0, 9), st.integers(0, 2**40))
 def test_the_parts_draws_are_the_whole_batchs(count: int, more: int, seed: int) -> None:
     total = count + more
-    parts = Part.split(total, count)
+    parts = BatchSlice.split(total, count)
     sizes = [part.stop - part.start for part in parts]
     assert (
         sum(sizes) == total and max(sizes) - min(sizes) <= 1 and sum(part.share for part in parts) == pytest.approx(1)
     )
-    whole, each = Draws(seed), [Draws(seed, part) for part in parts]
+    whole, each = BatchRng(seed), [BatchRng(seed, part) for part in parts]
     for name in ("normal", "uniform", "normal"):
         expected = getattr(whole, name)(total, 3)
         got = [getattr(draws, name)(size, 3) for draws, size in zip(each, sizes, strict=True)]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tpsm.checkpoints.checkpoint import load_checkpoint
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, write_text
-from tpsm.core.rng import Draws, Part
+from tpsm.core.rng import BatchRng, BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.training import loop
 from tpsm.training.config import TrainConfig
@@ -42,10 +42,10 @@ class Toy(nn.Module):
         self.head = nn.Conv2d(3, 3, 1)
         self.bad_step, self.kill_step, self.calls = bad_step, kill_step, 0
 
-    def forward(self, source: Tensor, driving: Tensor, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def forward(self, source: Tensor, driving: Tensor, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         return self.losses(FramePair(source, driving), epoch, draws)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         noise = draws.uniform(*pair.source.shape)
         error = (self.head(self.norm(pair.source + noise)) - pair.driving).abs().mean()
         if self.calls == self.kill_step:
@@ -59,7 +59,7 @@ class Pairs:
     def __len__(self) -> int:
         return 5
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]:
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]:
         for index in range(first, len(self)):
             rng = torch.Generator().manual_seed(100 * epoch + index)
             source, driving = torch.rand(2, 4, 3, 4, 4, generator=rng)
@@ -116,12 +116,12 @@ def test_decay_and_clipping_see_the_gradients_own_scale(tmp_path: Path) -> None:
     task.head.requires_grad_(True)
     before = {name: value.detach().clone() for name, value in task.named_parameters()}
     config = TrainConfig(epochs=1, batch=4, learning_rate=1e-3, milestones=(), weight_decay=0.3, clip_norm=1e-3)
-    pair = next(Pairs().epoch(0, 0, Part.split(4, 1)))
-    losses = task.losses(pair, 0, Draws(0))
+    pair = next(Pairs().epoch(0, 0, BatchSlice.split(4, 1)))
+    losses = task.losses(pair, 0, BatchRng(0))
     gradients = torch.autograd.grad(losses["fit"] + losses["half"], list(task.parameters()))
     bound = 1e-3 / max(g.abs().max() for g in gradients)
     optimiser = Optimiser(task, config, launch("fp32"))
-    optimiser.step(iter([pair]), Part.split(4, 1), 0, 0)
+    optimiser.step(iter([pair]), BatchSlice.split(4, 1), 0, 0)
     for (name, value), gradient in zip(task.named_parameters(), gradients, strict=True):
         expected = gradient * min(1.0, float(bound)) + 0.3 * before[name]
         torch.testing.assert_close(value.grad, gradient * min(1.0, float(bound)), rtol=1e-4, atol=1e-9)

@@ -40,6 +40,6 @@ def read_animate(layout: Layout) -> AnimateConfig:
     return from_mapping(AnimateConfig, read_yaml(layout.animate), "animate")
 
 
-def due_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
+def animation_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:
     """The animation modes that the pipeline makes of `run`."""
     return ("standard", "relative") * (run in animate.runs) + ("avd",) * (run in animate.avd)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Part:
+class BatchSlice:
     """The rows `start` to `stop` of a batch of `total`: what one process computes, in one turn of accumulation."""
 
     start: int
@@ -18,10 +18,10 @@ class Part:
     total: int
 
     @staticmethod
-    def split(total: int, count: int) -> tuple[Part, ...]:
+    def split(total: int, count: int) -> tuple[BatchSlice, ...]:
         """A batch in `count` parts, in order, whose sizes differ by one at most."""
         bounds = [index * total // count for index in range(count + 1)]
-        return tuple(Part(start, stop, total) for start, stop in pairwise(bounds))
+        return tuple(BatchSlice(start, stop, total) for start, stop in pairwise(bounds))
 
     @property
     def rows(self) -> slice:
@@ -33,19 +33,19 @@ class Part:
         return (self.stop - self.start) / self.total
 
 
-class Draws:
+class BatchRng:
     """Numbers from a CPU generator. They are drawn for the whole batch, of which a part sees its own rows."""
 
-    def __init__(self, seed: int, part: Part | None = None) -> None:
+    def __init__(self, seed: int, part: BatchSlice | None = None) -> None:
         self._generator = torch.Generator().manual_seed(seed)
         self._part = part
 
     def normal(self, rows: int, *shape: int) -> Tensor:
         """Standard normal numbers for the `rows` samples at hand."""
-        part = self._part or Part(0, rows, rows)
+        part = self._part or BatchSlice(0, rows, rows)
         return torch.randn(part.total, *shape, generator=self._generator)[part.rows]
 
     def uniform(self, rows: int, *shape: int) -> Tensor:
         """Numbers from 0 to 1 for the `rows` samples at hand."""
-        part = self._part or Part(0, rows, rows)
+        part = self._part or BatchSlice(0, rows, rows)
         return torch.rand(part.total, *shape, generator=self._generator)[part.rows]

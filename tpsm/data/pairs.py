@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tpsm.core.device import device, local_processes
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.tensors import to_float
 from tpsm.core.types import FramePair
 from tpsm.data.augment import augment
@@ -81,10 +81,10 @@ class PairBatches:
     def __len__(self) -> int:
         return self._count
 
-    def epoch(self, epoch: int, first: int = 0, parts: Sequence[Part] = ()) -> Iterator[FramePair]:
+    def epoch(self, epoch: int, first: int = 0, parts: Sequence[BatchSlice] = ()) -> Iterator[FramePair]:
         """The given parts (or else all) of every batch of `epoch`, from batch `first` on, on `device()`."""
         size = self._batch_size
-        parts = parts or Part.split(size, 1)
+        parts = parts or BatchSlice.split(size, 1)
         loader: DataLoader[Any] = DataLoader(
             self._dataset(epoch=epoch),
             batch_sampler=[

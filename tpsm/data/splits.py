@@ -31,7 +31,7 @@ _HEAD = "# sha256 "
 
 
 @dataclass(frozen=True)
-class Row:
+class SplitEntry:
     """A clip of a split; `sha256` is of its prepared frames, or empty."""
 
     clip: str
@@ -44,7 +44,7 @@ class Split:
     """A named split. `sha256` is of its rows."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[SplitEntry, ...]
 
     @property
     def sha256(self) -> str:
@@ -94,7 +94,7 @@ def read_split(dataset: str, name: str, root: Path = Path()) -> Split:
     if not head.startswith(_HEAD):
         raise UserError(f"{path} does not begin with '{_HEAD}...'; make it by `tpsm split make`.")
     lines = csv_rows(io.StringIO(table, newline=""), COLUMNS, str(path))
-    split = Split(name, tuple(Row(*(line[column] for column in COLUMNS)) for line in lines))
+    split = Split(name, tuple(SplitEntry(*(line[column] for column in COLUMNS)) for line in lines))
     if odd := [row.clip for row in split.rows if row.split not in ("train", "test")]:
         raise UserError(f"{path} has {odd[0]} neither in train nor in test; make it by `tpsm split make`.")
     if split.sha256 != head.removeprefix(_HEAD).strip():
@@ -115,7 +115,7 @@ def make_split(manifest: Manifest, folder: Path, name: str, root: Path = Path())
     if path.exists():
         raise UserError(f"There is a split {path}, and a published one does not change; raise the version.")
     hashes = frames_hashes([folder / entry.file for entry in manifest.entries])
-    rows = [Row(entry.name, entry.split, sha) for entry, sha in zip(manifest.entries, hashes, strict=True)]
+    rows = [SplitEntry(entry.name, entry.split, sha) for entry, sha in zip(manifest.entries, hashes, strict=True)]
     split = Split(name, tuple(rows))
     with atomic(path) as draft:
         draft.write_text(f"{_HEAD}{split.sha256}\n{_table(split.rows)}", encoding="utf-8")
@@ -137,7 +137,7 @@ def frames_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[SplitEntry]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

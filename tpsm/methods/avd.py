@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair, Keypoints
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
@@ -63,7 +63,7 @@ class AvdTraining(nn.Module):
         self.avd = avd
         self._method = (method.eval(),)  # A tuple hides it from nn.Module.
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         """L1 between the driving keypoints and those told from the source's shape and the stretched driving pose."""
         method = self._method[0].to(pair.source.device)
         with torch.no_grad():
@@ -77,7 +77,7 @@ class AvdTraining(nn.Module):
         return losses
 
     def forward(
-        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: BatchRng
     ) -> dict[str, Tensor]:
         return self.losses(FramePair(source, driving), epoch, draws)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Prediction
 from tpsm.nn.geometry import resize_grid
 from tpsm.nn.losses import PerceptualLoss
@@ -63,14 +63,14 @@ class Method(nn.Module, ABC):
         """The source in the pose `driving`. Without `background` the background stays where it is."""
 
     @abstractmethod
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
 
         `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
         """
 
     def forward(
-        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: Draws
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: BatchRng
     ) -> dict[str, Tensor]:
         """`losses`, in the form that wrappers for many devices take."""
         return self.losses(FramePair(source, driving), epoch, draws)

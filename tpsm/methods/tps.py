@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
@@ -238,12 +238,12 @@ class Model(Method):
         motion = self.dense_motion_network(code.image, code.keypoints.xy, driving.xy, background, keep)
         return Prediction(self.inpainting_network(code.image, code.features, motion), motion)
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]:
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", draws)
         return self.training_step(pair, epoch, draws, transform)[1]
 
     def training_step(
-        self, pair: FramePair, epoch: int, draws: Draws, transform: RandomTPS
+        self, pair: FramePair, epoch: int, draws: BatchRng, transform: RandomTPS
     ) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the weighted losses, with the equivariance loss's transform given."""
         weights = self.config.weights
@@ -266,7 +266,7 @@ class Model(Method):
             losses["background"] = weights.background * distance_to_identity(compose(forth, back))
         return prediction, losses
 
-    def _keep(self, source: Tensor, epoch: int, draws: Draws) -> Float[Tensor, "b m"] | None:
+    def _keep(self, source: Tensor, epoch: int, draws: BatchRng) -> Float[Tensor, "b m"] | None:
         probability = None if self.config.dropout is None else self.config.dropout.probability(epoch)
         if probability is None:
             return None

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.nn.geometry import coordinate_grid, warp
 from tpsm.nn.precision import full_precision
 
@@ -46,7 +46,7 @@ class RandomTPS:
     radial: Radial
 
     @staticmethod
-    def sample(batch: int, config: TransformConfig, radial: Radial, draws: Draws) -> RandomTPS:
+    def sample(batch: int, config: TransformConfig, radial: Radial, draws: BatchRng) -> RandomTPS:
         """On the CPU; `to` moves it."""
         noise = config.sigma_affine * draws.normal(batch, 2, 3)
         weights = config.sigma_tps * draws.normal(batch, config.points**2)

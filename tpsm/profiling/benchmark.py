@@ -20,7 +20,7 @@ from tpsm.core.provenance import device_name, runtime_versions
 from tpsm.core.schema import from_mapping
 from tpsm.methods import METHODS, method_module
 from tpsm.profiling.cost import count_work, in_all
-from tpsm.profiling.timing import BLOCKS, Timing, Trial, apart, take
+from tpsm.profiling.timing import BLOCKS, TimedRun, Timing, run_in_subprocess, run_timed_steps
 from tpsm.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """One variant of one method. `flops` are a step's; `missing` says why there is no timing."""
 
     method: str
@@ -83,11 +83,11 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     """
     if settings.scale not in params.scales:
         raise UserError(f"There is no scale '{settings.scale}'; choose among {', '.join(params.scales)}.")
-    trials = [_trial(params, settings, name) for name in settings.methods]
-    flops = [_flops(trial) for trial in trials]
+    trials = [_timed_run(params, settings, name) for name in settings.methods]
+    flops = [_flops(timed_run) for timed_run in trials]
     rows = [
-        _row(trial, variant, each, settings.variants)
-        for trial, each in zip(trials, flops, strict=True)
+        _row(timed_run, variant, each, settings.variants)
+        for timed_run, each in zip(trials, flops, strict=True)
         for variant in VARIANTS
     ]
     today = datetime.now(UTC).date().isoformat()
@@ -98,33 +98,33 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     return folder
 
 
-def _trial(params: Params, settings: Settings, name: str) -> Trial:
+def _timed_run(params: Params, settings: Settings, name: str) -> TimedRun:
     section = params.scales[settings.scale].get(name, MethodSection())
     where = f"scales.{settings.scale}.{name}"
     model = from_mapping(method_module(name).Config, section.model, f"{where}.model")
     train = from_mapping(TrainConfig, section.train, f"{where}.train")
     train = replace(train, batch=settings.batch or train.batch, accumulate=1)
-    return Trial(name, model, settings.size, train, settings.steps, settings.warm_up)
+    return TimedRun(name, model, settings.size, train, settings.steps, settings.warm_up)
 
 
-def _flops(trial: Trial) -> float:
+def _flops(timed_run: TimedRun) -> float:
     """Those of one step."""
-    config = RunConfig("", "", trial.method, trial.size, trial.model, trial.train)
-    return trial.train.batch * in_all(count_work(config)).step.computed
+    config = RunConfig("", "", timed_run.method, timed_run.size, timed_run.model, timed_run.train)
+    return timed_run.train.batch * in_all(count_work(config)).step.computed
 
 
-def _row(trial: Trial, variant: str, flops: float, asked: Sequence[str]) -> Row:
-    train = replace(trial.train, **VARIANTS[variant])
-    row = Row(trial.method, variant, train.batch, flops, missing=_skipped(variant, asked))
+def _row(timed_run: TimedRun, variant: str, flops: float, asked: Sequence[str]) -> BenchmarkRow:
+    train = replace(timed_run.train, **VARIANTS[variant])
+    row = BenchmarkRow(timed_run.method, variant, train.batch, flops, missing=_skipped(variant, asked))
     if row.missing is None:
         try:
-            timing = apart(take, replace(trial, train=train))
+            timing = run_in_subprocess(run_timed_steps, replace(timed_run, train=train))
             row = replace(row, timing=timing)
-            log.info("%s, %s: %.3g steps/s", trial.method, variant, 1 / timing.step)
+            log.info("%s, %s: %.3g steps/s", timed_run.method, variant, 1 / timing.step)
         except RuntimeError as error:  # Memory that does not suffice, or a compiler: the others' rows stand.
             row = replace(row, missing=f"failed: {error}")
     if row.missing is not None:
-        log.info("%s, %s: %s", trial.method, variant, row.missing)
+        log.info("%s, %s: %s", timed_run.method, variant, row.missing)
     return row
 
 
@@ -134,7 +134,7 @@ def _skipped(variant: str, asked: Sequence[str]) -> str | None:
     return f"skipped: {'not asked for' if asked else 'measured on a CPU only where asked for'} (--variant {variant})"
 
 
-def page(about: dict[str, Any], settings: Settings, rows: Sequence[Row]) -> str:
+def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]) -> str:
     """README.md: what was measured, one table, and how to read it."""
     reference = {row.method: row.timing.step for row in rows if row.timing and row.variant == "fp32"}
     cells = [

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from tpsm.config.sections import AvdSection, RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Draws
+from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
 from tpsm.profiling.flops import FlopCounter, Flops, gpu_autocast, imagined_gpu, saved_bytes
-from tpsm.profiling.timing import Trial, untrained
+from tpsm.profiling.timing import TimedRun, untrained
 from tpsm.training.config import Precision, TrainConfig
 
 # Training identities and clips of the papers' sets, where nothing has been lost.
@@ -108,7 +108,7 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
             end_column()
             method.render(code, method.keypoints(image), method.background(image, image))
             end_column()
-        losses = method.train().losses(FramePair(two, two), config.train.epochs - 1, Draws(0))
+        losses = method.train().losses(FramePair(two, two), config.train.epochs - 1, BatchRng(0))
         end_column(2)
         counter.backward(total(losses))
         end_column(2)
@@ -136,7 +136,7 @@ def count_avd(config: RunConfig, avd: AvdSection) -> float:
         image = torch.empty(2, 3, config.size, config.size)  # Its batch norms want two.
         task = AvdTraining(method, AVD.like(method.keypoints(image), avd.model), avd.model)
     with FlopCounter(task) as counter:
-        counter.backward(total(task.losses(FramePair(image, image), 0, Draws(0))))
+        counter.backward(total(task.losses(FramePair(image, image), 0, BatchRng(0))))
     return sum(flops.computed for flops in counter.flops.values()) / 2
 
 
@@ -157,7 +157,7 @@ def _kept(method: Method, config: RunConfig, precision: Precision, pairs: int, w
 
     def losses() -> dict[str, Tensor]:
         with gpu_autocast() if precision == "bf16" else nullcontext():
-            return method.losses(FramePair(source, driving), config.train.epochs - 1, Draws(0))
+            return method.losses(FramePair(source, driving), config.train.epochs - 1, BatchRng(0))
 
     return saved_bytes(losses, weights)
 
@@ -184,9 +184,9 @@ def training_items(dataset: str, identity_sampling: bool, given: int | None, cli
     return Items(PUBLISHED[dataset][not identity_sampling], f"{kind} of the published set")
 
 
-def trial(config: RunConfig, steps: int, batch: int | None) -> Trial:
-    """Some steps of the run on this machine, with pictures of noise."""
+def timed_run(config: RunConfig, steps: int, batch: int | None) -> TimedRun:
+    """Some steps of the run on this machine, with images of noise."""
     train = config.train
     if batch is not None:
         train = replace(train, batch=batch, accumulate=min(train.accumulate, batch))
-    return Trial(config.method, config.model, config.size, train, steps)
+    return TimedRun(config.method, config.model, config.size, train, steps)

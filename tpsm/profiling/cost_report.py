@@ -21,10 +21,10 @@ from tpsm.profiling.cost import (
     count_work,
     in_all,
     predict_memory,
+    timed_run,
     training_items,
-    trial,
 )
-from tpsm.profiling.timing import Timing, apart, take
+from tpsm.profiling.timing import Timing, run_in_subprocess, run_timed_steps
 from tpsm.training.config import Precision
 
 GIGA, TERA = 1e9, 1e12
@@ -60,9 +60,9 @@ def pages(
     step = in_all(work).step.computed
     yield schedule_page(config, avd if section and section.avd else None, known, step, tflops)
     if measure:
-        asked = trial(config, measure, batch)
+        asked = timed_run(config, measure, batch)
         try:
-            timing = apart(take, asked)
+            timing = run_in_subprocess(run_timed_steps, asked)
         except RuntimeError as error:
             raise UserError(f"The steps to measure failed ({error}); take fewer pairs with --batch.") from error
         pairs = asked.train.batch

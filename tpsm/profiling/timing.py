@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from tpsm.core.device import device
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.data.config import DataConfig
 from tpsm.data.pairs import PairBatches
@@ -36,8 +36,8 @@ BLOCKS = 10
 
 
 @dataclass(frozen=True)
-class Trial:
-    """`warm_up` steps come before those that are timed. Without `clips`, a prepared data set, pictures are noise."""
+class TimedRun:
+    """`warm_up` steps come before those that are timed. Without `clips`, a prepared data set, images are noise."""
 
     method: str
     model: Any
@@ -60,21 +60,21 @@ class Timing:
     peak: int
 
 
-def take(trial: Trial) -> Timing:
-    """Runs the trial in this process. The perceptual network has random weights: its time does not depend on them.
+def run_timed_steps(timed_run: TimedRun) -> Timing:
+    """Takes and times the steps in this process. The perceptual network has random weights, which change no time.
 
     Raises:
         RuntimeError: PyTorch's own; the device's memory is exhausted, or the model cannot be compiled.
         UserError: the model does not fit the size, or the batch cannot be cut into `accumulate` parts.
     """
     # The model, the pairs and the optimizer of a training.
-    config = trial.train
+    config = timed_run.train
     mine = parts(config.batch, config.accumulate)
     before = resident_peak()
     torch.manual_seed(config.seed)
-    task, _ = untrained(trial.method, trial.model)
+    task, _ = untrained(timed_run.method, timed_run.model)
     task.to(device()).train()
-    pairs = _pairs(trial, mine)
+    pairs = _pairs(timed_run, mine)
     optimiser = Optimiser(task, config, launch(config.precision))
 
     def steps(count: int) -> None:
@@ -84,13 +84,13 @@ def take(trial: Trial) -> Timing:
 
     # The first step compiles and allocates; a few more warm up.
     first = _seconds(steps, 1)
-    steps(trial.warm_up - 1)
+    steps(timed_run.warm_up - 1)
     if device().type == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
     # A GPU is waited for once per block, since it runs behind the program.
-    block = max(1, trial.steps // BLOCKS)
-    blocks = [_seconds(steps, block) / block for _ in range(trial.steps // block)]
+    block = max(1, timed_run.steps // BLOCKS)
+    blocks = [_seconds(steps, block) / block for _ in range(timed_run.steps // block)]
     peak = torch.cuda.max_memory_allocated() if device().type == "cuda" else resident_peak() - before
     return Timing(first, statistics.median(blocks), peak)
 
@@ -103,7 +103,7 @@ def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:
     return method, backbone
 
 
-def apart(function: Callable[[A], R], argument: A) -> R:
+def run_in_subprocess(function: Callable[[A], R], argument: A) -> R:
     """`function(argument)` in a fresh process, which takes with it whatever memory it used.
 
     Raises:
@@ -124,13 +124,15 @@ def _in_one_line(function: Callable[[A], R], argument: A) -> R:
         raise RuntimeError(f"{type(error).__name__}: {lines[0][:200]}") from None
 
 
-def _pairs(trial: Trial, mine: Sequence[Part]) -> Iterator[FramePair]:
-    config = trial.train
-    if trial.clips is None:
-        source, driving = torch.rand(2, config.batch, 3, trial.size, trial.size, device=device())
+def _pairs(timed_run: TimedRun, mine: Sequence[BatchSlice]) -> Iterator[FramePair]:
+    config = timed_run.train
+    if timed_run.clips is None:
+        source, driving = torch.rand(2, config.batch, 3, timed_run.size, timed_run.size, device=device())
         return cycle([FramePair(source[part.rows], driving[part.rows]) for part in mine])
-    total = (1 + trial.warm_up + trial.steps) * config.batch
-    batches = PairBatches(trial.clips, DataConfig(size=trial.size), config.batch, repeats=total, workers=config.workers)
+    total = (1 + timed_run.warm_up + timed_run.steps) * config.batch
+    batches = PairBatches(
+        timed_run.clips, DataConfig(size=timed_run.size), config.batch, repeats=total, workers=config.workers
+    )
     return batches.epoch(0, 0, mine)
 
 

@@ -20,12 +20,12 @@ from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
 from tpsm.data.raw import clip_name, find_clips
-from tpsm.data.splits import Row, Split
+from tpsm.data.splits import Split, SplitEntry
 from tpsm.methods import METHODS, method_module
 from tpsm.training.optimizer import Optimiser
 
@@ -69,7 +69,7 @@ def losses(params_file: Path, samples: Path) -> list[tuple[str, Steps]]:
     data = data_section(params, DATASET).raw
     with tempfile.TemporaryDirectory() as folder:
         clips = {part: paths[: CLIPS[part]] for part, paths in find_clips(samples).items()}
-        rows = [Row(clip_name(path, samples), part) for part in SPLITS for path in clips[part]]
+        rows = [SplitEntry(clip_name(path, samples), part) for part in SPLITS for path in clips[part]]
         prepare(DATASET, samples, data, Path(folder), Split("few-v1", tuple(rows)))
         return [(config.method, first_steps(config, data, Path(folder))) for config in runs]
 
@@ -88,7 +88,7 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
     optimiser = Optimiser(method.train(), train, fabric)
 
     batches = PairBatches(clips, data, train.batch, repeats=train.repeats, seed=train.seed)
-    whole = Part.split(train.batch, 1)
+    whole = BatchSlice.split(train.batch, 1)
     steps: list[dict[str, float]] = []
     for epoch in range(train.epochs):
         pairs = batches.epoch(epoch, 0, whole)

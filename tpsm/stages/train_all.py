@@ -176,13 +176,18 @@ def remaining_steps(job: Job) -> int:
 
 
 def seconds_a_step(job: Job, count: int) -> float:
-    from tpsm.profiling.timing import Trial, apart, take
+    from tpsm.profiling.timing import TimedRun, run_in_subprocess, run_timed_steps
 
     config = read_run(job.dataset, job.run)
-    trial = Trial(config.method, config.model, config.size, config.train, TIMED_STEPS, 2, Layout(job.dataset).clips)
+    timed_run = TimedRun(
+        config.method, config.model, config.size, config.train, TIMED_STEPS, 2, Layout(job.dataset).clips
+    )
     os.environ["OMP_NUM_THREADS"] = str(threads_of_each(count))
     with ThreadPoolExecutor(count) as together:
-        return max(timing.step for timing in together.map(lambda _: apart(take, trial), range(count)))
+        return max(
+            timing.step
+            for timing in together.map(lambda _: run_in_subprocess(run_timed_steps, timed_run), range(count))
+        )
 
 
 def run_all(due: Sequence[Job], avds: Sequence[Job], count: int) -> list[Job]:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from tpsm.core.device import device, local_processes, rank, world_size
 from tpsm.core.errors import UserError
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.training.config import Precision
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def launch(precision: Precision) -> Fabric:
     return fabric
 
 
-def parts(batch: int, accumulate: int) -> tuple[Part, ...]:
+def parts(batch: int, accumulate: int) -> tuple[BatchSlice, ...]:
     """What of every batch falls to this process, one part a turn of gradient accumulation.
 
     Raises:
@@ -76,7 +76,7 @@ def parts(batch: int, accumulate: int) -> tuple[Part, ...]:
             f"train.batch: {batch} samples are too few for {world_size()} processes x {accumulate} turns; change "
             "batch, accumulate or the number of processes."
         )
-    return Part.split(batch, count)[rank() * accumulate :][:accumulate]
+    return BatchSlice.split(batch, count)[rank() * accumulate :][:accumulate]
 
 
 class Agreement:

@@ -21,7 +21,7 @@ from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weight
 from tpsm.core.device import rank, world_size
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic_folder, locked
-from tpsm.core.rng import Part
+from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import Agreement, launch, parts
@@ -44,7 +44,7 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[Part]) -> Iterator[FramePair]: ...
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]: ...
 
 
 @dataclass(frozen=True)

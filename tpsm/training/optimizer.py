@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tpsm.core.device import world_size
-from tpsm.core.rng import Draws, Part
+from tpsm.core.rng import BatchRng, BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.nn.sync_batch_norm import synchronise
 
@@ -27,7 +27,7 @@ class Task(Protocol):
     clip_grad_modules: Any
     sync_batch_norm: Any
 
-    def losses(self, pair: FramePair, epoch: int, draws: Draws) -> dict[str, Tensor]: ...
+    def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]: ...
 
 
 class Optimiser:
@@ -49,7 +49,7 @@ class Optimiser:
         )
         self._model, self._adam = fabric.setup(task, self.adam)
 
-    def step(self, pairs: Iterator[FramePair], parts: Sequence[Part], epoch: int, seed: int) -> dict[str, Tensor]:
+    def step(self, pairs: Iterator[FramePair], parts: Sequence[BatchSlice], epoch: int, seed: int) -> dict[str, Tensor]:
         """Takes a batch of pairs for each part, and lowers the mean loss of the whole batch.
 
         Returns what these parts are of it, times the number of processes: their mean is the mean over all samples.
@@ -63,7 +63,7 @@ class Optimiser:
         for turn, part in enumerate(parts, start=1):
             pair = next(pairs).to(self.fabric.device)
             with self.fabric.no_backward_sync(self._model, enabled=turn < len(parts)):
-                losses = self._model(pair.source, pair.driving, epoch, Draws(seed, part))
+                losses = self._model(pair.source, pair.driving, epoch, BatchRng(seed, part))
                 # Gradients are then averaged over processes, whose parts of the batch may differ by a sample.
                 weight = part.share * world_size()
                 self.fabric.backward(torch.stack(list(losses.values())).sum() * weight)

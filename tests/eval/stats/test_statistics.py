@@ -34,7 +34,7 @@ def p_of(sums: np.ndarray, config: BootstrapConfig = CONFIG) -> float:
 
 def test_a_clip_counts_once_or_as_often_as_it_has_frames() -> None:
     of = rows({"a": [1, 1, 1], "b": [5]})
-    by_clip, by_frame = mean(ClipSums.of(of), CONFIG), mean(ClipSums.of(of, weigh="frame"), CONFIG)
+    by_clip, by_frame = mean(ClipSums.of(of), CONFIG), mean(ClipSums.of(of, averaging="frame"), CONFIG)
     assert by_clip is not None and by_frame is not None
     assert (by_clip.mean, by_clip.clips, by_clip.frames, by_clip.units) == (3, 2, 4, 2)
     assert (by_frame.mean, by_frame.clips, by_frame.frames) == (2, 2, 4)
@@ -42,8 +42,8 @@ def test_a_clip_counts_once_or_as_often_as_it_has_frames() -> None:
 
 def test_frames_that_do_not_count_are_left_out() -> None:
     of = rows({"a": [1, math.nan], "b": [math.nan], "c": [3, 3]})
-    for weigh, expected in (("clip", 2), ("frame", 7 / 3)):
-        estimate = mean(ClipSums.of(of, weigh=weigh), CONFIG)  # type: ignore[arg-type]
+    for averaging, expected in (("clip", 2), ("frame", 7 / 3)):
+        estimate = mean(ClipSums.of(of, averaging=averaging), CONFIG)  # type: ignore[arg-type]
         assert estimate is not None
         assert estimate.mean == pytest.approx(expected)
         assert (estimate.clips, estimate.frames) == (2, 3)

@@ -181,7 +181,7 @@ def test_every_pair_has_its_rows_and_numbers(layout: Layout) -> None:
     score(layout, "exact", dict(zip(TESTS, [0.5, 0.51, 0.52, 0.5], strict=True)))
     row = tables_of(layout)["comparisons"].rows[0]
     # With two identities no difference can be told: two of the four ways of swapping reach as far.
-    assert [text(cell) for cell in row][4:] == [".5000", ".5000", "not told apart"]
+    assert [text(cell) for cell in row][4:] == [".5000", ".5000", "not decided"]
     assert "Difference low" in to_csv(tables_of(layout)["comparisons_legacy"]).splitlines()[0]
 
 

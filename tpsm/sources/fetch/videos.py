@@ -66,7 +66,7 @@ def fetch_videos(
 
 
 def number(rows: Sequence[ClipSpec]) -> dict[Key, ClipSpec]:
-    """A key for every row: rows that would be one file are told apart by their order."""
+    """A key for every row: rows that would be one file get different keys by their order."""
     keys: dict[Key, ClipSpec] = {}
     copies: dict[tuple[str, str], int] = {}
     for row in rows:
