@@ -26,8 +26,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for split in ("train", "test"):
         Path(RAW, split).mkdir(parents=True)
         Image.fromarray(np.zeros((64, 192, 3), np.uint8)).save(f"{RAW}/{split}/{split}#0.png")
-    Path("scales").symlink_to(ROOT / "scales")
-    change({})
+    for folder in ("scales", "weights"):
+        Path(folder).symlink_to(ROOT / folder)
+    change({"datasets": ["puppets"]})
     return tmp_path
 
 
