@@ -20,6 +20,8 @@ def params() -> dict[str, Any]:
 
 
 NO_MORE: dict[str, Any] = {"more": {"datasets": []}, "animate": {"datasets": []}}
+TRAINED: dict[str, Any] = {"datasets": ["puppets"], "data": {"puppets": {"scale": "small", "weights": None}}} | NO_MORE
+"""Runs that are named are trained on the puppets, as small ones: no published weights and no VGG-19 are there."""
 VOX: dict[str, Any] = {"datasets": ["vox"], "more": {"datasets": []}, "animate": {"datasets": ["vox"]}}
 
 
@@ -160,15 +162,17 @@ def test_what_dvc_brings_need_not_be_there_yet(
     with pytest.raises(UserError, match="There is no folder data/raw/puppets"):
         configure(file, Path("configs"))
     Path("data.dvc").write_bytes((ROOT / "data.dvc").read_bytes())
+    with pytest.raises(UserError, match="There is no folder data/raw/puppets-quick"):
+        configure(file, Path("configs"))
+    Path("puppets-quick.dvc").write_bytes((ROOT / "puppets-quick.dvc").read_bytes())
     assert configure(file, Path("configs"))
 
 
 def test_weights_that_training_needs_are_asked_for_first(params: dict[str, Any], tmp_path: Path) -> None:
     vgg19 = {"perceptual": {"backbone": "vgg19", "file": str(tmp_path / "vgg.pth")}}
-    file = written(tmp_path, merge(params, {"run": {"mraa-k5": {"model": vgg19}}}))
-    message = (
-        r"'mraa-k5' on puppets cannot be trained yet\. perceptual\.file: there is no file .*vgg\.pth; `tpsm weights"
-    )
+    runs = {"runs": ["fomm"], "run": {"fomm": {"model": vgg19}}}
+    file = written(tmp_path, merge(params, TRAINED | runs))
+    message = r"'fomm' on puppets cannot be trained yet\. perceptual\.file: there is no file .*vgg\.pth; `tpsm weights"
     with pytest.raises(UserError, match=message):
         configure(file, tmp_path / "configs")
     (tmp_path / "vgg.pth").touch()

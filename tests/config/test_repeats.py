@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from test_config import params, written
+from test_config import TRAINED, params, written
 
 from tpsm.config.params import merge, read_params, resolve_run
 from tpsm.config.repeats import check_repeat
@@ -15,11 +15,8 @@ from tpsm.core.errors import UserError
 from tpsm.stages.configure import configure
 
 __all__ = ["params"]
-TWICE: dict[str, Any] = {
-    "datasets": ["puppets"],
+TWICE: dict[str, Any] = TRAINED | {
     "runs": ["fomm", "again"],
-    "more": {"datasets": []},
-    "animate": {"datasets": [], "runs": [], "avd": []},
     "run": {"again": {"method": "fomm", "label": "Again", "repeat_of": "fomm", "train": {"seed": 7}}},
 }
 

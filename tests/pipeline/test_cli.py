@@ -21,14 +21,14 @@ RAW = "data/raw/puppets"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the committed parameters, pointed at one good clip in each split."""
+    """A folder with the committed parameters of runs that are trained, pointed at one good clip in each split."""
     monkeypatch.chdir(tmp_path)
     for split in ("train", "test"):
         Path(RAW, split).mkdir(parents=True)
         Image.fromarray(np.zeros((64, 192, 3), np.uint8)).save(f"{RAW}/{split}/{split}#0.png")
-    for folder in ("scales", "weights"):
-        Path(folder).symlink_to(ROOT / folder)
-    change({"datasets": ["puppets"]})
+    Path("scales").symlink_to(ROOT / "scales")
+    trained = {"puppets": {"scale": "small", "weights": None, "evaluators": None}}
+    change({"datasets": ["puppets"], "more": {"datasets": []}, "data": trained})
     return tmp_path
 
 

@@ -32,8 +32,9 @@ def small(params: dict) -> dict:
         "published_as": {"tps": "tpsmm"},
     }
     evaluation["tables"] = {"reconstruction": ["tps"], "animation": ["tps"]}
+    params["data"]["puppets"] |= {"scale": "small", "weights": None, "evaluators": None}
     animate = {"datasets": ["puppets"], "runs": ["tps"], "avd": [], "pairs": 2, "seed": 0}
-    return params | {"runs": ["tps"], "more": {"datasets": [], "runs": []}, "animate": animate}
+    return params | {"datasets": ["puppets"], "runs": ["tps"], "more": {"datasets": [], "runs": []}, "animate": animate}
 
 
 def change(folder: Path, edit: Callable[[dict], dict]) -> None:
