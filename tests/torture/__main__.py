@@ -1,4 +1,4 @@
-"""`python tests/torture`: kills and hostile inputs; exit status 1 where something was found. See docs/reliability.md."""
+"""`python tests/torture`: kills and hostile inputs; exit status 1 where it finds something. See docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ def main() -> int:
     preload()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as made:
-        folder = Path(made).resolve()
-        os.environ["TMPDIR"] = str(folder)
-        tempfile.tempdir = None
-        kills = Kills(folder / "kills", options.seed)
-        inputs = Inputs(folder / "inputs", options.seed)
+        folder = (options.folder or Path(made)).resolve()
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
+        kills, inputs = Kills(folder, options.seed), Inputs(folder, options.seed)
         if options.kills or options.every:
             kills.run(options.kills, options.only, options.every)
         if options.inputs:
-            inputs.run(options.inputs, options.only_inputs)
+            inputs.run(options.inputs, options.kind)
     findings = [*kills.findings, *inputs.findings]
     print(f"{kills.done} kills, {inputs.done} inputs, {len(findings)} findings, {time.monotonic() - began:.0f} s")
     return int(bool(findings))
@@ -42,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--only", metavar="SUBJECT", help="kill this alone, as `reconstruct` or `dvc repro`")
     options.add_argument("--every", action="store_true", help="kill before every file operation")
     options.add_argument("--inputs", type=int, default=10_000, metavar="N", help="at most so many (default: all)")
-    options.add_argument("--only-inputs", metavar="TEXT", help="those alone that have this in their name")
+    options.add_argument("--kind", help="inputs of one kind: parameters, texts, files, media, weights or scores")
+    options.add_argument("--folder", type=Path, help="work there, and take again the whole project that is there")
     options.add_argument("--seed", type=int, default=0, help="of the moments and of the inputs that are drawn")
     return options
 

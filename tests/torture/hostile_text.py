@@ -90,13 +90,17 @@ JSONS: dict[str, bytes] = {
 }
 
 
-def texts(base: Path, rng: random.Random) -> Iterator[Case]:
+def parameters(base: Path, rng: random.Random) -> Iterator[Case]:
+    """Whatever a project meets that has been configured, and no more."""
     yield from yamls()
     yield from values(rng)
     yield from names()
-    yield from jsons(base)
-    yield from splits()
     yield from options()
+
+
+def texts(base: Path, rng: random.Random) -> Iterator[Case]:
+    yield from jsons(base)
+    yield from tables()
 
 
 def yamls() -> Iterator[Case]:
@@ -186,7 +190,7 @@ def jsons(base: Path) -> Iterator[Case]:
             yield Case(f"manifest's {field} of {value!s:.20}", STAGES["reconstruct"], spoil)
 
 
-def splits() -> Iterator[Case]:
+def tables() -> Iterator[Case]:
     """Tables: a published split, whose first line may be right or wrong, and the pairs of an animation."""
     header = "clip,split,sha256\n"
     for what, text in {

@@ -43,6 +43,9 @@ def weights(base: Path, rng: random.Random) -> Iterator[Case]:
 
 
 def _configurations() -> dict[str, Change]:
+    def motion(**values: Any) -> Change:
+        return lambda content: content["model_config"]["dense_motion"].update(values)
+
     def top(**values: Any) -> Change:
         return lambda content: content.update(values)
 
@@ -76,8 +79,8 @@ def _configurations() -> dict[str, Change]:
         "a key that no model knows": model(evil=1),
         "a width that is a text": model(encoder_width="__import__('os')"),
         "a model's section that is a list": model(dense_motion=[1, 2]),
-        "a thousand blocks": lambda content: content["model_config"]["dense_motion"].update(num_blocks=1000),
-        "a scale that is zero": lambda content: content["model_config"]["dense_motion"].update(scale_factor=0),
+        "a thousand blocks": motion(num_blocks=1000),
+        "a scale that is zero": motion(scale_factor=0),
         "a scale that is NaN": lambda content: content["model_config"]["dense_motion"].update(
             scale_factor=float("nan")
         ),
@@ -138,7 +141,7 @@ def _others(base: Path, rng: random.Random) -> dict[str, bytes]:
         "safetensors beyond their end": _safetensors(
             '{"a":{"dtype":"F32","shape":[1000000],"data_offsets":[0,4000000]}}'
         ),
-        "safetensors of a negative shape": _safetensors('{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}'),
+        "safetensors of a negative shape": _safetensors("[-1]", 4),
         "a web page": b"<!DOCTYPE html><html><body>sign in</body></html>",
         "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
         "a gzip": b"\x1f\x8b\x08" + bytes(100),
@@ -159,7 +162,8 @@ def _zip(members: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
     return made.getvalue()
 
 
-def _safetensors(header: str) -> bytes:
+def _safetensors(shape: str, end: int) -> bytes:
+    header = f'{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,{end}]}}}}'
     return len(header).to_bytes(8, "little") + header.encode() + bytes(4)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +13,24 @@ from hostile import Case
 from hostile_files import special_files
 from hostile_media import media
 from hostile_scores import scores
-from hostile_text import texts
+from hostile_text import parameters, texts
 from hostile_weights import weights
-from subject import STAGES, begin, copy
+from subject import copy, make_whole
 
 MEMORY, SECONDS = 3 << 30, 60
 """More than the programs have when they start; the longest that an input may take on a busy machine."""
 CANARY = "code-has-run"
 """What hostile code would write into the working folder."""
+KINDS = {
+    "parameters": parameters,
+    "texts": texts,
+    "files": special_files,
+    "media": media,
+    "weights": weights,
+    "scores": scores,
+}
+NEEDS = {"parameters": "prepare"}
+"""Kinds for which a project is enough that has no more than the stages before this one."""
 WRITES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod")
 STARTS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
 VIOLATION = "TORTURE-VIOLATION"
@@ -29,7 +38,7 @@ VIOLATION = "TORTURE-VIOLATION"
 
 @dataclass
 class Inputs:
-    """All in `folder`. `findings` are sentences."""
+    """All in `folder`, where a whole project is made first, or is there. `findings` are sentences."""
 
     folder: Path
     seed: int = 0
@@ -37,16 +46,12 @@ class Inputs:
     done: int = 0
 
     def run(self, most: int, only: str | None = None) -> None:
-        base = self.folder / "base"
-        base.mkdir(parents=True)
+        """At most so many, of one kind or of all."""
         log = self.folder / "log"
-        for name, work in {"raw": lambda: begin(base) or 0, **{n: _stage(n) for n in STAGES}}.items():
-            outcome = fork(work, base, log)
-            if outcome.status != 0:
-                raise SystemExit(f"{name} fails without any hostile input:\n{outcome.output[-2000:]}")
+        base = make_whole(self.folder, NEEDS.get(only or ""))
+        kinds = list(KINDS.values()) if only is None else [KINDS[only]]
         rng = random.Random(self.seed)
-        cases = [case for make in (texts, special_files, media, weights, scores) for case in make(base, rng)]
-        cases = [case for case in cases if only is None or only in case.name]
+        cases = [case for make in kinds for case in make(base, rng)]
         if len(cases) > most:
             cases = rng.sample(cases, most)
         for case in cases:
@@ -90,10 +95,6 @@ class Inputs:
         sentence = f"{case.name} {what}"
         self.findings.append(sentence)
         print(f"FOUND  {sentence}", flush=True)
-
-
-def _stage(name: str) -> Callable[[], int]:
-    return lambda: program(STAGES[name])
 
 
 def _names(folder: Path) -> set[str]:

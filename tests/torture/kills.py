@@ -11,7 +11,7 @@ from pathlib import Path
 from forked import Outcome, fork, on_two_processes, program
 from launcher.sitecustomize import KILL_AT, count_operations
 from pipeline import make_ready, repro
-from subject import STAGES, begin, copy, differences, results
+from subject import STAGES, copy, differences, expect, make_whole, results
 
 SHARES = {
     "prepare": 7,
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 
 @dataclass
 class Kills:
-    """All in `folder`. `findings` are sentences."""
+    """All in `folder`, where a whole project is made first, or is there. `findings` are sentences."""
 
     folder: Path
     seed: int = 0
@@ -41,32 +41,22 @@ class Kills:
     def run(self, count: int, only: str | None = None, every: bool = False) -> None:
         """`count` kills, shared out among all subjects, or all for `only` one; `every`: before every file operation of
         `only`, however many there are."""
-        self.make_whole()
+        make_whole(self.folder, None if only is None else stage_of(only))
         total = sum(SHARES.values())
         for subject, share in SHARES.items():
             if only in (None, subject):
                 self.torture(subject, count if only else max(1, round(count * share / total)), every)
 
-    def make_whole(self) -> None:
-        """A project after every stage, and copies of it before each one that is killed."""
-        whole = self.folder / "whole"
-        whole.mkdir(parents=True)
-        self.expect(fork(lambda: begin(whole) or 0, whole, self.log), "the raw clips")
-        for stage, command in STAGES.items():
-            copy(whole, self.before(stage))
-            self.expect(fork(lambda command=command: program(command), whole, self.log), stage)
-            print(f"whole: {stage}", flush=True)
-
     def torture(self, subject: str, count: int, every: bool) -> None:
         """Half of the kills before file operations spread over all of them, half at random moments."""
         work = self.work_of(subject)
         before = self.folder / "start"
-        copy(self.before("train" if "train on" in subject else subject), before) if subject != "dvc repro" else (
-            make_ready(self.before("configure"), before, self.folder)
-        )
+        copy(self.folder / "before" / stage_of(subject), before)
+        if subject == "dvc repro":
+            make_ready(before, self.folder)
         unbroken = copy(before, self.folder / "unbroken")
         outcome = self.killed(work, unbroken, 0, None)
-        self.expect(outcome, f"{subject}, unbroken")
+        expect(outcome, f"{subject}, unbroken")
         operations, expected = (unbroken / "counter").stat().st_size, results(unbroken)
         print(f"{subject}: {operations} file operations in {outcome.seconds:.1f} s", flush=True)
 
@@ -116,17 +106,14 @@ class Kills:
     def log(self) -> Path:
         return self.folder / "log"
 
-    def before(self, stage: str) -> Path:
-        return self.folder / "before" / stage
-
     def find(self, sentence: str) -> None:
         self.findings.append(sentence)
         print(f"FOUND  {sentence}", flush=True)
 
-    @staticmethod
-    def expect(outcome: Outcome, what: str) -> None:
-        if outcome.status != 0:
-            raise SystemExit(f"{what} fails even when nothing kills it ({outcome.status}):\n{outcome.output[-2000:]}")
+
+def stage_of(subject: str) -> str:
+    """Before which stage the project stands when the subject begins."""
+    return {"dvc repro": "configure", "train on 2 processes": "train"}.get(subject, subject)
 
 
 def moments(

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from forked import program
 from launcher.sitecustomize import COUNTER, KILL_AT, count_operations
-from subject import ROOT, copy
+from subject import ROOT
 
 CODE = ("tpsm", "baselines", "eval/", "scales", "splits", "weights")
 SOCKET = "forks"
@@ -35,9 +35,8 @@ sys.exit(int(answer or b"99"))
 """
 
 
-def make_ready(source: Path, target: Path, shared: Path) -> None:
-    """A project that DVC can run: what stages depend on is the data alone, for the code does not change here."""
-    copy(source, target)
+def make_ready(target: Path, shared: Path) -> None:
+    """Makes the project `target` one that DVC can run, by shims in `shared`. What stages depend on is the data alone, for the code does not change here."""
     stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in stages.values():
         stage["deps"] = [path for path in stage["deps"] if not path.startswith(CODE)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from forked import Outcome, fork, program
 from small_pipeline import EVALUATION
 from test_stages import PARAMS
 
@@ -47,13 +49,41 @@ STAGES: dict[str, tuple[str, ...]] = {
 """In their order; each with its command."""
 
 
-def begin(folder: Path) -> None:
+def make_whole(folder: Path, until: str | None = None) -> Path:
+    """`folder/whole`, a project after every stage before `until`, and in `folder/before` a copy of it before each one,
+    that included. What an earlier call made in the same folder is taken again."""
+    whole, log, done = folder / "whole", folder / "log", folder / "done"
+    if not done.exists():
+        shutil.rmtree(whole, ignore_errors=True)
+        whole.mkdir(parents=True)
+        expect(fork(partial(begin, whole), whole, log), "the raw clips")
+        done.write_text("")
+    for stage, command in STAGES.items():
+        if stage not in done.read_text().split():
+            copy(whole, folder / "before" / stage)
+            if stage == until:
+                break
+            outcome = fork(partial(program, command), whole, log)
+            expect(outcome, stage)
+            print(f"{stage}: {outcome.seconds:.1f} s", flush=True)
+            done.write_text(f"{done.read_text()} {stage}")
+    return whole
+
+
+def expect(outcome: Outcome, what: str) -> None:
+    """Ends the whole program where something fails that nothing disturbs."""
+    if outcome.status != 0:
+        raise SystemExit(f"{what} fails even undisturbed ({outcome.status}):\n{outcome.output[-2000:]}")
+
+
+def begin(folder: Path) -> int:
     """Parameters and raw clips, and no more. Computes, so it belongs into a fork."""
     from tpsm.sources.puppets.generate import synthesize
 
     (folder / "params.yaml").write_text(yaml.safe_dump(SUBJECT))
     size: dict[str, Any] = {"size": 64, "train_identities": 3, "test_identities": 2, "clips_per_identity": 2}
     synthesize(folder / RAW, **size, frames=4, seed=1)
+    return 0
 
 
 def results(folder: Path) -> dict[str, bytes]:
