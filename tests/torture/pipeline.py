@@ -36,7 +36,10 @@ sys.exit(int(answer or b"99"))
 
 
 def make_ready(target: Path, shared: Path) -> None:
-    """Makes the project `target` one that DVC can run, by shims in `shared`. What stages depend on is the data alone, for the code does not change here."""
+    """Makes the project `target` one that DVC can run, by shims in `shared`.
+
+    What its stages depend on is the data alone, for the code does not change here.
+    """
     stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in stages.values():
         stage["deps"] = [path for path in stage["deps"] if not path.startswith(CODE)]

@@ -20,14 +20,14 @@ EVALUATED = {
     "evaluators": {"landmarks": EVALUATION["evaluators"]["landmarks"] | {"size": 64, "steps": 4}},
     "bootstrap": {"samples": 200},
     "figures": EVALUATION["figures"],
-    "tables": {"reconstruction": ["tps"], "animation": ["tps"], "k_ablation": []},
+    "tables": {"reconstruction": ["tps"], "animation": ["tps"], "k_ablation": ["tps"]},
 }
 SUBJECT = PARAMS | {
     "runs": ["tps"],
     "run": {"tps": PARAMS["run"]["tps"]},
     "more": {"datasets": [], "runs": []},
     "animate": {"datasets": ["drawn"], "runs": ["tps"], "avd": ["tps"], "pairs": 2},
-    "evaluation": EVALUATED,
+    "evaluation": {"drawn": EVALUATED},
 }
 OF = ("--dataset", "drawn")
 TPS = (*OF, "--run", "tps")
@@ -43,6 +43,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "animate": ("tpsm", "animate-pairs", *TPS, "--mode", "standard", "--mode", "relative"),
     "animate-avd": ("tpsm", "animate-pairs", *TPS, "--mode", "avd"),
     "score": ("eval", "score", *TPS),
+    "control": ("eval", "score", *OF, "--run", "copy-source"),
     "report": ("eval", "report", *OF),
     "page": ("eval", "page"),
 }
@@ -59,10 +60,12 @@ def make_whole(folder: Path, until: str | None = None) -> Path:
         expect(fork(partial(begin, whole), whole, log), "the raw clips")
         done.write_text("")
     for stage, command in STAGES.items():
-        if stage not in done.read_text().split():
+        undone = stage not in done.read_text().split()
+        if undone:
             copy(whole, folder / "before" / stage)
-            if stage == until:
-                break
+        if stage == until:
+            break
+        if undone:
             outcome = fork(partial(program, command), whole, log)
             expect(outcome, stage)
             print(f"{stage}: {outcome.seconds:.1f} s", flush=True)
