@@ -56,6 +56,8 @@ class Inputs:
             cases = rng.sample(cases, most)
         for case in cases:
             self.judge(case, base, log)
+            if self.done % 50 == 0:
+                print(f"{self.done} of {len(cases)} inputs", flush=True)
 
     def judge(self, case: Case, base: Path, log: Path) -> None:
         """Tries one input, in a copy of the project."""
