@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Without .git, as in a ZIP of the repository, DVC is told to do without; git knows no such file.
 SCM := $(if $(wildcard .git),,.dvc/config.local)
 
-.PHONY: setup repro train test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
+.PHONY: setup repro train test test-slow torture fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -34,6 +34,10 @@ test: $(READY)
 # The slow ones: every configuration of the papers at full size, twenty minutes and more on two cores.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Kills every stage in its midst, and feeds the programs hostile inputs; TORTURE='--kills 500' changes what runs. Hours.
+torture: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(TORTURE)
 
 # Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
 fresh: $(READY) $(SCM)

@@ -197,7 +197,6 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
             f"The run '{run}' on '{dataset}' is not configured: name them under runs and datasets in params.yaml, then "
             f"type `dvc repro prepare@{dataset}`."
         )
-    values = read_yaml(path)
     where = f"{dataset}/runs/{run}.yaml"
-    model = from_mapping(method_module(values["method"]).Config, values["model"], f"{where}.model")
-    return replace(from_mapping(RunConfig, values, where), model=model)
+    config = from_mapping(RunConfig, read_yaml(path), where)
+    return replace(config, model=from_mapping(method_module(config.method).Config, config.model, f"{where}.model"))
