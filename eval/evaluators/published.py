@@ -9,11 +9,11 @@ from typing import Any
 from eval.evaluators import Evaluator, EvaluatorModule
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
-from tpsm.core.published import Card, Published, card_of
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Manifest
-from tpsm.data.pixels import check_clips
+from tpsm.published.card import Card, Published, card_of
+from tpsm.published.pixels import check_clips
 
 
 def published_evaluators(layout: Layout) -> dict[str, Published]:
@@ -34,7 +34,7 @@ def check_card(published: Published, module: EvaluatorModule, settings: Any) -> 
     Raises:
         UserError: they are not there, of another kind, or trained by other settings than these.
     """
-    from tpsm.core.weight_file import read_published  # Here: it needs PyTorch.
+    from tpsm.published.weight_file import read_published  # Here: it needs PyTorch.
 
     card, weights = read_published(published, settings.kind)
     theirs = asdict(from_mapping(module.Config, card.recipe, f"{card_of(Path(published.file))}: recipe"))

@@ -19,12 +19,12 @@ from tpsm.core.files import sha256_of, write_bytes, write_json
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import Layout
 from tpsm.core.provenance import record
-from tpsm.core.published import FORMAT, Card
 from tpsm.core.schema import as_yaml
 from tpsm.core.tensors import read_torch
-from tpsm.core.weight_file import packed
 from tpsm.data.manifest import read_manifest
-from tpsm.data.pixels import hash_of_training_pixels
+from tpsm.published.card import FORMAT, Card
+from tpsm.published.pixels import hash_of_training_pixels
+from tpsm.published.weight_file import packed
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,27 @@ from imports import PROGRAMS, ROOT, files, imports, reached
 LARGEST = 15
 """Python files in a folder."""
 
+LARGER = {"eval/metrics": 20}
+"""Every metric is a file there, and no file there is anything else."""
+
 TPSM = {
     "core": "",
     "nn": "core",
     "jobs": "core",
     "downloads": "core",
     "data": "core jobs",
+    "published": "core data",
     "methods": "core nn",
     "checkpoints": "core nn methods",
     "sources": "core downloads data",
     "training": "core jobs nn checkpoints",
     "inference": "core jobs data nn methods checkpoints",
-    "config": "core jobs data methods checkpoints training",
+    "config": "core jobs data published methods checkpoints training",
 }
 for room in ("profiling", "stages", "cli", "__main__.py"):
     TPSM[room] = " ".join(TPSM)
 
-BELOW = "tpsm/core tpsm/jobs tpsm/data tpsm/downloads tpsm/sources"
+BELOW = "tpsm/core tpsm/jobs tpsm/data tpsm/published tpsm/downloads tpsm/sources"
 """What eval may import of tpsm: nothing there loads a model."""
 
 EVAL = {
@@ -36,7 +40,7 @@ EVAL = {
     "stats": "",
     "metrics": "types.py weights.py tpsm/core",
     "config.py": "types.py metrics stats tpsm/core",
-    "evaluators": "types.py weights.py config.py tpsm/core tpsm/data",
+    "evaluators": "types.py weights.py config.py tpsm/core tpsm/data tpsm/published",
     "scoring": "types.py config.py metrics evaluators tpsm/core tpsm/data",
     "tables": "templates.py types.py config.py stats metrics scoring tpsm/core tpsm/data",
     "report": "templates.py types.py config.py stats metrics scoring tables tpsm/core tpsm/data",
@@ -46,7 +50,7 @@ EVAL = {
     "study": "templates.py stats tables scoring eval/web/strips.py tpsm/core tpsm/data",
     "checks": "metrics stats scoring tables report tpsm/core",
 }
-EVAL["stages"] = f"{' '.join(EVAL)} tpsm/core tpsm/jobs tpsm/data tpsm/sources"
+EVAL["stages"] = f"{' '.join(EVAL)} tpsm/core tpsm/jobs tpsm/data tpsm/published tpsm/sources"
 EVAL["cli.py"] = f"{' '.join(EVAL)} {BELOW}"
 EVAL["__main__.py"] = f"{' '.join(EVAL)} {BELOW}"
 
@@ -116,4 +120,4 @@ def test_no_two_rooms_import_each_other() -> None:
 
 def test_no_room_is_crowded() -> None:
     crowds = Counter((ROOT / file).parent.relative_to(ROOT).as_posix() for file in files())
-    assert not {room: count for room, count in crowds.items() if count > LARGEST}
+    assert not {room: count for room, count in crowds.items() if count > LARGER.get(room, LARGEST)}

@@ -19,9 +19,9 @@ from eval.__main__ import main as evaluate
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.config.params import merge
 from tpsm.core.errors import UserError
-from tpsm.core.published import read_card
-from tpsm.core.weight_file import pack
 from tpsm.data.manifest import read_manifest
+from tpsm.published.card import read_card
+from tpsm.published.weight_file import pack
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.publish import publish, thinned
 from tpsm.stages.train import train_run

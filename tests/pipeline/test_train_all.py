@@ -14,7 +14,7 @@ from test_stages import PARAMS, tpsm
 
 from tpsm.config.params import merge
 from tpsm.core.errors import UserError
-from tpsm.core.published import read_card
+from tpsm.published.card import read_card
 from tpsm.stages import train_all as module
 from tpsm.stages.train_all import train_all
 

@@ -14,13 +14,13 @@ from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import sha256_of_text
-from tpsm.core.layout import MODELS, check_name, raw_folder
-from tpsm.core.published import Published
+from tpsm.core.layout import Layout, check_name, raw_folder
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import METHODS, method_module
+from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
 
 
@@ -176,7 +176,7 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
 
 def origin_of(run: RunConfig) -> Origin:
     """Another run's weights, which need not be there yet."""
-    file = MODELS / run.dataset / run.run / "last.pt"
+    file = Layout(run.dataset).model(run.run) / "last.pt"
     return Origin(file.as_posix(), sha256_of_text(as_yaml(run)), run.run)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.core.animation import AnimateConfig
-from tpsm.core.published import Published
 from tpsm.data.config import DataConfig
 from tpsm.methods.avd_config import AvdConfig
+from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
 
 

@@ -20,7 +20,12 @@ from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
+<<<<<<< HEAD
 from tpsm.core.rng import BatchSlice
+=======
+from tpsm.core.reading import read_json
+from tpsm.core.rng import Part
+>>>>>>> fixa
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
@@ -110,8 +115,8 @@ def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
 def _read(path: Path) -> dict[str, Steps]:
     if not path.is_file():
         raise UserError(f"There is no {path}; write it with `tpsm check-training --write`, and commit it.")
+    content = read_json(path, "file of losses")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         return {
             method: [{name: float(value) for name, value in step.items()} for step in steps]
             for method, steps in content.items()

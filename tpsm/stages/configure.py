@@ -17,13 +17,13 @@ from tpsm.config.sections import DataSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
 from tpsm.core.layout import raw_folder
-from tpsm.core.published import Published
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml
 from tpsm.data.raw import check_folder
 from tpsm.data.splits import SplitConfig, read_split
 from tpsm.jobs.map import WORKERS
 from tpsm.methods import method_module
+from tpsm.published.card import Published
 
 
 def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path]:
@@ -124,7 +124,7 @@ def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> di
 
 
 def check_model(config: RunConfig) -> None:
-    """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
+    """Builds the model without memory and sends one image's shape through it: a K or a depth that fits no model of
     this size is refused here, by name, and not an hour later."""
     import torch  # Here: importing this file takes no longer than reading YAML.
 

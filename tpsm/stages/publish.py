@@ -13,8 +13,8 @@ from tpsm.checkpoints.published import published_entries
 from tpsm.config.params import data_section, read_params
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_bytes
-from tpsm.core.published import card_of, read_card
-from tpsm.core.weight_file import packed
+from tpsm.published.card import card_of, read_card
+from tpsm.published.weight_file import packed
 from tpsm.stages.train_all import TRAINED, Job
 
 CURVE_POINTS = 200

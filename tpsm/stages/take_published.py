@@ -15,15 +15,15 @@ from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_
 from tpsm.config.sections import AvdRun, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of, write_json
-from tpsm.core.published import Card, card_of, read_card
 from tpsm.core.schema import plain
-from tpsm.core.weight_file import read_published
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
-from tpsm.data.pixels import check_clips
 from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
+from tpsm.published.card import Card, card_of, read_card
+from tpsm.published.pixels import check_clips
+from tpsm.published.weight_file import read_published
 from tpsm.stages.summary import facts
 
 log = logging.getLogger(__name__)

@@ -184,7 +184,7 @@ def test_what_will_not_do_is_said(
     assert f"{alone} has a single frame, which is no set" in said(folders[0], "--generated", alone)
     assert f"{alone} has a single frame, which is no set" in said(alone, "--generated", folders[0])
     write_video(tmp_path / "one" / "b.png", dots("b#0", 0).frames[:1])
-    assert f"Each picture in {alone} counts as a clip of one frame" in said(folders[0], "--generated", alone)
+    assert f"Each image in {alone} counts as a clip of one frame" in said(folders[0], "--generated", alone)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     fid.load_network.cache_clear()

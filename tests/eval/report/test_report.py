@@ -26,7 +26,7 @@ from eval.stats.pairwise import Comparison
 from eval.tables.build import build_tables
 from eval.tables.results import Results, Series
 from eval.tables.table import Missing, Value
-from eval.types import Sequence
+from eval.types import ScoredClip
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout, file_name
 from tpsm.core.provenance import Provenance
@@ -119,7 +119,7 @@ def test_legacy_numbers_are_those_of_the_papers_program(scored: Layout) -> None:
             truncated = truncated_frames(frames, scored.rounded_up(run, name), name)
             for side, shown in ((real, read_clip(scored.test_clip(name)).frames), (generated, truncated)):
                 seen = evaluators(shown)
-                side.append(as_file(Sequence(shown, seen.landmarks, seen.embedding)))
+                side.append(as_file(ScoredClip(shown, seen.landmarks, seen.embedding)))
         for metric, program in PAPERS.items():
             estimate = results.estimate(Series(run, protocol="legacy"), metric)
             values = program(real, generated)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of_bytes
-from tpsm.core.published import Card, Published, card_of, card_text, read_card
+from tpsm.published.card import Card, Published, card_of, card_text, read_card
 
 
 def pack(weights: Mapping[str, Tensor]) -> bytes:

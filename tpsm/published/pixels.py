@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from tpsm.core.errors import UserError
-from tpsm.core.published import Card
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Manifest
+from tpsm.published.card import Card
 
 
 def hash_of_training_pixels(manifest: Manifest, clips: Path) -> str:
