@@ -42,6 +42,7 @@ def write(folder: Path, change: Callable[[Sections], Any]) -> None:
     params = deepcopy(PARAMS) | {
         "datasets": ["puppets-quick"],
         "data": {"puppets-quick": {"size": 64, "scale": "tiny", "augment": {}}},
+        "animate": {},
     }
     change(params)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))

@@ -20,12 +20,8 @@ from tpsm.config.params import data_section, read_params, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
-<<<<<<< HEAD
-from tpsm.core.rng import BatchSlice
-=======
 from tpsm.core.reading import read_json
-from tpsm.core.rng import Part
->>>>>>> fixa
+from tpsm.core.rng import BatchSlice
 from tpsm.data.config import SPLITS, DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.data.prepare import prepare
