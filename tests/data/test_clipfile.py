@@ -144,9 +144,10 @@ def test_manifest_round_trip_and_tampering(tmp_path: Path) -> None:
     path.write_text(json.dumps(values))
     with pytest.raises(UserError, match="hash"):
         read_manifest(tmp_path)
-    path.write_text("{")
-    with pytest.raises(UserError, match="not a readable manifest"):
-        read_manifest(tmp_path)
+    for text, says in (("{", r"manifest\.json is not valid JSON"), ('{"clips": []}', "prepare the data set again")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=says):
+            read_manifest(tmp_path)
     path.unlink()
     with pytest.raises(UserError, match="prepare"):
         read_manifest(tmp_path)
