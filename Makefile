@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Without .git, as in a ZIP of the repository, DVC is told to do without; git knows no such file.
 SCM := $(if $(wildcard .git),,.dvc/config.local)
 
-.PHONY: setup repro train test test-slow fresh rescore gate verify lint check clean bench-gpu bench-start
+.PHONY: setup repro train test test-slow torture fresh rescore gate verify lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -35,6 +35,10 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# Kills every stage in its midst, and feeds the programs hostile inputs; TORTURE='--kills 500' changes what runs. Hours.
+torture: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(TORTURE)
+
 # Is the committed report that of this code and these parameters? Needs no data, and takes seconds.
 fresh: $(READY) $(SCM)
 	@$(BIN)/tpsm configure > /dev/null
@@ -46,9 +50,12 @@ rescore: $(READY) $(SCM)
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -E '^(train|reconstruct|animate)')
 	PATH="$(abspath $(BIN)):$$PATH" python -m tpsm.jobs.repro --pull --allow-missing
 
-# Has a report become worse than its committed baseline? See docs/gate.md.
-gate: $(READY)
+# Does this code, with the published weights, still give the committed numbers, and does training compute what it did?
+# See docs/gate.md.
+gate: $(READY) $(SCM)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro --quiet report@puppets
 	$(BIN)/python -m eval gate
+	$(BIN)/tpsm check-training
 
 # Do the reported numbers follow from the scores? In a fresh clone it says what to pull.
 verify: $(READY)

@@ -31,7 +31,7 @@ class DiscriminatorConfig:
 
     @property
     def smallest(self) -> int:
-        """The least side of a picture: every convolution takes 3 pixels, every pool half, and 2 x 2 are to be left."""
+        """The least side of an image: every convolution takes 3 pixels, every pool half, and 2 x 2 are to be left."""
         return 2 ** (self.num_blocks + 2) - 3
 
 
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Which places of a picture look real (near 1); its feature maps come along, the finest first."""
+    """Which places of an image look real (near 1); its feature maps come along, the finest first."""
 
     def __init__(self, inputs: int, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def adversarial_losses(
 
     The generator's two reach `generated` alone, and the discriminator's its own weights alone. The released code takes
     two backward passes and steps two optimisers in turn, the generator's first. That is the same: Adam treats every
-    parameter by itself, and the discriminator's loss is of the picture drawn before the generator's step.
+    parameter by itself, and the discriminator's loss is of the image drawn before the generator's step.
     """
     points = points.detach()
     # Every pass in training moves spectral norm's estimates on, so the order of all four is the released one.

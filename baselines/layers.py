@@ -31,7 +31,7 @@ def spatial_softmax(logits: Float[Tensor, "b k h w"], temperature: float) -> Flo
 
 
 def expectation(heatmaps: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 2"]:
-    """Mean position, on a grid whose corners are those of the heatmap (also where it is smaller than the picture)."""
+    """Mean position, on a grid whose corners are those of the heatmap (also where it is smaller than the image)."""
     grid = coordinate_grid(heatmaps.shape[-2], heatmaps.shape[-1], heatmaps)
     return torch.einsum("bkhw,hwd->bkd", heatmaps, grid)
 

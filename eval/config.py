@@ -74,7 +74,7 @@ class VideosConfig:
         if self.frames * self.size > WEBP_SIDE:
             raise ValueError(
                 f"frames: {self.frames} frames of {self.size} px side by side are more than the "
-                f"{WEBP_SIDE} px that a WebP picture can be wide; lower frames or size"
+                f"{WEBP_SIDE} px that a WebP image can be wide; lower frames or size"
             )
 
 

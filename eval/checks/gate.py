@@ -12,7 +12,7 @@ from eval.checks.tolerance import Tolerance, in_words, measure, read_tolerance, 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_text, read_yaml
 
 TOLERANCE = "tolerance.json"
 
@@ -86,7 +86,7 @@ def published(root: Path) -> list[str]:
 def _cells(path: Path) -> dict[Key, Cell]:
     if not path.is_file():
         raise UserError(f"There is no file {path}; write the report first, with `dvc repro`.")
-    return read_cells(path.read_text(encoding="utf-8"), str(path))
+    return read_cells(read_text(path, "report"), str(path))
 
 
 def _committed(layout: Layout) -> dict[Key, Cell]:

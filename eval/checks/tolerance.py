@@ -12,6 +12,7 @@ from pathlib import Path
 from eval.checks.cells import Cell, Key
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
+from tpsm.core.reading import read_json
 
 ROUNDING = 1e-6
 """metrics.json has six decimals: two roundings may make this difference."""
@@ -81,7 +82,7 @@ def read_tolerance(path: Path) -> Tolerance:
     if not path.is_file():
         return Tolerance({})
     try:
-        noise = json.loads(path.read_text(encoding="utf-8"))["noise"]
+        noise = read_json(path, "file of tolerances")["noise"]
         return Tolerance({kind: float(value) for kind, value in noise.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

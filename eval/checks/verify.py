@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -14,6 +13,7 @@ from eval.tables.table import Table, to_markdown
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout
+from tpsm.core.reading import read_json, read_text
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _difference(path: Path, due: str) -> str:
     """The first line in which the file is not `due`."""
     if not path.is_file():
         return "the file is missing"
-    stored = path.read_text(encoding="utf-8")
+    stored = read_text(path, "file")
     if stored == due:
         return ""
     lines = zip_longest(stored.splitlines(), due.splitlines(), fillvalue="nothing")
@@ -65,7 +65,7 @@ def _difference(path: Path, due: str) -> str:
 def _in_page(layout: Layout, tables: list[Table]) -> str:
     """Every table must stand in the page as the scores give it."""
     path = layout.report / "README.md"
-    page = path.read_text(encoding="utf-8") if path.is_file() else ""
+    page = read_text(path, "file") if path.is_file() else ""
     if not page:
         return "the file is missing"
     return next((f"{t.heading}: not as the scores give it" for t in tables if to_markdown(t).rstrip() not in page), "")
@@ -76,7 +76,11 @@ def _sealed(layout: Layout) -> str:
     path = layout.report / "provenance.json"
     if not path.is_file():
         return "the file is missing"
-    for name, sha256 in json.loads(path.read_text(encoding="utf-8")).get("files", {"metrics.json": ""}).items():
+    content = read_json(path, "provenance of a report")
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not files:
+        return "it speaks of no file"
+    for name, sha256 in files.items():
         file = layout.report / name
         if not file.is_file() or sha256_of(file) != sha256:
             return f"it speaks of another {name}"

@@ -1,7 +1,7 @@
 """68 points of a face by dlib: its frontal face detector, then a shape predictor (Kazemi and Sullivan, CVPR 2014).
 
 Runs on a CPU, frame by frame. Of several faces the one found with most confidence counts; points are whole pixels of
-the picture that the detector sees.
+the image that the detector sees.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class FaceFinder:
 
 
 def corners(shape: Any) -> Float64[np.ndarray, "j 2"]:
-    """The points of one of dlib's shapes, in pixels of the picture."""
+    """The points of one of dlib's shapes, in pixels of the image."""
     return np.array([(point.x, point.y) for point in shape.parts()], np.float64)
 
 

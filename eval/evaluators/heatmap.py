@@ -63,7 +63,7 @@ class Convolution(nn.Sequential):
 
 
 class Unet(nn.Module):
-    """Pictures to logits at half their size: three levels down, two up, skips added."""
+    """Images to logits at half their size: three levels down, two up, skips added."""
 
     def __init__(self, joints: int, width: int) -> None:
         super().__init__()

@@ -52,7 +52,7 @@ class Config:
 
 
 class OsnetEncoder:
-    """Frames of any size to unit vectors: the last feature map, averaged over the picture.
+    """Frames of any size to unit vectors: the last feature map, averaged over the image.
 
     On unseen puppets these tell identities apart better than the fully connected layer above them.
     """

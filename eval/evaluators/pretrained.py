@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 from eval.weights import Located, locate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json
+from tpsm.core.reading import read_json
 
 
 @runtime_checkable
@@ -70,11 +71,11 @@ def as_recorded(evaluator: P, path: Path) -> P:
         UserError: other weights, settings or packages stand there, and the features on disk are theirs.
     """
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        recorded = {}
+        recorded = read_json(path, "record of an evaluator")
+    except UserError:  # a network that was trained, before the data set took a pretrained one
+        recorded = None
     for key, here in evaluator.record.items():
-        if (then := recorded.get(key)) != here:
+        if (then := recorded.get(key) if isinstance(recorded, dict) else None) != here:
             raise UserError(
                 f"{path.name} was made with other {key} ({_brief(then)}, now {_brief(here)}); run the stages "
                 "evaluators and features again."

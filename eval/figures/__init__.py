@@ -1,4 +1,4 @@
-"""Pictures of the report. Each function writes one PNG, or returns None where there is nothing to show."""
+"""Figures of the report. Each function writes one PNG, or returns None where there is nothing to show."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What figures share: sheets of frames whose pixels stay whole, and how a picture is saved."""
+"""What figures share: sheets of frames whose pixels stay whole, and how a figure is saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 
 from eval.tables.results import Results
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile
 
 # Labels and names of clips are text: a `$` in one begins no formula.
 plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "0", "text.parse_math": False}
@@ -58,7 +57,7 @@ def sheet(
         for column, tile in enumerate(row):
             left = column * (width + MARGIN)
             canvas[top : top + height, left : left + width] = tile
-    # Margins in pixels, for the words; the picture itself is drawn dot for dot.
+    # Margins in pixels, for the words; the image itself is drawn dot for dot.
     left_margin, top_margin = max(110, 16 + 8 * max(map(len, labels))), 22
     total = (canvas.shape[1] + left_margin, canvas.shape[0] + top_margin)
     figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI))
@@ -77,17 +76,12 @@ def sheet(
     return figure
 
 
-def frames_of(path: Path, when: Sequence[int]) -> list[UInt8[np.ndarray, "h w 3"]]:
-    with ClipFile(path) as clip:
-        return [clip.frame(index) for index in when]
-
-
 def save(figure: Figure, results: Results, name: str) -> Path:
     path = results.layout.report / "figures" / f"{name}.png"
     with atomic(path) as draft, warnings.catch_warnings():
         # A character that the font lacks is a box; the tables have the name.
         warnings.filterwarnings("ignore", r"Glyph .* missing from")
-        # No software version inside: the same picture is the same file.
+        # No software version inside: the same image is the same file.
         figure.savefig(draft, dpi=DPI, metadata={"Software": None})
     plt.close(figure)
     return path

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.figures.drawing import frames_of, save, sheet
+from eval.figures.drawing import save, sheet
 from eval.metrics import Metric
 from eval.report.worst import worst_frames
 from eval.tables.results import Results, Series
 from eval.tables.table import number
 from tpsm.core.layout import file_name
+from tpsm.data.clip import read_frames
 
 COUNT = 4
 SMALLEST = 128
@@ -25,8 +26,8 @@ def failures(results: Results, metric: Metric) -> Path | None:
     for run in filter(layout.has_frames, results.config.tables.reconstruction):
         tiles, words = [], []
         for failure in worst_frames(results, Series(run, protocol=results.protocol), metric, COUNT):
-            real = frames_of(layout.test_clip(failure.clip), [failure.frame])[0]
-            made = frames_of(layout.outputs(run) / "reconstruction" / file_name(failure.clip), [failure.frame])[0]
+            real = read_frames(layout.test_clip(failure.clip), [failure.frame])[0]
+            made = read_frames(layout.outputs(run) / "reconstruction" / file_name(failure.clip), [failure.frame])[0]
             tiles.append(np.concatenate([real, made], axis=1))
             words.append(f"{failure.clip}, frame {failure.frame}: {number(failure.value, metric.decimals)}")
         if tiles:

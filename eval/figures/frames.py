@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.figures.drawing import frames_of, save, sheet
+from eval.figures.drawing import save, sheet
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results
 from tpsm.core.layout import file_name
-from tpsm.data.clip import ClipFile, spread, spread_index, times
+from tpsm.data.clip import ClipFile, read_frames, spread, spread_index, times
 
 
 def reconstruction(results: Results) -> Path | None:
@@ -23,10 +23,10 @@ def reconstruction(results: Results) -> Path | None:
     grid, labels = [], []
     for entry in entries:
         when = times(entry.frames, config.frames)
-        grid.append(frames_of(layout.clips / entry.file, when))
+        grid.append([*read_frames(layout.clips / entry.file, when)])
         labels.append("real")
         for run in runs:
-            grid.append(frames_of(layout.outputs(run) / "reconstruction" / file_name(entry.name), when))
+            grid.append([*read_frames(layout.outputs(run) / "reconstruction" / file_name(entry.name), when)])
             labels.append(results.label(run))
     headings = [f"{share:.0%}" for share in np.linspace(0, 1, config.frames)]
     return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), results, "reconstruction")
@@ -44,12 +44,12 @@ def animation(results: Results, mode: str) -> Path | None:
     for _, pair in pairs.iloc[spread_index(len(pairs), config.clips)].iterrows():
         with ClipFile(layout.test_clip(pair["driving"])) as clip:
             when = times(len(clip), config.frames)
-        driving = frames_of(layout.test_clip(pair["driving"]), when)
-        source = frames_of(layout.test_clip(pair["source"]), [0])
+        driving = read_frames(layout.test_clip(pair["driving"]), when)
+        source = read_frames(layout.test_clip(pair["source"]), [0])
         grid.append([*source, *driving])
         labels.append("driving")
         for run in runs:
-            made = frames_of(layout.outputs(run) / "animation" / mode / file_name(pair["pair"]), when)
+            made = read_frames(layout.outputs(run) / "animation" / mode / file_name(pair["pair"]), when)
             grid.append([np.full_like(source[0], 255), *made])
             labels.append(results.label(run))
     if not grid:

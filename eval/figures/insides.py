@@ -10,14 +10,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 
-from eval.figures.drawing import frames_of, save, short
+from eval.figures.drawing import save, short
 from eval.tables.results import Results
 from eval.types import to_pixels
 from tpsm.core.layout import Layout, file_name
 from tpsm.data.arrays import opened_arrays
+from tpsm.data.clip import read_frames
 
 ARROWS = 16
-"""Along a side of the picture."""
+"""Along a side of the image."""
 
 
 def insides(results: Results, run: str) -> Path | None:
@@ -48,8 +49,8 @@ def insides(results: Results, run: str) -> Path | None:
 def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dict[str, np.ndarray]) -> None:
     chosen = len(arrays["frames"]) // 2
     when = int(arrays["frames"][chosen])
-    source, driving = frames_of(layout.test_clip(name), [0, when])
-    (made,) = frames_of(layout.outputs(run) / "reconstruction" / file_name(name), [when])
+    source, driving = read_frames(layout.test_clip(name), [0, when])
+    (made,) = read_frames(layout.outputs(run) / "reconstruction" / file_name(name), [when])
     weights = arrays["weights"][chosen].astype(np.float64)
     colours = hsv_to_rgb([(i / (len(weights) - 1), 0.9, 1) for i in range(len(weights) - 1)])
     axes[0].set_ylabel(f"{short(name)}\nframe {when}", fontsize=7)

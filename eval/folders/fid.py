@@ -114,7 +114,7 @@ def stretched(images: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t 3 299 299"]:
 
 @cache
 def load_network() -> nn.Module:
-    """Inception-v3 with FID's weights, which takes pictures in [-1, 1).
+    """Inception-v3 with FID's weights, which takes images in [-1, 1).
 
     The file is TorchScript, a program: it is opened only if it is the pinned one.
 

@@ -111,9 +111,7 @@ def pair_folders(real: Path, generated: Path) -> Pairs:
 def refuse_pictures(folder: Path, clips: Collection[Path]) -> None:
     """Frames that lie side by side in one folder would each be a clip."""
     if len(clips) > 1 and all(path.suffix.lower() == ".png" and len(read(path)) == 1 for path in clips):
-        raise UserError(
-            f"Each picture in {folder} counts as a clip of one frame; put the frames of a clip in a folder."
-        )
+        raise UserError(f"Each image in {folder} counts as a clip of one frame; put the frames of a clip in a folder.")
 
 
 def clips_in(folder: Path) -> dict[str, Path]:

@@ -21,7 +21,7 @@ METRIC = Metric(
 
 
 def l1(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]) -> Float64[np.ndarray, " t"]:
-    """Mean absolute difference a frame, of pictures in [0, 1]."""
+    """Mean absolute difference a frame, of images in [0, 1]."""
     difference = np.abs(generated.astype(np.int16) - real.astype(np.int16))
     return difference.mean(axis=(1, 2, 3), dtype=np.float64) / 255
 

@@ -101,28 +101,31 @@ def read_table(
         UserError: it is no such file, or larger than any is; the message ends with `remedy`.
     """
     require_file(path, "file")
+    optional = dict(optional or {})
     try:
         with pq.ParquetFile(path) as file:
-            schema, count = file.schema_arrow, file.metadata.num_rows
-            there = [column for column in columns if column in schema.names]
-            wrong = _unlike(schema, count, columns, optional or {})
-            table = None if wrong else _plain(file.read(there))
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+            wrong = _unlike(file.schema_arrow, file.metadata.num_rows, columns, optional)
+            there = [column for column in columns if column in file.schema_arrow.names]
+            table = _plain(file.read([] if wrong else there))
+        wrong = wrong or _odd_cells(table, columns)
+        if not wrong:
+            kinds = {"text": object, "whole": np.int64, "number": np.float64}
+            rows = pd.DataFrame({column: table[column].to_pandas().astype(kinds[columns[column]]) for column in there})
+            return rows.assign(**{column: value for column, value in optional.items() if column not in rows})
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"{path} cannot be read as scores ({reason}); {remedy}") from error
-    for column in there:
-        if table is None:
-            break
-        longest = pc.max(pc.utf8_length(table[column])).as_py() if columns[column] == "text" else 0
+    raise UserError(f"{path} {wrong}; {remedy}")
+
+
+def _odd_cells(table: pa.Table, columns: Mapping[str, str]) -> str:
+    """What speaks against the cells."""
+    for column in table.column_names:
         if columns[column] != "number" and table[column].null_count:
-            wrong = f"has empty cells in the column '{column}'"
-        elif longest > LONGEST_TEXT:
-            wrong = f"has a text of {longest:,} characters in the column '{column}'"
-    if table is None or wrong:
-        raise UserError(f"{path} {wrong}; {remedy}")
-    kinds = {"text": object, "whole": np.int64, "number": np.float64}
-    rows = pd.DataFrame({column: table[column].to_pandas().astype(kinds[columns[column]]) for column in there})
-    return rows.assign(**{column: value for column, value in (optional or {}).items() if column not in rows})
+            return f"has empty cells in the column '{column}'"
+        if columns[column] == "text" and (longest := pc.max(pc.utf8_length(table[column])).as_py()) > LONGEST_TEXT:
+            return f"has a text of {longest:,} characters in the column '{column}'"
+    return ""
 
 
 def _unlike(schema: pa.Schema, count: int, columns: Mapping[str, str], optional: Mapping[str, str | int]) -> str:

@@ -1,4 +1,4 @@
-"""The stage coverage: the certificate of a prepared data set, as a page, a picture and JSON."""
+"""The stage coverage: the certificate of a prepared data set, as a page, an image and JSON."""
 
 from __future__ import annotations
 

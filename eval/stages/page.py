@@ -64,7 +64,7 @@ def _menus(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _played(contents: list[dict[str, Any]], pictures: dict[str, str]) -> dict[str, Any]:
-    """What the script shows: videos and failures, and their pictures."""
+    """What the script shows: videos and failures, and their images."""
     groups = [{"dataset": c["dataset"]} | group for c in contents for group in c["groups"]]
     cards = [{"dataset": c["dataset"]} | card for c in contents for card in c["failures"]]
     used = {f"{group['dataset']}/{video['strip']}" for group in groups for video in group["videos"]}

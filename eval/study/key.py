@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from tpsm.core.animation import Mode
+from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json
 from tpsm.core.layout import check_name
@@ -52,7 +52,7 @@ class Key:
 
     study: str
     dataset: str
-    mode: Mode
+    mode: str
     runs: dict[str, str]
     items: tuple[Item, ...]
     sheets: tuple[tuple[Shown, ...], ...]
@@ -62,6 +62,8 @@ class Key:
         check_name(self.dataset, "A key's dataset")
         for run in self.runs:
             check_name(run, "A run of a key")
+        if self.mode not in MODES:
+            raise ValueError(f"mode: must be one of {', '.join(MODES)}")
         known = {*self.runs, REAL, BROKEN}
         for item in self.items:
             if unknown := set(item.videos.values()) - known:

@@ -32,7 +32,7 @@ class Settings:
     """`runs` empty: all that `animate.runs` names. `questions` None: 24 comparisons, or all if they are fewer.
 
     `frames` and `quality` keep a page of long clips small: the first frames only, and WebP of that quality (1 to 100)
-    in the place of lossless pictures.
+    in the place of lossless images.
     """
 
     mode: Mode = "relative"

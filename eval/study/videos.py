@@ -1,4 +1,4 @@
-"""Videos as a page can hold them: one picture each, with all frames in rows."""
+"""Videos as a page can hold them: one image each, with all frames in rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def strip(frames: UInt8[np.ndarray, "t h w 3"], quality: int | None) -> Strip:
     """`quality` from 1 to 100 is WebP's; None loses nothing.
 
     Raises:
-        ValueError: there are more frames than one picture can hold.
+        ValueError: there are more frames than one image can hold.
     """
     count, height, width = frames.shape[:3]
     # About square, so that neither side meets its limit early.

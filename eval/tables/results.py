@@ -14,13 +14,14 @@ import pandas as pd
 from eval import metrics
 from eval.config import EvalConfig, config_key, read_config
 from eval.metrics import Metric
-from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
+from eval.scoring.controls import CONTROLS
 from eval.scoring.scores_file import about_scores, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare
 from eval.tables.published import read_published
 from eval.types import Protocol
+from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_json, read_yaml
@@ -128,9 +129,7 @@ class Results:
     def modes(self, run: str) -> tuple[str, ...]:
         """The animation modes that `run` was scored in, without the controls."""
         found = {s.mode for s, _ in self._series if s.run == run and s.task == "animation"}
-        return tuple(mode for mode in ("standard", "relative", "avd") if mode in found) + tuple(
-            sorted(found - {"standard", "relative", "avd", SOURCE_COPY, DRIVING_CLIP})
-        )
+        return tuple(mode for mode in MODES if mode in found)
 
     def estimate(self, series: Series, metric: str) -> Estimate | None:
         """None where there is nothing to estimate; `reason` says why."""

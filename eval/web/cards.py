@@ -13,9 +13,10 @@ from eval.report.worst import Failure, worst_frames
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
-from eval.web.strips import read_frames, write_strip
+from eval.web.strips import write_strip
 from eval.web.videos import method_of
 from tpsm.core.layout import Layout, file_name
+from tpsm.data.clip import read_frames
 
 COUNT = 3
 """Cards of a run, mode and metric."""
@@ -37,7 +38,7 @@ class Card:
 
 
 def write_failures(results: Results) -> Iterator[Card]:
-    """Of every method and mode, the worst frames by every metric: pictures into `pages/<data set>/`, their words."""
+    """Of every method and mode, the worst frames by every metric: images into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
     series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
     for one in series:
@@ -52,7 +53,8 @@ def _cards(results: Results, series: Series) -> Iterator[Card]:
     for metric in results.metrics.values():
         for failure in worst_frames(results, series, metric, COUNT):
             clip = Path(file_name(failure.clip)).stem
-            strip = f"failure-{series.run}-{series.mode or 'reconstruction'}-{clip}-{failure.frame}.webp"
+            # A `!` stands in no run's or file's name, so no two cards share a strip.
+            strip = f"failure!{series.run}!{series.mode or 'reconstruction'}!{clip}!{failure.frame}.webp"
             frames, shows = _frames(layout, series, failure, pairs)
             if not (layout.page / strip).is_file():
                 write_strip(layout.page / strip, frames, results.config.videos)

@@ -1,4 +1,4 @@
-"""`pages/<data set>/`: what the page shows of one data set, as a JSON file and the pictures that it names."""
+"""`pages/<data set>/`: what the page shows of one data set, as a JSON file and the images that it names."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _missing(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 
 def _figure(layout: Layout, png: Path) -> str:
-    """The figure as a WebP picture without loss, which takes less than the PNG."""
+    """The figure as a WebP image without loss, which takes less than the PNG."""
     with Image.open(png) as picture, atomic(layout.page / f"figure-{png.stem}.webp") as draft:
         picture.convert("RGB").save(draft, "WEBP", lossless=True, method=4, quality=60)  # effort
     return f"figure-{png.stem}.webp"

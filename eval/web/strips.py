@@ -1,4 +1,4 @@
-"""Frames as one WebP picture, small enough to be part of a page."""
+"""Frames as one WebP image, small enough to be part of a page."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from PIL import Image
 
 from eval.config import VideosConfig
 from tpsm.core.files import atomic
-from tpsm.data.clip import ClipFile
 
-LONGEST_SIDE = 16_383  # of a WebP picture
+LONGEST_SIDE = 16_383  # of a WebP image
 
 
 def webp(frames: UInt8[np.ndarray, "t h w 3"], columns: int, **options: Any) -> bytes:
     """Frames in rows of `columns`, encoded with Pillow's `options`; the last row ends in black.
 
     Raises:
-        ValueError: there are more frames than one picture can hold.
+        ValueError: there are more frames than one image can hold.
     """
     count, height, width = frames.shape[:3]
     rows = -(-count // columns)
     if max(columns * width, rows * height) > LONGEST_SIDE:
-        raise ValueError(f"{count} frames of {width} x {height} px do not fit into one picture")
+        raise ValueError(f"{count} frames of {width} x {height} px do not fit into one image")
     sheet = np.zeros((rows * columns, height, width, 3), np.uint8)
     sheet[:count] = frames
     sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
@@ -50,8 +49,3 @@ def write_strip(path: Path, frames: UInt8[np.ndarray, "t h w 3"], config: Videos
     with atomic(path) as draft:
         draft.write_bytes(webp(frames, len(frames), quality=config.quality, method=6))
     return size
-
-
-def read_frames(path: Path, which: list[int]) -> UInt8[np.ndarray, "t h w 3"]:
-    with ClipFile(path) as clip:
-        return np.stack([clip.frame(index) for index in which])

@@ -12,9 +12,9 @@ from eval.config import VideosConfig
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
-from eval.web.strips import chosen_frames, read_frames, write_strip
+from eval.web.strips import chosen_frames, write_strip
 from tpsm.core.layout import file_name
-from tpsm.data.clip import ClipFile, spread
+from tpsm.data.clip import ClipFile, read_frames, spread
 
 
 @dataclass(frozen=True)

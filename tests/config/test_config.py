@@ -101,6 +101,24 @@ def test_a_mistake_is_named(params: dict[str, Any], tmp_path: Path, change: dict
         configure(written(tmp_path, merge(params, change)), tmp_path / "configs")
 
 
+@pytest.mark.parametrize("name", ["a b", "a/b", "..", "../../../../evil", "x" * 300, "a\nb", "", "a:b"])
+@pytest.mark.parametrize("key", ["data", "run"])
+def test_names_that_lead_elsewhere_are_refused(params: dict[str, Any], tmp_path: Path, key: str, name: str) -> None:
+    section = {"method": "tps", "label": "L"} if key == "run" else {}
+    changed = merge(params, {key: {name: section}})
+    with pytest.raises(UserError, match=rf"name under params\.yaml\.{key} is ") as refused:
+        configure(written(tmp_path, changed), tmp_path / "configs")
+    assert repr(name)[1:-1][:40] in str(refused.value) and not (tmp_path / "configs").exists()
+
+
+def test_stages_that_dvc_would_call_alike_are_refused(params: dict[str, Any], tmp_path: Path) -> None:
+    run = {"method": "tps", "label": "L"}
+    changed = merge(params, {"data": {"a": {}, "a-b": {}}, "run": {"c": run, "b-c": run}})
+    changed |= {"datasets": ["a", "a-b"], "runs": ["b-c", "c"]}
+    with pytest.raises(UserError, match="both a-b-c to DVC"):
+        read_params(written(tmp_path, changed))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

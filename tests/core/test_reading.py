@@ -142,7 +142,7 @@ def test_hostile_yaml_ends_in_a_sentence(tmp_path: Path, kind: str, monkeypatch:
     assert [file.name for file in tmp_path.iterdir()] == ["odd.yaml"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet=st.sampled_from("ab:{}[]&*!?-|>%@'\"#,.0123456789eExX_ \n\t~=<é"), max_size=60))
 def test_any_text_is_values_or_refused(text: str) -> None:
     try:
@@ -158,7 +158,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(values)
 def test_what_is_written_is_read(content: Any) -> None:
     assert parse_yaml(yaml.safe_dump(content)) == content

@@ -171,7 +171,7 @@ def test_one_file_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".", "..", "a.xyz", "clips", "notes", "file/out", "file", "folder.mp4", "link"])
 def test_what_is_not_ours_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / "clips").mkdir()
-    (tmp_path / "clips" / "000000.png").write_bytes(b"a picture of somebody else's")
+    (tmp_path / "clips" / "000000.png").write_bytes(b"an image of somebody else's")
     (tmp_path / "notes").mkdir()
     write_video(tmp_path / "notes" / "ours", noise(2))
     (tmp_path / "notes" / "ours").rename(tmp_path / "ours")

@@ -220,7 +220,7 @@ def test_clips_in_folders_are_taken_and_the_folders_name_them(tmp_path: Path, ca
     }
     told = {record.message.split("not taken, ")[1] for record in caplog.records if "not taken" in record.message}
     assert told == {
-        "no video or picture of a known kind: list.csv, notes.txt, pipe.mp4",
+        "no video or image of a known kind: list.csv, notes.txt, pipe.mp4",
         "hidden, for its name begins with a dot: ..hidden.png",
         "a link to nothing, to itself or to a folder above: loop, round",
         "a folder without clips: empty",

@@ -114,8 +114,8 @@ def test_what_is_a_strip_is_decided_by_what_says_so(tmp_path: Path) -> None:
     write_video(tmp_path / "ours.png", [wide[:, :10], wide[:, 10:20], wide[:, 20:30]], 12.5)
     kinds = {str(p.relative_to(tmp_path)): kind_of(p, strips=False) for p in tmp_path.rglob("*.png")}
     assert kinds == {
-        "photo.png": "picture",
-        "b#1.png": "picture",
+        "photo.png": "image",
+        "b#1.png": "image",
         "a#1.png": "strip",
         "test/photo.png": "strip",
         "ours.png": "strip",

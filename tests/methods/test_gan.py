@@ -218,7 +218,7 @@ def test_the_smallest_picture_leaves_two_by_two(blocks: int) -> None:
 
 def test_a_picture_too_small_for_the_discriminator_is_refused() -> None:
     model = fomm.Model(replace(CONFIG, discriminator=DiscriminatorConfig(4, 16, 4)))
-    with pytest.raises(UserError, match="A picture of 32 x 32 does not fit"):
+    with pytest.raises(UserError, match="An image of 32 x 32 does not fit"):
         model.keypoints(pictures()[0])
 
 

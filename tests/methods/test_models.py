@@ -140,7 +140,7 @@ def test_only_the_methods_own_tensors_are_saved(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("size", [8, 36])
 def test_pictures_that_do_not_fit_are_refused(name: str, size: int) -> None:
-    with pytest.raises(UserError, match=f"A picture of {size} x {size} does not fit"):
+    with pytest.raises(UserError, match=f"An image of {size} x {size} does not fit"):
         make(name).encode(pictures(1, size).source)
 
 

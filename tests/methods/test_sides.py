@@ -51,7 +51,7 @@ def build(name: str) -> Method:
 def test_a_bottom_of_one_pixel_is_refused(name: str) -> None:
     model = build(name).train()
     small, large = (torch.rand(1, 3, side, side) for side in (32, 64))
-    with pytest.raises(UserError, match=r"A picture of 32 x 32 does not fit.* 64 at least"):
+    with pytest.raises(UserError, match=r"An image of 32 x 32 does not fit.* 64 at least"):
         model.losses(FramePair(small, small), 0, BatchRng(0))
     losses = model.losses(FramePair(large, large.flip(3)), 0, BatchRng(0))
     assert all(loss.isfinite() for loss in losses.values())

@@ -114,6 +114,51 @@ def test_a_checkpoint_of_another_method_is_named(
     assert "holds a checkpoint of method 'fomm', but 'tps' is needed here" in said
 
 
+@pytest.mark.parametrize("name", ["../../../../evil", "a b", "a/b", "..", "x" * 300, "a\nb", "/etc", ""])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--dataset", "NAME", "--run", "tps"],
+        ["train", "--dataset", "puppets", "--run", "NAME"],
+        ["train-avd", "--dataset", "puppets", "--run", "NAME"],
+        ["prepare", "--dataset", "NAME"],
+        ["reconstruct", "--dataset", "puppets", "--run", "NAME"],
+        ["animate-pairs", "--dataset", "NAME", "--run", "tps", "--mode", "avd"],
+        ["animate", "--source", "a", "--driving", "b", "--run", "NAME", "--out", "c.gif"],
+        ["animate", "--source", "a", "--driving", "b", "--run", "tps", "--dataset", "NAME", "--out", "c.gif"],
+        ["import", "file", "--dataset", "puppets", "--run", "NAME"],
+        ["bench-data", "--dataset", "NAME"],
+        ["bench-clips", "--dataset", "puppets", "--run", "NAME"],
+        ["params", "puppets", "NAME"],
+        ["split", "make", "NAME", "protocol-v1"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_leads_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = run(monkeypatch, capsys, *(name if word == "NAME" else word for word in command))
+    assert code == 2 and " is '" in said and ("a name is of letters" in said or "a name of 300" in said), said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999", "-1", "9" * 5000, "x"])
+@pytest.mark.parametrize(
+    "command",
+    [["fetch", "mgif", option] for option in ("--pause", "--rate", "--max-gb", "--jobs")]
+    + [["synthesize", "out", option] for option in ("--size", "--frames", "--clips", "--seed", "--train")]
+    + [["cost", "puppets", "tps", "--tflops"], ["bench-clips", "--dataset", "a", "--run", "b", "--workers"]],
+    ids=" ".join,
+)
+def test_numbers_of_options_have_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = run(monkeypatch, capsys, *command[:-1], f"{command[-1]}={value}")
+    assert code == 2 and not list(tmp_path.iterdir()), said
+
+
 def test_help_names_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["tpsm", "--help"])
     with pytest.raises(SystemExit):

@@ -234,7 +234,7 @@ def test_animate_says_what_it_took(
     np.testing.assert_array_equal(read_still(photo), np.concatenate([frames[0], frames[2]], axis=1))
     np.testing.assert_array_equal(read_still(photo, 1), frames[2])
     assert f"Source: frame 0 of the strip {strip}, 64 x 64 pixels." in caplog.text
-    assert f"Source: the picture {photo}, 128 x 64 pixels." in caplog.text
+    assert f"Source: the image {photo}, 128 x 64 pixels." in caplog.text
     with pytest.raises(UserError, match=r"no frame 9.*--source-frame"):
         read_still(strip, 9)
 
@@ -242,7 +242,7 @@ def test_animate_says_what_it_took(
     assert animate_file(photo, strip, "fomm", "standard", out, None) == len(frames)
     assert f"Driving: the strip {strip}" in caplog.text
     assert animate_file(strip, photo, "fomm", "standard", out, None) == 1
-    assert f"Driving: the picture {photo}" in caplog.text
+    assert f"Driving: the image {photo}" in caplog.text
 
 
 def test_a_run_animates_as_it_was_trained(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

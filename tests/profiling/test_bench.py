@@ -116,6 +116,6 @@ def test_what_is_unknown_is_named(
 def test_a_model_that_does_not_fit_the_size_is_named_before_anything_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match="A picture of 48 x 48 does not fit"):
+    with pytest.raises(UserError, match="An image of 48 x 48 does not fit"):
         run(monkeypatch, tmp_path, Settings(("tps",), (), "small", 48, steps=1))
     assert not list(tmp_path.iterdir())

@@ -206,7 +206,7 @@ def test_the_page_reads_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tps on puppets: 64 x 64, batches of 8" in text
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert {"kp_detector", "inpainting_network", "in all", "as published", "1", "2", "4", "8"} <= rows.keys()
-    assert "308" in rows["training"] and rows["AVD"].rstrip().endswith(("s", "min"))
+    assert "3,520" in rows["training"] and rows["AVD"].rstrip().endswith(("s", "min"))
     assert all(len(line) <= 120 for line in text.splitlines())
     assert "pairs activations in all in bf16 in all" in [" ".join(line.split()) for line in text.splitlines()]
 

@@ -74,7 +74,7 @@ def test_faults_are_told(videos: Path, tmp_path: Path, monkeypatch: pytest.Monke
     film = videos / "film.mkv"
     with pytest.raises(UserError, match="ends after 2 of the 4 frames from frame 8"):
         list(frames(film, replace(SHOTS["ann"], frames=4), 8))
-    with pytest.raises(UserError, match="leaves the picture at frame 3"):
+    with pytest.raises(UserError, match="leaves the image at frame 3"):
         list(frames(film, replace(SHOTS["bob#left"], moves=(9.0, 0.0)), 1, 5))
     (tmp_path / "own" / "train").mkdir(parents=True)
     with pytest.raises(UserError, match=r"holds clips but no ledger\.csv"):

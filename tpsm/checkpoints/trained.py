@@ -36,7 +36,7 @@ class CheckpointRef:
         return _method(self)
 
     def load_avd(self, method: CheckpointRef, size: int) -> AVD:
-        """This file's AVD network, for `method` on pictures of `size` pixels."""
+        """This file's AVD network, for `method` on images of `size` pixels."""
         return _avd(self, method, size)
 
 

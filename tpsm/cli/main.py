@@ -14,6 +14,7 @@ import typer
 
 from tpsm.cli import data as cli_data
 from tpsm.cli.names import finite_option, name_option
+from tpsm.core.layout import Layout
 from tpsm.core.program import exit_status
 
 app = typer.Typer(
@@ -95,7 +96,7 @@ def make(
     from tpsm.data.manifest import read_manifest
     from tpsm.data.splits import make_split
 
-    clips = Path("data/clips") / dataset
+    clips = Layout(dataset).clips
     print(f"split -> {make_split(read_manifest(clips), clips, name)}")
 
 
@@ -220,7 +221,7 @@ def animate_pairs(
 
 @app.command()
 def animate(
-    source: Annotated[Path, typer.Option(help="A picture (or a video, whose first frame is taken).")],
+    source: Annotated[Path, typer.Option(help="An image (or a video, whose first frame is taken).")],
     driving: Annotated[Path, typer.Option(help="A video, GIF, image strip or folder of frames.")],
     run: Run,
     out: Annotated[Path, typer.Option(help="What to write: .mp4, .gif, .png (a strip), or a folder of frames.")],
@@ -236,10 +237,10 @@ def animate(
     ] = None,
     source_frame: Annotated[
         int | None,
-        typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, a picture is a strip of frames."),
+        typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, an image is a strip of frames."),
     ] = None,
 ) -> None:
-    """Put the picture SOURCE in motion as in the video DRIVING, with a trained RUN."""
+    """Put the image SOURCE in motion as in the video DRIVING, with a trained RUN."""
     from tpsm.stages.animate_file import animate_file
 
     frames = animate_file(source, driving, run, mode.value, out, dataset, source_frame)
@@ -251,7 +252,7 @@ def bench_data(dataset: Dataset) -> None:
     """Print how many training pairs a second one core loads."""
     from tpsm.profiling.loading import benchmark
 
-    for kind, speed in benchmark(Path("data/clips") / dataset).items():
+    for kind, speed in benchmark(Layout(dataset).clips).items():
         print(f"{speed:8.0f} pairs/s  {kind}")
 
 
@@ -302,7 +303,7 @@ def bench_train(
         typer.Option(help="fp32, bf16, bf16-channels-last or bf16-compiled; all on a GPU, and fp32 on a CPU."),
     ] = None,
     scale: Annotated[str, typer.Option(help="A name under `scales` in params.yaml: models and schedules.")] = "vox",
-    size: Annotated[int, typer.Option(min=16, help="Side of a picture in pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=16, help="Side of an image in pixels.")] = 256,
     batch: Annotated[int | None, typer.Option(min=1, help="Pairs a step, if not the scale's.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 200,
     out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),

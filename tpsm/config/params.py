@@ -14,7 +14,7 @@ from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import sha256_of_text
-from tpsm.core.layout import MODELS, check_name, raw_folder
+from tpsm.core.layout import Layout, check_name, raw_folder
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
@@ -176,7 +176,7 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
 
 def origin_of(run: RunConfig) -> Origin:
     """Another run's weights, which need not be there yet."""
-    file = MODELS / run.dataset / run.run / "last.pt"
+    file = Layout(run.dataset).model(run.run) / "last.pt"
     return Origin(file.as_posix(), sha256_of_text(as_yaml(run)), run.run)
 
 
@@ -197,7 +197,6 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
             f"The run '{run}' on '{dataset}' is not configured: name them under runs and datasets in params.yaml, then "
             f"type `dvc repro prepare@{dataset}`."
         )
-    values = read_yaml(path)
     where = f"{dataset}/runs/{run}.yaml"
-    model = from_mapping(method_module(values["method"]).Config, values["model"], f"{where}.model")
-    return replace(from_mapping(RunConfig, values, where), model=model)
+    config = from_mapping(RunConfig, read_yaml(path), where)
+    return replace(config, model=from_mapping(method_module(config.method).Config, config.model, f"{where}.model"))

@@ -30,7 +30,7 @@ class GroundTruth:
         return np.einsum("hwij,hwj->hwi", self.to_first[frame][labels], points).astype(np.float32)
 
     def motion_is_visible(self, frame: int) -> Bool[np.ndarray, "h w"]:
-        """Pixels of `frame` whose surface point is inside the picture and unoccluded in frame 0."""
+        """Pixels of `frame` whose surface point is inside the image and unoccluded in frame 0."""
         height, width = self.labels.shape[1:]
         x, y = np.moveaxis(self.motion(frame), -1, 0)
         column = np.rint((x + 1) / 2 * (width - 1)).astype(int)

@@ -50,8 +50,13 @@ class Layout:
         check_name(self.dataset, "The data set")
 
     @property
+    def configs(self) -> Path:
+        """What `tpsm configure` resolved."""
+        return self.root / CONFIGS / self.dataset
+
+    @property
     def config(self) -> Path:
-        return self.root / CONFIGS / self.dataset / "evaluation.yaml"
+        return self.configs / "evaluation.yaml"
 
     @property
     def animate(self) -> Path:
@@ -98,6 +103,9 @@ class Layout:
 
     def model(self, run: str) -> Path:
         return self.root / MODELS / self.dataset / check_name(run, "The run")
+
+    def avd(self, run: str) -> Path:
+        return self.root / AVDS / self.dataset / check_name(run, "The run")
 
     def outputs(self, run: str) -> Path:
         return self.root / OUTPUTS / self.dataset / check_name(run, "The run")

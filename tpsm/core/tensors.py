@@ -173,5 +173,5 @@ def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
 
 
 def to_float(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """8-bit pictures as numbers from 0 to 1."""
+    """8-bit images as numbers from 0 to 1."""
     return images.float() / 255

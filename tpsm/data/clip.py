@@ -97,6 +97,16 @@ def read_clip(path: Path) -> Clip:
         return clip.read()
 
 
+def read_frames(path: Path, which: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
+    """The frames `which` of a clip, counted from 0.
+
+    Raises:
+        UserError: the file is missing or corrupt.
+    """
+    with ClipFile(path) as clip:
+        return np.stack([clip.frame(index) for index in which])
+
+
 class ClipFile:
     """Random access to a clip on disk. One handle must not be shared by processes or threads."""
 

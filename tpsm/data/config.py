@@ -16,7 +16,7 @@ class AugmentConfig:
 
     `flip_time` swaps source and driving with probability 1/2; `flip_horizontal` mirrors with probability 1/2 those
     pairs that were not swapped in time. `brightness`, `contrast`, `saturation` scale by 1 +- value, `hue` turns by
-    +- value of the circle. `resize` scales the picture by 1 +- value (nearest pixel, as the released code does) before
+    +- value of the circle. `resize` scales the image by 1 +- value (nearest pixel, as the released code does) before
     a random window of the original size is cut.
     """
 

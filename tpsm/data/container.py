@@ -158,7 +158,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStre
     except _FAILURES as error:
         raise UserError(f"The video {path} cannot be read ({error}).") from error
     with container:
-        stream = container.streams.best("video")  # not the picture of a cover
+        stream = container.streams.best("video")  # not the image of a cover
         if not isinstance(stream, VideoStream):
             raise UserError(f"{path} holds no video.")
         check_pixels(path, stream.codec_context.width, stream.codec_context.height)

@@ -135,7 +135,7 @@ def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
             truths.append(path)
             reason = ""
         else:
-            reason = "no video or picture of a known kind"
+            reason = "no video or image of a known kind"
         if reason:
             passed.setdefault(reason, []).append(path.name)
     named = {path.name if path.is_dir() else path.stem for path in clips}

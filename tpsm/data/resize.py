@@ -36,7 +36,7 @@ def fit_all(
 def fit_to_size(
     frame: UInt8[np.ndarray, "h w 3"], size: int, fit: Literal["crop", "stretch"] = "crop"
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The largest centred square ("crop") or the whole picture ("stretch"), resized to `size` pixels, anti-aliased."""
+    """The largest centred square ("crop") or the whole image ("stretch"), resized to `size` pixels, anti-aliased."""
     height, width = frame.shape[:2]
     if fit == "crop":
         side = min(height, width)
@@ -59,7 +59,7 @@ def fit_truth(
         log.warning("%s is cropped: its ground truth is dropped", source)
         return None
     rows, columns = (np.floor((np.arange(config.size) + 0.5) * side / config.size).astype(int) for side in shape)
-    # Resizing keeps the picture's border where it is, and [-1, 1] ends at the centres of the outermost pixels.
+    # Resizing keeps the image's border where it is, and [-1, 1] ends at the centres of the outermost pixels.
     scale = np.array([(side - 1) / side * config.size / (config.size - 1) for side in shape[::-1]])
     change = np.concatenate([scale[:, None] / scale, scale[:, None]], axis=1)
     return GroundTruth(

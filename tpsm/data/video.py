@@ -1,4 +1,4 @@
-"""Pictures and videos of any usual kind: read a frame at a time, and written whole."""
+"""Images and videos of any usual kind: read a frame at a time, and written whole."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ ANIMATIONS = (".gif",)
 FPS = 25.0
 """Frames a second where neither the file nor the caller says."""
 
-Kind = Literal["folder", "video", "animation", "strip", "picture"]
+Kind = Literal["folder", "video", "animation", "strip", "image"]
 
 
 def is_clip(path: Path) -> bool:
-    """Whether `path` is of a kind that `iter_video` reads: a video, a GIF, a strip, or a folder of pictures."""
+    """Whether `path` is of a kind that `iter_video` reads: a video, a GIF, a strip, or a folder of images."""
     if path.name.startswith("."):
         return False
     if path.is_dir():
@@ -64,7 +64,7 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def read_picture(path: Path) -> Frame:
-    """A still picture as RGB, as `tpsm.data.still.read_image` has it.
+    """A still image as RGB, as `tpsm.data.still.read_image` has it.
 
     Raises:
         UserError: missing, unreadable or too large.
@@ -73,9 +73,9 @@ def read_picture(path: Path) -> Frame:
 
 
 def kind_of(path: Path, *, strips: bool = True) -> Kind:
-    """What `path` is, by its suffix and, of pictures, by what is in it.
+    """What `path` is, by its suffix and, of images, by what is in it.
 
-    A still picture in a data set is a strip of frames side by side. Elsewhere (`strips` False) it is one where it says
+    A still image in a data set is a strip of frames side by side. Elsewhere (`strips` False) it is one where it says
     so itself: by its record, its place in train/ or test/, a '#' in its name, or true joints beside it; and where its
     width is a multiple of its height.
 
@@ -90,16 +90,16 @@ def kind_of(path: Path, *, strips: bool = True) -> Kind:
     if suffix not in (*PICTURES, *ANIMATIONS):
         require_file(path, "video")
         known = ", ".join((*VIDEOS, *ANIMATIONS, *PICTURES))
-        raise UserError(f"{path} is of no known kind; known are {known} and folders of pictures.")
+        raise UserError(f"{path} is of no known kind; known are {known} and folders of images.")
     if suffix in ANIMATIONS or len(frame_numbers(path)) > 1:
         return "animation"
     if strips or strip_record(path) is not None:
         return "strip"
     named = "#" in path.name or path.absolute().parent.name in ("train", "test") or path.with_suffix(".npz").is_file()
     if not named:
-        return "picture"
+        return "image"
     height, width = read_picture(path).shape[:2]
-    return "strip" if width > height and width % height == 0 else "picture"
+    return "strip" if width > height and width % height == 0 else "image"
 
 
 def iter_video(
@@ -108,7 +108,7 @@ def iter_video(
     """The frames of a clip one after another, as they are shown, and their rate.
 
     One frame is in memory at a time (of a strip, all). Frames of a strip are `strip_width` wide or, by default, as it
-    says itself or as wide as it is high; `strips` is as for `kind_of`, and a picture that is no strip is one frame.
+    says itself or as wide as it is high; `strips` is as for `kind_of`, and an image that is no strip is one frame.
     `fps` is for files that do not say theirs.
 
     Raises:
@@ -169,7 +169,7 @@ def lossless_video(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
 def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
     """Write by `path`'s suffix: .mp4 (H.264), .gif, .png (a lossless strip), or none (a folder of PNG frames).
 
-    H.264 needs even sides: the last row or column of an odd picture is repeated once. Returns the number of frames
+    H.264 needs even sides: the last row or column of an odd image is repeated once. Returns the number of frames
     written, which is that of `frames` but for a GIF of more than 50 a second.
 
     Raises:

@@ -61,9 +61,9 @@ class Access:
     def __post_init__(self) -> None:
         if self.cookies is not None and not self.cookies.is_file():
             raise UserError(f"There is no cookies file {self.cookies}; export it from a browser, or leave it out.")
-        finite(float(self.pause), "--pause", 0, LONGEST_PAUSE)
+        finite(self.pause, "--pause", 0, LONGEST_PAUSE)
         if self.rate is not None:
-            finite(float(self.rate), "--rate in bytes per second", 1, 1e15)
+            finite(self.rate, "--rate in bytes per second", 1, 1e15)
 
     def wait(self, seconds: float) -> None:
         if self.stop.wait(seconds):

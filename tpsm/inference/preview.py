@@ -1,4 +1,4 @@
-"""A picture of what a run has learnt so far: source | driving | prediction | motion | masks, one pair a row."""
+"""An image of what a run has learnt so far: source | driving | prediction | motion | masks, one pair a row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tpsm.nn.geometry import coordinate_grid
 
 @torch.inference_mode()
 def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2) -> None:
-    """Motion is drawn as hue (direction) and strength (displacement; full at half the picture)."""
+    """Motion is drawn as hue (direction) and strength (displacement; full at half the image)."""
     training = method.training
     method.eval()
     code = method.encode(pair.source)

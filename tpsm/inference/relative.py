@@ -12,7 +12,7 @@ from tpsm.nn.geometry import inverse
 
 
 def relative_keypoints(source: Keypoints, driving: Keypoints, initial: Keypoints, adapt_scale: bool) -> Keypoints:
-    """`driving` is a batch; `source` and `initial` (the driving video's first frame) are of one picture each.
+    """`driving` is a batch; `source` and `initial` (the driving video's first frame) are of one image each.
 
     xy = s + scale (d - d0), with scale the root of the ratio of the hulls' areas of s and d0 (1 unless `adapt_scale`);
     affine = A_d A_d0^-1 A_s. The covariance stays the driving one, as in MRAA's released code.

@@ -83,7 +83,7 @@ class AvdTraining(nn.Module):
 
 
 def stretch(keypoints: Keypoints, factors: Float[Tensor, "b 2"]) -> Keypoints:
-    """Every pose scaled along x and y about the centre of the picture."""
+    """Every pose scaled along x and y about the centre of the image."""
     affine, covariance = keypoints.affine, keypoints.covariance
     rows = factors[:, None, :, None]
     return Keypoints(

@@ -87,9 +87,9 @@ class Method(nn.Module, ABC):
 def full_motion(
     method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
 ) -> Float[Tensor, "t h w 2"]:
-    """Where each pixel of a picture comes from, as the method itself enlarges its grid and samples by it.
+    """Where each pixel of an image comes from, as the method itself enlarges its grid and samples by it.
 
-    Without `align_corners`, sampling takes +-1 for the picture's outer edge, half a pixel beyond the centres of its
+    Without `align_corners`, sampling takes +-1 for the image's outer edge, half a pixel beyond the centres of its
     outermost pixels, where this package's coordinates have it.
     """
     height, width = size

@@ -274,7 +274,7 @@ class Model(Method):
         return F.pad(kept.to(source), (1, 0), value=1.0)  # The background is never left out.
 
     def _warp_loss(self, driving: Tensor, features: tuple[Tensor, ...], motion: Motion) -> Tensor:
-        """Warped source features against the driving picture's, summed over resolutions; trains the flow alone."""
+        """Warped source features against the driving image's, summed over resolutions; trains the flow alone."""
         with torch.no_grad():
             targets = self.inpainting_network.encode(driving)
         grids, masks = motion_at(motion, features[::-1])

@@ -65,7 +65,7 @@ class UpBlock(ConvBlock):
 
 
 class Conv7x7(nn.Conv2d):
-    """7 x 7 convolution at one resolution, to the few channels of a mask or a picture.
+    """7 x 7 convolution at one resolution, to the few channels of a mask or an image.
 
     On a CPU, a single channel takes a matrix product and a sum of shifted maps: five times as fast there as the
     convolution, which computes channels by the eight. The maps would fill a GPU's memory for nothing.
@@ -139,7 +139,7 @@ def stride(scale: float) -> int:
 
 @dataclass(frozen=True)
 class HourglassConfig:
-    """`width` doubles with every block up to `max_features`; the hourglass sees the picture at `scale_factor`."""
+    """`width` doubles with every block up to `max_features`; the hourglass sees the image at `scale_factor`."""
 
     width: int = 64
     max_features: int = 1024
@@ -152,7 +152,7 @@ class HourglassConfig:
 
     @property
     def divisor(self) -> int:
-        """What the sides of a picture must be a multiple of."""
+        """What the sides of an image must be a multiple of."""
         return stride(self.scale_factor) * 2**self.num_blocks
 
     @property
@@ -221,6 +221,6 @@ def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, wh
     height, width = image.shape[-2:]
     if height % divisor or width % divisor or min(height, width) < smallest:
         raise UserError(
-            f"A picture of {width} x {height} does not fit: {why} need sides that are multiples of {divisor}, "
-            f"{smallest} at least; change the picture's size, or num_blocks and scale_factor of the model."
+            f"An image of {width} x {height} does not fit: {why} need sides that are multiples of {divisor}, "
+            f"{smallest} at least; change the image's size, or num_blocks and scale_factor of the model."
         )

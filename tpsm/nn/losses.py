@@ -16,10 +16,10 @@ from tpsm.nn.vgg import PerceptualConfig, load_backbone
 
 
 class PerceptualLoss:
-    """Weighted L1 between feature maps of both pictures, summed over maps and over an anti-aliased pyramid.
+    """Weighted L1 between feature maps of both images, summed over maps and over an anti-aliased pyramid.
 
     Not an `nn.Module`: its frozen weights belong to no checkpoint and no optimiser. They are read at the first use, so
-    that a model that only animates needs no such file, and follow the pictures from device to device.
+    that a model that only animates needs no such file, and follow the images from device to device.
     """
 
     def __init__(self, config: PerceptualConfig) -> None:
@@ -53,14 +53,14 @@ class PerceptualLoss:
         smallest = 2 ** (len(self.config.weights) - 1) / min(self.config.scales)
         if min(image.shape[-2:]) < smallest:
             raise UserError(
-                f"perceptual: a picture of {image.shape[-1]} x {image.shape[-2]} is too small for scales "
+                f"perceptual: an image of {image.shape[-1]} x {image.shape[-2]} is too small for scales "
                 f"{self.config.scales} and {len(self.config.weights)} feature maps, which need {smallest:.0f}; "
                 "leave out a scale or a weight."
             )
 
 
 def equivariance(driving: Keypoints, transformed: Keypoints, transform: RandomTPS) -> Tensor:
-    """Mean |p_d - T(p')|: the points of the transformed picture, taken back, are the picture's own."""
+    """Mean |p_d - T(p')|: the points of the transformed image, taken back, are the image's own."""
     return (driving.xy - transform.points(transformed.xy)).abs().mean()
 
 

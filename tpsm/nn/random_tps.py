@@ -57,7 +57,7 @@ class RandomTPS:
 
     @full_precision
     def points(self, points: Float[Tensor, "_ n 2"]) -> Float[Tensor, "b n 2"]:
-        """Where in the original picture a point of the transformed picture comes from; one set of points serves all."""
+        """Where in the original image a point of the transformed image comes from; one set of points serves all."""
         affine = points @ self.theta[:, :, :2].mT + self.theta[:, None, :, 2]
         difference = self._difference(points)
         if self.radial == "l1":
@@ -84,7 +84,7 @@ class RandomTPS:
         return self.theta[:, None, :, :2] + bend[:, :, None, :]
 
     def image(self, image: Float[Tensor, "b c h w"], *, align_corners: bool) -> Float[Tensor, "b c h w"]:
-        """The transformed picture, mirrored at its borders."""
+        """The transformed image, mirrored at its borders."""
         height, width = image.shape[-2:]
         grid = coordinate_grid(height, width, image).reshape(1, -1, 2)
         grid = self.points(grid).unflatten(1, (height, width))

@@ -26,7 +26,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """`width` channels in the first stage, 8 `width` before the linear head; any picture of 1 pixel or more."""
+    """`width` channels in the first stage, 8 `width` before the linear head; any image of 1 pixel or more."""
 
     def __init__(self, inputs: int, outputs: int, width: int = 64) -> None:
         super().__init__()

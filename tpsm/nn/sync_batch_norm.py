@@ -46,7 +46,7 @@ class SyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Pictures and vectors alike."""
+        """Images and vectors alike."""
 
 
 def synchronise(module: nn.Module) -> None:

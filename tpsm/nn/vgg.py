@@ -1,4 +1,4 @@
-"""What the perceptual loss compares: VGG-19's feature maps, or the picture itself."""
+"""What the perceptual loss compares: VGG-19's feature maps, or the image itself."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class PerceptualConfig:
 
 
 class Pixels(nn.Module):
-    """The picture as its own only feature map."""
+    """The image as its own only feature map."""
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         return (image,)
 
 
 class VGG19(nn.Module):
-    """relu1_1, relu2_1, ... relu`depth`_1 of pictures in [0, 1]; a 1 x 1 convolution normalises colours first."""
+    """relu1_1, relu2_1, ... relu`depth`_1 of images in [0, 1]; a 1 x 1 convolution normalises colours first."""
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class VGG19(nn.Module):
 
 
 def load_backbone(config: PerceptualConfig) -> nn.Module:
-    """A frozen network from pictures to a tuple of feature maps, one for each weight.
+    """A frozen network from images to a tuple of feature maps, one for each weight.
 
     Raises:
         UserError: VGG-19's weights are not named, not there, not those that `tpsm configure` saw, or not VGG-19's.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
-from tpsm.core.layout import CLIPS, CONFIGS, MODELS, raw_folder
+from tpsm.core.layout import Layout, raw_folder
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
@@ -33,16 +33,16 @@ def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Ite
 
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    config = from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    config = from_mapping(DataConfig, read_yaml(Layout(dataset).configs / "data.yaml"), f"data.{dataset}")
     folder = raw_folder(dataset)
     raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw
 
 
 def _reconstruct(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
-    task = ReconstructClip(CLIPS / dataset, model, ResumeCache(scratch, ""))
-    return task, read_manifest(CLIPS / dataset).clips("test")[:clips]
+    model = CheckpointRef.at(Layout(dataset).model(run) / "last.pt", read_run(dataset, run).method)
+    task = ReconstructClip(Layout(dataset).clips, model, ResumeCache(scratch, ""))
+    return task, read_manifest(Layout(dataset).clips).clips("test")[:clips]
 
 
 JOBS: dict[str, Callable[[str, str, int, Path], Job]] = {"prepare": _prepare, "reconstruct": _reconstruct}

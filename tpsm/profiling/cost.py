@@ -29,7 +29,7 @@ NOTHING = Flops()
 
 @dataclass(frozen=True)
 class Work:
-    """What a part of a model computes: once for a source picture, for each frame, and for a pair in training."""
+    """What a part of a model computes: once for a source image, for each frame, and for a pair in training."""
 
     parameters: int = 0
     source: Flops = NOTHING

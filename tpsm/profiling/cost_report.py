@@ -83,7 +83,7 @@ def work_page(work: dict[str, Work]) -> str:
     rows.append(["in all", *_work_cells(everything, "computed", places), ""])
     rows.append(["as published", "", *_work_cells(everything, "published", places)[1:], ""])
     return (
-        "Operations, in GFLOP (2 for a multiply-add of a convolution or matrix product): once for a source picture,\n"
+        "Operations, in GFLOP (2 for a multiply-add of a convolution or matrix product): once for a source image,\n"
         "for each frame, and in training for a pair, forward and backward. The perceptual network is in 'losses'.\n"
         "'As published': before doubled pixels and a 3 x 3 convolution became one transposed convolution here.\n\n"
         + table(rows)

@@ -12,7 +12,7 @@ from tpsm.config.params import read_run
 from tpsm.core.animation import AnimateConfig, Mode
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
-from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS, OUTPUTS
+from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Entry, Manifest, read_manifest
@@ -28,17 +28,18 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
     """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     import pandas as pd  # Here: it takes long to load.
 
-    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    layout = Layout(dataset)
+    model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
     model.load()
-    settings = from_mapping(AnimateConfig, read_yaml(CONFIGS / dataset / "animate.yaml"), "animate")
-    manifest = read_manifest(CLIPS / dataset)
+    settings = from_mapping(AnimateConfig, read_yaml(layout.configs / "animate.yaml"), "animate")
+    manifest = read_manifest(layout.clips)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
-        avd = CheckpointRef.at(AVDS / dataset / run / "last.pt", "avd") if mode == "avd" else None
-        out = OUTPUTS / dataset / run / "animation" / mode
+        avd = CheckpointRef.at(layout.avd(run) / "last.pt", "avd") if mode == "avd" else None
+        out = layout.outputs(run) / "animation" / mode
         decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
         cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
-        task = AnimatePair(CLIPS / dataset, manifest.size, model, avd, mode, cache)
+        task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
         with atomic(out / "pairs.csv") as draft:
             rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]

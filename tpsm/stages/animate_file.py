@@ -1,4 +1,4 @@
-"""One picture moved by one video, with a trained run."""
+"""One image moved by one video, with a trained run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpsm.checkpoints.trained import load_avd
 from tpsm.core.animation import Mode
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.layout import AVDS, MODELS
+from tpsm.core.layout import MODELS, Layout
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import check_writable, iter_video, kind_of, write_video
 from tpsm.inference.generate import animate
@@ -26,16 +26,20 @@ log = logging.getLogger(__name__)
 def animate_file(
     source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None, source_frame: int | None = None
 ) -> int:
-    """One picture moved by one video, both of any size and format; returns the number of frames written.
+    """One image moved by one video, both of any size and format; returns the number of frames written.
 
     Frames become squares of the size that the run was trained at, cropped or stretched as in training. What was taken
-    of `source` and `driving` is told: `tpsm.data.readers.kind_of` says when a picture is a strip of frames.
+    of `source` and `driving` is told: `tpsm.data.video.kind_of` says when an image is a strip of frames.
     """
     check_writable(out)
     folder = trained_folder(run, dataset)
     method, checkpoint = load_method(folder / "last.pt")
     method.to(device())
-    avd = load_avd(AVDS / folder.relative_to(MODELS) / "last.pt", method, checkpoint.size) if mode == "avd" else None
+    avd = (
+        load_avd(Layout(folder.parent.name).avd(folder.name) / "last.pt", method, checkpoint.size)
+        if mode == "avd"
+        else None
+    )
 
     still = fit_to_size(read_still(source, source_frame), checkpoint.size, checkpoint.fit)
     video, fps = iter_video(driving, strips=False)
@@ -49,7 +53,7 @@ def animate_file(
 
 
 def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture, or the frame `number` of a video or strip (the first without it). Where a number is given, a picture
+    """An image, or the frame `number` of a video or strip (the first without it). Where a number is given, an image
     is a strip.
 
     Raises:
@@ -61,7 +65,7 @@ def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 
     if frame is None:
         raise UserError(f"The {kind} {path} has no frame {number}, counted from 0; correct --source-frame.")
     height, width = frame.shape[:2]
-    place = "the picture" if kind == "picture" else f"frame {number or 0} of the {kind}"
+    place = "the image" if kind == "image" else f"frame {number or 0} of the {kind}"
     log.info("Source: %s %s, %d x %d pixels.", place, path, width, height)
     return frame
 

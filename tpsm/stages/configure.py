@@ -124,7 +124,7 @@ def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> di
 
 
 def check_model(config: RunConfig) -> None:
-    """Builds the model without memory and sends one picture's shape through it: a K or a depth that fits no model of
+    """Builds the model without memory and sends one image's shape through it: a K or a depth that fits no model of
     this size is refused here, by name, and not an hour later."""
     import torch  # Here: importing this file takes no longer than reading YAML.
 

@@ -13,7 +13,7 @@ from tpsm.checkpoints.released_file import Released
 from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.layout import AVDS, MODELS
+from tpsm.core.layout import Layout
 from tpsm.core.schema import plain
 from tpsm.methods.avd import AvdTraining
 from tpsm.methods.avd_config import AvdConfig
@@ -29,7 +29,8 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: Fit = "crop"
     Raises:
         UserError: an entry does not fit the configuration, or the run was trained already; then nothing is written.
     """
-    folders = [top / config.dataset / config.run for top in (MODELS, AVDS)]
+    layout = Layout(config.dataset)
+    folders = [layout.model(config.run), layout.avd(config.run)]
     for folder in folders:
         if (folder / "metrics.csv").is_file():
             raise UserError(f"{folder} holds a run trained here; remove it first, or import as another run.")
@@ -61,7 +62,7 @@ def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint
 
 def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
     assert config.released is not None
-    out, began = MODELS / config.dataset / config.run, time.monotonic()
+    out, began = Layout(config.dataset).model(config.run), time.monotonic()
     checkpoint.save(out / "last.pt")
     write_summary(out, config, skeleton(config.method, config.model), None, began)
     log.info("%s -> %s", config.released.file, out)

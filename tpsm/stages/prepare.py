@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpsm.core.layout import CLIPS, CONFIGS, raw_folder
+from tpsm.core.layout import Layout, raw_folder
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
@@ -18,7 +18,7 @@ def prepare_dataset(dataset: str, workers: Workers = 1) -> Manifest:
     Raises:
         UserError: a resolved configuration is missing, or a raw clip is unreadable.
     """
-    configs = CONFIGS / dataset
-    config = from_mapping(DataConfig, read_yaml(configs / "data.yaml"), f"data.{dataset}")
-    split = from_mapping(SplitConfig, read_yaml(configs / "split.yaml"), f"data.{dataset}.split")
-    return prepare(dataset, raw_folder(dataset), config, CLIPS / dataset, split.read(dataset), workers)
+    layout = Layout(dataset)
+    config = from_mapping(DataConfig, read_yaml(layout.configs / "data.yaml"), f"data.{dataset}")
+    split = from_mapping(SplitConfig, read_yaml(layout.configs / "split.yaml"), f"data.{dataset}.split")
+    return prepare(dataset, raw_folder(dataset), config, layout.clips, split.read(dataset), workers)

@@ -8,7 +8,7 @@ from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
-from tpsm.core.layout import CLIPS, MODELS, OUTPUTS
+from tpsm.core.layout import Layout
 from tpsm.data.manifest import read_manifest
 from tpsm.inference.intermediates import write_insides
 from tpsm.inference.tasks import L1, OUTPUT, ReconstructClip
@@ -27,19 +27,20 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """
     import pandas as pd  # Here: it takes long to load.
 
-    model = CheckpointRef.at(MODELS / dataset / run / "last.pt", read_run(dataset, run).method)
+    layout = Layout(dataset)
+    model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
     model.load()  # a checkpoint that does not fit is named before any clip is begun
-    out = OUTPUTS / dataset / run / "reconstruction"
-    manifest = read_manifest(CLIPS / dataset)
+    out = layout.outputs(run) / "reconstruction"
+    manifest = read_manifest(layout.clips)
     cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
     entries = manifest.clips("test")
-    made = map_clips(ReconstructClip(CLIPS / dataset, model, cache), entries, workers, f"{run}: reconstruct")
+    made = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
     gather([unit / OUTPUT for unit in made], out)
     errors = []
     for entry, unit in zip(entries, made, strict=True):
         l1 = np.load(unit / L1)
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
-    write_insides(model.load(), CLIPS / dataset, out / "insides")
+    write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
     write_model(out, read_run(dataset, run), [model])

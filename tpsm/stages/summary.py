@@ -83,7 +83,7 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
 
 
 def count_frame(method: Method, size: int) -> int:
-    """Operations of one driving frame at inference: its keypoints, the motion, and the picture. What is computed once
+    """Operations of one driving frame at inference: its keypoints, the motion, and the image. What is computed once
     a clip, the source's code, is not among them."""
     image = torch.zeros(1, 3, size, size, device=next(method.parameters()).device)
     with torch.no_grad(), FlopCounter(method) as counter:

@@ -16,7 +16,7 @@ from tpsm.config.params import read_run
 from tpsm.core.device import rank
 from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
-from tpsm.core.layout import CLIPS, CONFIGS, MODELS
+from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping, plain
 from tpsm.core.tensors import to_tensor
@@ -44,8 +44,9 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
     A run that names a released checkpoint takes its weights instead, and has no curve and no previews; so does one
     whose weights are published, but it has their curve. `fresh` trains the latter all the same.
     """
+    layout = Layout(dataset)
     config, began = read_run(dataset, run), time.monotonic()
-    out = out or MODELS / dataset / run
+    out = out or layout.model(run)
     if config.released is not None:
         if rank() == 0:
             released = read_released(config.released.unchanged(), config.method)
@@ -53,14 +54,14 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
         return
     if config.published is not None and not fresh:
         if rank() == 0:
-            take_run(config, data_config(dataset), read_manifest(CLIPS / dataset), CLIPS / dataset, out)
+            take_run(config, data_config(dataset), read_manifest(layout.clips), layout.clips, out)
         return
     use_all_gpus(config.train.batch, config.train.accumulate)
     torch.manual_seed(config.train.seed)
     method: Method = method_module(config.method).Model(config.model)
     if config.origin is not None:
         begin_with(method, config.method, config.origin.unchanged())
-    manifest = read_manifest(CLIPS / dataset)
+    manifest = read_manifest(layout.clips)
     sample = preview_pair(manifest)
 
     def preview(path: Path) -> None:
@@ -74,7 +75,7 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
 
     def summarise(folder: Path, resumed: bool) -> None:
         steps = config.train.epochs * len(batches)
-        write_summary(folder, config, method, steps, began, (manifest, CONFIGS / dataset / "data.yaml"), resumed)
+        write_summary(folder, config, method, steps, began, (manifest, layout.configs / "data.yaml"), resumed)
 
     fit(method, batches, config.train, info, out, data_hash=data_hash, preview=preview, summarise=summarise)
 
@@ -84,14 +85,14 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
     dataset = manifest.dataset
     data = data_config(dataset)
     batches = PairBatches(
-        CLIPS / dataset, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
+        Layout(dataset).clips, data, config.batch, repeats=config.repeats, seed=config.seed, workers=config.workers
     )
     return batches, fingerprint(manifest.sha256, asdict(data))
 
 
 def data_config(dataset: str) -> DataConfig:
     """The resolved section of a data set."""
-    return from_mapping(DataConfig, read_yaml(CONFIGS / dataset / "data.yaml"), f"data.{dataset}")
+    return from_mapping(DataConfig, read_yaml(Layout(dataset).configs / "data.yaml"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
@@ -107,4 +108,4 @@ def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
 
 
 def open_clip(manifest: Manifest, entry: Entry) -> ClipFile:
-    return ClipFile(CLIPS / manifest.dataset / entry.file)
+    return ClipFile(Layout(manifest.dataset).clips / entry.file)

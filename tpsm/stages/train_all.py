@@ -25,7 +25,7 @@ from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
 from tpsm.core.fingerprint import sha256_of_text
-from tpsm.core.layout import CLIPS, CONFIGS
+from tpsm.core.layout import CONFIGS, Layout
 from tpsm.core.provenance import record
 from tpsm.data.manifest import read_manifest
 from tpsm.data.pairs import PairBatches
@@ -126,7 +126,7 @@ def is_complete(job: Job) -> bool:
     path = job.out / "card.json"
     if not (path.is_file() and (job.out / "last.pt").is_file()):
         return False
-    card, manifest = read_card(path), read_manifest(CLIPS / job.dataset)
+    card, manifest = read_card(path), read_manifest(Layout(job.dataset).clips)
     if job.avd:
         difference = avd_difference(recipe(job), card.recipe, str(path))
     else:
@@ -168,7 +168,7 @@ def remaining_steps(job: Job) -> int:
     """All steps of the run, less those that an interrupted training kept."""
     config = read_run(job.dataset, job.run).train
     batches = PairBatches(
-        CLIPS / job.dataset, data_config(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
+        Layout(job.dataset).clips, data_config(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
     )
     kept = [folder / "metrics.csv" for folder in unfinished(WORK, job.dataset, job.run)]
     done = max((len(pd.read_csv(path)) for path in kept if path.is_file()), default=0)
@@ -179,7 +179,9 @@ def seconds_a_step(job: Job, count: int) -> float:
     from tpsm.profiling.timing import TimedRun, run_in_subprocess, run_timed_steps
 
     config = read_run(job.dataset, job.run)
-    timed_run = TimedRun(config.method, config.model, config.size, config.train, TIMED_STEPS, 2, CLIPS / job.dataset)
+    timed_run = TimedRun(
+        config.method, config.model, config.size, config.train, TIMED_STEPS, 2, Layout(job.dataset).clips
+    )
     os.environ["OMP_NUM_THREADS"] = str(threads_of_each(count))
     with ThreadPoolExecutor(count) as together:
         return max(
@@ -278,14 +280,18 @@ def train_job(job: Job) -> None:
     began, path = time.monotonic(), job.out / "card.json"
     path.unlink(missing_ok=True)
     resumed = any((folder / "state.pt").is_file() for folder in unfinished(WORK, job.dataset, job.work_name))
-    config, manifest = read_run(job.dataset, job.run), read_manifest(CLIPS / job.dataset)
+    config, manifest = read_run(job.dataset, job.run), read_manifest(Layout(job.dataset).clips)
     if job.avd:
         train_avd(job.dataset, job.run, job.out, Job(job.dataset, job.run).out, fresh=True)
         section = read_avd(job.dataset, job.run)
-        train, method, parameters = section.train, "avd", CONFIGS / job.dataset / "avd" / f"{job.run}.yaml"
+        train, method, parameters = section.train, "avd", Layout(job.dataset).configs / "avd" / f"{job.run}.yaml"
     else:
         train_run(job.dataset, job.run, job.out, fresh=True)
-        train, method, parameters = config.train, config.method, CONFIGS / job.dataset / "runs" / f"{job.run}.yaml"
+        train, method, parameters = (
+            config.train,
+            config.method,
+            Layout(job.dataset).configs / "runs" / f"{job.run}.yaml",
+        )
 
     curve = pd.read_csv(job.out / "metrics.csv")
     made = record(
@@ -297,5 +303,5 @@ def train_job(job: Job) -> None:
         seed=train.seed,
         resumed=resumed,
     )
-    pixels = hash_of_training_pixels(manifest, CLIPS / job.dataset)
+    pixels = hash_of_training_pixels(manifest, Layout(job.dataset).clips)
     write_text(path, card_text(Card(FORMAT, method, job.run, job.dataset, len(curve), recipe(job), made, pixels)))

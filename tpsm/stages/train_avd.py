@@ -16,7 +16,7 @@ from tpsm.config.sections import AvdRun
 from tpsm.core.device import rank
 from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
-from tpsm.core.layout import AVDS, CLIPS, CONFIGS, MODELS
+from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping, plain
 from tpsm.data.manifest import read_manifest
@@ -39,8 +39,9 @@ def train_avd(
     A run that names a released checkpoint takes the AVD network in it, and one whose weights are published the
     published one, which `fresh` trains all the same.
     """
+    layout = Layout(dataset)
     config, avd = read_run(dataset, run), read_avd(dataset, run)
-    out = out or AVDS / dataset / run
+    out = out or layout.avd(run)
     if config.released is not None:
         if rank() == 0:
             released = read_released(config.released.unchanged(), config.method)
@@ -48,19 +49,19 @@ def train_avd(
         return
     if avd.published is not None and not fresh:
         if rank() == 0:
-            take_avd(config, avd, read_manifest(CLIPS / dataset), CLIPS / dataset, out)
+            take_avd(config, avd, read_manifest(layout.clips), layout.clips, out)
         return
     use_all_gpus(avd.train.batch, avd.train.accumulate)
-    path = (method_folder or MODELS / dataset / run) / "last.pt"
+    path = (method_folder or layout.model(run)) / "last.pt"
     method, _ = load_method(path, config.method)
     torch.manual_seed(avd.train.seed)
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
     log.info("Training the AVD network of %s on %s -> %s", run, dataset, out)
     info = RunInfo("avd", f"{run}, avd", dataset, config.size, plain(asdict(avd.model)))
-    batches, data_hash = training_batches(read_manifest(CLIPS / dataset), avd.train)
+    batches, data_hash = training_batches(read_manifest(layout.clips), avd.train)
     data_hash = fingerprint(data_hash, sha256_of(path))
     fit(task, batches, avd.train, info, out, data_hash=data_hash)
 
 
 def read_avd(dataset: str, run: str) -> AvdRun:
-    return from_mapping(AvdRun, read_yaml(CONFIGS / dataset / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")
+    return from_mapping(AvdRun, read_yaml(Layout(dataset).configs / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")

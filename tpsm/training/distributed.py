@@ -41,7 +41,7 @@ def launch(precision: Precision) -> Fabric:
     from lightning_fabric.strategies import DDPStrategy
 
     class Autocast(MixedPrecision):
-        """Fabric's, but pictures come in as they are: it would round them, and what is computed from them."""
+        """Fabric's, but images come in as they are: it would round them, and what is computed from them."""
 
         def convert_input(self, data: Any) -> Any:
             return data

@@ -152,8 +152,9 @@ def test_what_cannot_be_compared_is_named(folder: Path, capsys: pytest.CaptureFi
     assert "empty.json is no metrics.json" in refused("--baseline", str(empty))
     assert "--dataset" in refused("measure", str(one), str(less))
     assert "--baseline" in refused("check", str(one))
-    (folder / "reports/puppets/tolerance.json").write_text("{}")
-    assert "tolerance.json holds no tolerances" in refused()
+    for text, says in (("{}", "holds no tolerances"), ("{", "is not valid JSON")):
+        (folder / "reports/puppets/tolerance.json").write_text(text)
+        assert f"tolerance.json {says}" in refused()
     (folder / "reports/puppets/metrics.json").unlink()
     assert "There is no file" in refused()
     stored(folder / "reports/new/metrics.json", REPORT)

@@ -106,3 +106,16 @@ def test_a_fresh_clone_is_told_what_to_pull(layout: Layout, absent: str, capsys:
     assert verify(layout) == 2
     said = capsys.readouterr().err
     assert absent in said and "`dvc pull data/clips/dots/manifest.json score score-control`" in said
+
+
+def test_a_provenance_that_speaks_of_nothing_or_is_damaged_is_named(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = layout.report / "provenance.json"
+    for text in ("[]", "{}", '{"files": {}}'):
+        path.write_text(text)
+        assert verify(layout) == 1
+        assert "differs  provenance.json: it speaks of no file" in capsys.readouterr().out
+    path.write_text("{")
+    assert verify(layout) == 2
+    assert "provenance.json is not valid JSON" in capsys.readouterr().err

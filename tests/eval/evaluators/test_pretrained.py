@@ -275,9 +275,10 @@ def test_a_record_stands_for_the_weights(tmp_path: Path) -> None:
     path.write_text(json.dumps(record | {"packages": {"dlib-bin": "1"}}))
     with pytest.raises(UserError, match="with other packages"):
         dlib68.load(config, path)
-    path.write_bytes(b"\x80 a network")
-    with pytest.raises(UserError, match="with other kind"):
-        dlib68.load(config, path)
+    for content in (b"\x80 a network", b"[]"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="with other kind"):
+            dlib68.load(config, path)
 
 
 def test_a_record_is_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def test_frechet_is_its_definition() -> None:
     assert frechet(x, y) == pytest.approx(expected, rel=1e-8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(2, 12), st.integers(0, 10**6))
 def test_frechet_keeps_what_a_distance_has(n: int, m: int, size: int, seed: int) -> None:
     x, y = sample(n, size, seed), sample(m, size, seed + 1)
@@ -184,7 +184,7 @@ def test_what_will_not_do_is_said(
     assert f"{alone} has a single frame, which is no set" in said(folders[0], "--generated", alone)
     assert f"{alone} has a single frame, which is no set" in said(alone, "--generated", folders[0])
     write_video(tmp_path / "one" / "b.png", dots("b#0", 0).frames[:1])
-    assert f"Each picture in {alone} counts as a clip of one frame" in said(folders[0], "--generated", alone)
+    assert f"Each image in {alone} counts as a clip of one frame" in said(folders[0], "--generated", alone)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     fid.load_network.cache_clear()

@@ -53,7 +53,7 @@ def rows(made: list[tuple[ScoredClip, ScoredClip]], metric: str) -> pd.DataFrame
     return pd.concat(tables)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(made=clips(), unit=st.sampled_from(["clip", "identity"]))
 def test_legacy_means_are_those_of_the_papers_program(made: list[tuple[ScoredClip, ScoredClip]], unit: str) -> None:
     real, generated = ([as_file(pair[side]) for pair in made] for side in (0, 1))

@@ -76,7 +76,8 @@ def test_real_frames_score_nothing_but_the_detectors_own_error(made: Layout) -> 
         for protocol, frames in (("strict", FRAMES - 1), ("legacy", FRAMES)):
             found = values(rows, metric, protocol=protocol)
             assert (found.dropna() == 0).all() and len(found) == len(TESTS) * frames
-    assert values(rows, "epe").max() < 1e-4
+    for metric in ("epe_figure", "epe_background"):
+        assert values(rows, metric).max() < 1e-4
     assert 0 < values(rows, "akd_truth").mean() < 1
     assert set(rows.task) == {"reconstruction"}
 
@@ -87,7 +88,7 @@ def test_a_copy_is_right_in_frame_0_alone(made: Layout) -> None:
         legacy = values(rows, metric, protocol="legacy")
         first, later = legacy.xs(0, level="frame"), legacy.drop(0, level="frame")
         assert first.max() < 1e-4 and later.mean() > 10 * max(first.max(), 1e-4), metric
-    for metric in ("l1", "akd", "epe", "mkr", "aed", "landmarks_found"):
+    for metric in ("l1", "akd", "epe_figure", "epe_background", "mkr", "aed", "landmarks_found"):
         assert 0 not in values(rows, metric).index.get_level_values("frame"), "strict means leave the source out"
     clip = dots("d#0", 5).frames  # the sixth clip of the set
     expected = np.abs(clip[2].astype(float) - clip[0]).mean() / 255
@@ -113,7 +114,8 @@ def test_a_run_that_copies_equals_the_control(made: Layout) -> None:
     for metric in ("akd", "mkr", "aed", "akd_truth"):
         np.testing.assert_allclose(values(run, metric), values(control, metric), atol=1e-4)
     # Motion is stored in half precision: steps of 2^-11 near the edges, times 15.5 px.
-    np.testing.assert_allclose(values(run, "epe"), values(control, "epe"), atol=5e-3)
+    for metric in ("epe_figure", "epe_background"):
+        np.testing.assert_allclose(values(run, metric), values(control, metric), atol=5e-3)
     np.testing.assert_array_equal(values(run, "l1"), values(control, "l1"))
     assert (values(run, "l1", protocol="legacy") == 0.5).all(), "a model's legacy L1 is the one it recorded"
 
@@ -175,7 +177,7 @@ def test_without_evaluators_l1_and_epe_remain(layout: Layout) -> None:
     shutil.rmtree(layout.evaluators)
     shutil.rmtree(layout.features)
     assert main(["features", "--dataset", "dots", "--root", str(layout.root)]) == 0
-    assert set(score(layout, "exact").metric) == {"l1", "epe"}
+    assert set(score(layout, "exact").metric) == {"l1", "epe_figure", "epe_background"}
 
 
 def test_legacy_scores_see_truncated_frames(layout: Layout) -> None:
@@ -218,8 +220,10 @@ def test_only_configured_protocols_are_scored(layout: Layout) -> None:
 
 
 def test_a_method_without_motion_has_no_epe(layout: Layout) -> None:
+    needy = {"epe_figure", "epe_background"}
+    assert needy <= set(score(layout, "exact").metric)
     shutil.rmtree(layout.outputs("exact") / "reconstruction" / "motion")
-    assert "epe" not in set(score(layout, "exact").metric)
+    assert not needy & set(score(layout, "exact").metric)
 
 
 def test_a_fifth_metric_is_a_file_and_a_name(layout: Layout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

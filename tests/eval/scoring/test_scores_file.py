@@ -142,7 +142,7 @@ def test_more_rows_than_any_scores_have_are_not_read(path: Path) -> None:
         read_scores(path, REMEDY)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_torn_and_spoilt_files_are_read_or_refused(path: Path, data: st.DataObject) -> None:
     whole = path.read_bytes()

@@ -151,7 +151,7 @@ def test_identities_as_units_widen_the_interval() -> None:
 
 
 @given(st.lists(st.integers(-100, 100), min_size=1, max_size=8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sign_flips_are_counted_in_full(sums: list[int]) -> None:
     ways = np.array([signs @ np.array(sums) for signs in itertools.product([-1, 1], repeat=len(sums))])
     assert p_of(np.array(sums, float)) == np.mean(np.abs(ways) >= abs(sum(sums)))

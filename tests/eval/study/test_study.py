@@ -240,11 +240,11 @@ def spoil(change: str, votes: dict[str, Any]) -> str:
         ("missing", "does not answer each question of its sheet once"),
         ("twice", "does not answer each question of its sheet once"),
         ("choice", "prefers 'nothing'"),
-        ("seconds", r"answers\[0\].seconds: must not be negative"),
+        ("seconds", r"answers\[0\].seconds is nan"),
         ("key", "Unknown key .*bad.json.name"),
         ("list", "must be a section"),
-        ("deep", "is not a vote file"),
-        ("text", "is not a vote file"),
+        ("deep", "is not valid JSON"),
+        ("text", "is not valid JSON"),
     ],
 )
 def test_a_bad_vote_file_is_named(key: Key, tmp_path: Path, change: str, says: str) -> None:

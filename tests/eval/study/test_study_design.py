@@ -19,7 +19,7 @@ def spread(values: list[int], kinds: int) -> int:
     return max(counts) - min(counts)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(DESIGNS)
 def test_every_sheet_is_balanced_and_all_of_them_are_exactly(drawn: tuple) -> None:
     pairs, clips, data, seed = drawn

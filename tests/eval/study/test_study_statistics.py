@@ -96,7 +96,7 @@ def test_alpha_at_its_ends() -> None:
     assert (alone.alpha, alone.raw, alone.items) == (None, None, 0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.sampled_from("xy"), min_size=3, max_size=3), min_size=2, max_size=9))
 def test_alpha_is_fleiss_kappa_but_for_the_finite_sample(items: list[list[str]]) -> None:
     found = nominal(items)
@@ -124,7 +124,7 @@ def test_agreement_over_pairs_weighs_each_by_its_answers() -> None:
     assert of_pair(panel(3, 4, 0.5)).items == 4
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_two_runs_differ_by_the_log_odds(won: int, lost: int) -> None:
     theta = log_strengths(np.array([[[0.0, won], [lost, 0.0]]]))[0]

@@ -157,7 +157,7 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
         _check(name, members, folder, limits)
         places = _places(members)
         if not places:
-            raise UserError(f"{name} holds no clips: no videos, GIFs, strips or folders of pictures.")
+            raise UserError(f"{name} holds no clips: no videos, GIFs, strips or folders of images.")
         clips = {}
         for place in places.values():
             if place.key.copy > 1:
@@ -209,7 +209,7 @@ def _check(name: str, members: Sequence[Member], folder: Path, limits: Limits) -
 def _places(members: Sequence[Member]) -> dict[str, Place]:
     """Where each file of a clip goes: below the split that its path names, or side by side where no path names one.
 
-    A picture in a folder is a frame, and the folder the clip. Other files are left out.
+    An image in a folder is a frame, and the folder the clip. Other files are left out.
     """
     paths = [path for member in members if _belongs(path := PurePosixPath(member.name))]
     below = {path: _below_split(path) for path in paths}

@@ -1,4 +1,4 @@
-"""The published lists of clips: which frames of which videos, and which part of the picture."""
+"""The published lists of clips: which frames of which videos, and which part of the image."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PERSON = re.compile(r"\w[\w.-]*")
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
     """A clip: the frames from `start` to before `end` as counted at `fps`, and in them the `box` (left, top, right,
-    bottom) in pixels of a picture of `width` x `height`.
+    bottom) in pixels of an image of `width` x `height`.
     """
 
     video: str
@@ -171,7 +171,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> ClipSpec:
         f"frames {row.start} to {row.end}": 0 <= row.start < row.end,
         f"bbox {values['bbox']!r}": left < right and top < bottom and left < row.width and top < row.height,
         f"fps {values['fps']}": FPS_RANGE[0] <= row.fps <= FPS_RANGE[1],
-        f"picture of {row.width} x {row.height}": row.width > 0 and row.height > 0,
+        f"image of {row.width} x {row.height}": row.width > 0 and row.height > 0,
     }
     for what, fine in checks.items():
         if not fine:

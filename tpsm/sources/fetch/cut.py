@@ -1,4 +1,4 @@
-"""Clips out of a video: the rows' frames, their part of the picture, resized, each to a lossless file of its own."""
+"""Clips out of a video: the rows' frames, their part of the image, resized, each to a lossless file of its own."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def download(url: str, target: Path, access: Access, progress: Progress | None =
 
 @dataclass(frozen=True)
 class YtDlp:
-    """Videos of YouTube, by yt-dlp: the picture alone, up to 1080 lines, for that is all that clips are cut from."""
+    """Videos of YouTube, by yt-dlp: the image alone, up to 1080 lines, for that is all that clips are cut from."""
 
     access: Access = field(default_factory=Access)
     page: str = "https://www.youtube.com/watch?v={video_id}"

@@ -59,7 +59,7 @@ class Shot:
         (left, top, side), (right, down) = self.square, self.moves
         x, y = round(left + right * index), round(top + down * index)
         if min(x, y) < 0 or y + side > frame.shape[0] or x + side > frame.shape[1]:
-            raise UserError(f"{MANIFEST.name}: the square of {self.file} leaves the picture at frame {index}.")
+            raise UserError(f"{MANIFEST.name}: the square of {self.file} leaves the image at frame {index}.")
         return frame[y : y + side, x : x + side]
 
 

@@ -1,7 +1,7 @@
 """How puppets are built and how they move: proportions, joints, and smooth random acts.
 
-Lengths are in units of half the picture's side; angles in radians, from the vertical. A puppet faces the viewer, so
-that its right side is on the picture's left.
+Lengths are in units of half the image's side; angles in radians, from the vertical. A puppet faces the viewer, so
+that its right side is on the image's left.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Proportions:
 
 
 def random_proportions(rng: np.random.Generator) -> Proportions:
-    """A figure 1.55 to 1.7 units tall (78 to 85 % of the picture), hat and ears apart."""
+    """A figure 1.55 to 1.7 units tall (78 to 85 % of the image), hat and ears apart."""
     leg, torso, head = rng.uniform(0.58, 0.74), rng.uniform(0.44, 0.56), rng.uniform(0.21, 0.26)
     scale = rng.uniform(1.55, 1.7) / (leg + torso + 2 * head + 0.08)
     knee, elbow = rng.uniform(0.48, 0.56), rng.uniform(0.48, 0.54)
@@ -178,7 +178,7 @@ def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray,
     """Where the parts are.
 
     Returns:
-        Matrices (t, p, 2, 3) from each part's own coordinates to the picture's (the background's is the identity), and
+        Matrices (t, p, 2, 3) from each part's own coordinates to the image's (the background's is the identity), and
         joints (t, j, 2). Limbs and head start at their inner joint; limbs run along +y, torso and head along -y.
     """
     frames = len(act.place)
@@ -231,7 +231,7 @@ def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray,
 
 
 def random_camera(rng: np.random.Generator, frames: int) -> Float[np.ndarray, "t 2 3"]:
-    """A slow pan, zoom and roll: the background's coordinates to the picture's."""
+    """A slow pan, zoom and roll: the background's coordinates to the image's."""
     time = np.arange(frames) / _BEAT
 
     def drift(size: float) -> np.ndarray:

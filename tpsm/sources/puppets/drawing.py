@@ -333,7 +333,7 @@ def _brickwork(bricks: Float[np.ndarray, "rows columns"], x: Points, y: Points) 
 def render(
     look: Look, scene: Backdrop, matrices: Float[np.ndarray, "t p 2 3"], size: int
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], UInt8[np.ndarray, "t h w"]]:
-    """The pictures, and the topmost part of every pixel."""
+    """The images, and the topmost part of every pixel."""
     frames, pixel = len(matrices), 2 / (size - 1)
     axis = np.linspace(-1, 1, size)
     grid = np.stack([*np.meshgrid(axis, axis), np.ones((size, size))], axis=-1)

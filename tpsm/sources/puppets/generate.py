@@ -1,6 +1,6 @@
 """The embedded data set's generator: jointed paper puppets that dance, with exact joints, labels and dense motion.
 
-Everything follows from the seed: no picture, model or recording is used.
+Everything follows from the seed: no image, model or recording is used.
 """
 
 from __future__ import annotations
