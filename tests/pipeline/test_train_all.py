@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def states() -> list[Path]:
     """What trainings under way have kept."""
-    return sorted(Path(".work").glob("drawn-*/state.pt"))
+    return sorted(Path(".work").glob("drawn@*/state.pt"))
 
 
 def set_params(*changes: dict) -> None:
