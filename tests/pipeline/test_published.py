@@ -19,6 +19,7 @@ from eval.__main__ import main as evaluate
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.config.params import merge
 from tpsm.core.errors import UserError
+from tpsm.core.files import sha256_of
 from tpsm.data.manifest import read_manifest
 from tpsm.published.card import read_card
 from tpsm.published.weight_file import pack
@@ -67,15 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         set_params({})
-        synthesize(
-            Path("data/raw/drawn"),
-            size=64,
-            train_identities=3,
-            test_identities=2,
-            clips_per_identity=2,
-            frames=4,
-            seed=1,
-        )
+        draw(seed=1)
         tpsm("configure")
         tpsm("prepare", "--dataset", "drawn")
         for run in RUNS:
@@ -193,8 +186,6 @@ def break_file(how: str) -> None:
                 del weights[key]
             save_file(weights, file)
             content = json.loads(card.read_text())
-            from tpsm.core.files import sha256_of
-
             card.write_text(json.dumps(content | {"sha256": sha256_of(file)}))
 
 

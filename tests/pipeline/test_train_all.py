@@ -1,11 +1,11 @@
 """`tpsm train-all`: several trainings at a time, which resume, and end when the first process does."""
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,12 +18,17 @@ from tpsm.published.card import read_card
 from tpsm.stages import train_all as module
 from tpsm.stages.train_all import train_all
 
+
+def trained_for(**schedule: int) -> dict[str, Any]:
+    return {"scales": {"tiny": {method: {"train": schedule} for method in ("tps", "fomm")}}}
+
+
 LONG = {
     "runs": ["tps", "fomm"],
     "animate": {"datasets": [], "runs": [], "avd": []},
-    "scales": {"tiny": {method: {"train": {"epochs": 4000, "checkpoint_every": 5}} for method in ("tps", "fomm")}},
+    **trained_for(epochs=4000, checkpoint_every=1_000_000),
 }
-SHORT = {"scales": {"tiny": {method: {"train": {"epochs": 3}} for method in ("tps", "fomm")}}}
+SHORT = trained_for(epochs=3)
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def states() -> list[Path]:
     """What trainings under way have kept."""
-    return sorted(Path(".work").glob("drawn-*/state.pt"))
+    return sorted(Path(".work").glob("drawn@*/state.pt"))
 
 
 def set_params(*changes: dict) -> None:
@@ -59,27 +64,40 @@ def alive(pid: int) -> bool:
         return False
 
 
+# As `tpsm train-all` on two processes, whose steps are not timed beforehand: that starts four more.
+PROGRAM = """
+from pathlib import Path
+from tpsm.stages import train_all
+train_all.seconds_a_step = lambda job, count: 1.0
+train_all.train_all(Path("params.yaml"), ["drawn"], 2)
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes as Linux lists them")
-def test_when_the_first_process_is_killed_the_others_keep_their_step_and_end(project: Path) -> None:
+def test_when_the_first_process_is_killed_the_others_keep_their_step_and_end(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_params(LONG)
-    command = [sys.executable, "-m", "tpsm", "train-all", "--dataset", "drawn", "--jobs", "2"]
-    parent = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    logs = [Path(f".work/train-all/drawn-{run}.log") for run in ("tps", "fomm")]
+    parent = subprocess.Popen([sys.executable, "-c", PROGRAM])
     try:
-        wait_for(lambda: len(states()) == 2)
+        wait_for(lambda: all(path.is_file() and "step/s" in path.read_text() for path in logs))
+        assert not states()
         pids = [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
         assert len(pids) >= 2
     finally:
         parent.kill()
         parent.wait()
     wait_for(lambda: not any(alive(pid) for pid in pids))
+    assert all("Stopped after step" in path.read_text() for path in logs)
     assert len(states()) == 2 and not Path("trained").exists()
 
     # The same command goes on, here with less to do, and so from another beginning; then there is nothing left.
     set_params(LONG, SHORT)
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    monkeypatch.setattr(module, "seconds_a_step", lambda job, count: 1.0)
+    train_all(Path("params.yaml"), ["drawn"], 2)
     assert {read_card(path).run for path in Path("trained/drawn").glob("*/card.json")} == {"tps", "fomm"}
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "All 2 are trained already" in done.stdout
+    assert "All 2 are trained already" in tpsm("train-all", "--dataset", "drawn")
 
 
 def test_a_line_says_beforehand_how_long_it_takes(
