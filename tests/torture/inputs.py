@@ -74,7 +74,7 @@ class Inputs:
 
         lines = outcome.output.strip().splitlines()
         said = lines[-1] if lines else "nothing"
-        new = {name for name in _names(outer) - there if not name.startswith("deep/project/.work/")}
+        new = {name for name in _names(outer) - there if not f"{name}/".startswith("deep/project/.work/")}
         if outcome.status == HUNG:
             self.find(case, f"hangs for {SECONDS} s")
         elif outcome.status == 0 and not case.may_pass:

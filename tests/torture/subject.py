@@ -90,7 +90,8 @@ def begin(folder: Path) -> int:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """What a project's stages have written, by file, without the seconds that it took and whether it was resumed.
+    """What a project's stages have written, by file, without the seconds that it took, whether it was
+    resumed, and which commit of the code was checked out.
 
     Drafts are among them; `.work` is not, nor what DVC keeps for itself.
     """
@@ -120,7 +121,7 @@ def without_times(path: Path) -> bytes:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(inner) for key, inner in value.items() if key not in ("seconds", "resumed")}
+        return {key: _timeless(inner) for key, inner in value.items() if key not in ("seconds", "resumed", "code")}
     return [_timeless(inner) for inner in value] if isinstance(value, list) else value
 
 
