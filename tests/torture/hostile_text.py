@@ -154,7 +154,7 @@ def names() -> Iterator[Case]:
 def jsons(base: Path) -> Iterator[Case]:
     places = {
         "data/clips/drawn/manifest.json": STAGES["reconstruct"],
-        "models/drawn/tps/summary.json": STAGES["reconstruct"],
+        "models/drawn/tps/summary.json": STAGES["report"],
         "outputs/drawn/tps/reconstruction/model.json": STAGES["score"],
         "key.json": ("eval", "study", "read", "votes.json", "--key", "key.json"),
     }
