@@ -40,8 +40,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(folder: Path, change: Callable[[Sections], Any]) -> None:
     params = deepcopy(PARAMS) | {
-        "datasets": ["puppets-quick"],
-        "data": {"puppets-quick": {"size": 64, "scale": "tiny", "augment": {}}},
+        "datasets": ["puppets"],
+        "data": {"puppets": {"size": 64, "scale": "tiny", "augment": {}}},
         "animate": {},
     }
     change(params)
@@ -73,7 +73,7 @@ def test_the_same_training_passes_however_sums_round(project: Path) -> None:
         lambda p: in_every_method(p, "model", perceptual={"backbone": "pixels", "weights": [10.01]}),
         lambda p: in_every_method(p, "train", learning_rate=1.001e-3),
         lambda p: in_every_method(p, "train", weight_decay=1e-4),
-        lambda p: p["data"]["puppets-quick"]["augment"].update(flip_time=False),
+        lambda p: p["data"]["puppets"]["augment"].update(flip_time=False),
     ],
     ids=["a loss's weight", "learning rate", "weight decay", "augmentation"],
 )
