@@ -41,10 +41,13 @@ def stale(status: Mapping[str, list[Any]], lock: Mapping[str, Mapping[str, Any]]
 
 def main() -> int:
     """Exit status 1 where a stage is stale."""
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
-    status = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    status = json.loads(_dvc("status", "--json"))
     lock = yaml.load(Path("dvc.lock").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    found = stale(status, lock["stages"])
+
+    # The lock also keeps what was written of runs that params.yaml no longer lists.
+    stages = set(_dvc("stage", "list", "--name-only").split())
+    found = stale(status, {name: written for name, written in lock["stages"].items() if name in stages})
+
     for stage, reasons in found.items():
         print(f"{stage} would run again: {', '.join(reasons)}")
     if found:
@@ -52,6 +55,10 @@ def main() -> int:
     else:
         print("The committed report is that of this code and these parameters.")
     return int(bool(found))
+
+
+def _dvc(*arguments: str) -> str:
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 if __name__ == "__main__":
