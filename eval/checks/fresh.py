@@ -58,7 +58,9 @@ def main() -> int:
 
 
 def _dvc(*arguments: str) -> str:
-    return subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 if __name__ == "__main__":

@@ -196,9 +196,9 @@ def break_file(how: str) -> None:
         ("torn", r"tps\.safetensors is not the file that tps\.json describes; publish"),
         ("another method", r"tps\.safetensors holds weights of 'fomm', but 'tps' is needed"),
         ("another file", r"tps\.safetensors is not the file that tps\.json describes; publish"),
-        ("no card", r"tps\.json cannot be read as JSON"),
+        ("no card", r"tps\.json is not valid JSON .*make it anew"),
         ("another card", r"Unknown key weights/drawn/tps\.json\.sizes"),
-        ("shape", r"tps\.safetensors: the entry '.*' has the shape"),
+        ("shape", r"tps\.safetensors: .*entry bg_predictor\.bg_encoder\.conv1\.weight is of shape"),
         ("entry", r"tps\.safetensors lacks the entry"),
     ],
 )
