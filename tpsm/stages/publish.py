@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.checkpoints.published import published_entries
@@ -16,6 +16,9 @@ from tpsm.core.files import write_bytes
 from tpsm.published.card import card_of, read_card
 from tpsm.published.weight_file import packed
 from tpsm.stages.train_all import TRAINED, Job
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CURVE_POINTS = 200
 
@@ -68,6 +71,8 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
 
 def packed_run(job: Job, file: Path) -> dict[Path, bytes]:
     """The published files of a trained run, or of its AVD network."""
+    import pandas as pd  # Here: it takes long to load.
+
     card_file = job.out / "card.json"
     if not card_file.is_file():
         raise UserError(
@@ -88,7 +93,8 @@ def thinned(curve: pd.DataFrame, points: int = CURVE_POINTS) -> dict[str, tuple[
     groups = curve.groupby(curve.index // max(width, 1))
     rows = groups.mean().assign(step=groups["step"].last(), epoch=groups["epoch"].last())
     return {
-        name: tuple(None if pd.isna(value) else float(f"{value:.5g}") for value in rows[name]) for name in curve.columns
+        name: tuple(None if math.isnan(value) else float(f"{value:.5g}") for value in rows[name])
+        for name in curve.columns
     }
 
 

@@ -17,7 +17,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from tpsm.config.params import data_section, read_params, read_run
@@ -170,6 +169,8 @@ def remaining_steps(job: Job) -> int:
     batches = PairBatches(
         Layout(job.dataset).clips, data_config(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
     )
+    import pandas as pd  # Here: it takes long to load.
+
     kept = [folder / "metrics.csv" for folder in unfinished(WORK, job.dataset, job.run)]
     done = max((len(pd.read_csv(path)) for path in kept if path.is_file()), default=0)
     return max(config.epochs * len(batches) - done, 0)
@@ -277,6 +278,8 @@ def _end_with_parent(alive: Connection) -> None:
 
 def train_job(job: Job) -> None:
     """Trains it in this process, and writes a card beside its weights: then it is complete."""
+    import pandas as pd  # Here: it takes long to load.
+
     began, path = time.monotonic(), job.out / "card.json"
     path.unlink(missing_ok=True)
     resumed = any((folder / "state.pt").is_file() for folder in unfinished(WORK, job.dataset, job.work_name))
