@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from tpsm.core.reading import Loader
+
 ABSENT = ("deleted", "not in cache")
 EXEMPT = "configure"
 """The stage that resolves parameters again whenever any code has changed; what it writes is what counts."""
@@ -42,7 +44,7 @@ def stale(status: Mapping[str, list[Any]], lock: Mapping[str, Mapping[str, Any]]
 def main() -> int:
     """Exit status 1 where a stage is stale."""
     status = json.loads(_dvc("status", "--json"))
-    lock = yaml.load(Path("dvc.lock").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    lock = yaml.load(Path("dvc.lock").read_text(encoding="utf-8"), Loader)
 
     # The lock also keeps what was written of runs that params.yaml no longer lists.
     stages = set(_dvc("stage", "list", "--name-only").split())

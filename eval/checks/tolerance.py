@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from eval.checks.cells import Cell, Key
 from tpsm.core.errors import UserError
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json
 from tpsm.core.reading import read_json
 
 ROUNDING = 1e-6
@@ -74,7 +73,7 @@ def in_words(tolerance: Tolerance, cells: Mapping[Key, Cell]) -> list[str]:
 def write_tolerance(path: Path, tolerance: Tolerance, made_of: Sequence[str]) -> None:
     """`made_of` are the SHA-256 of the files that were compared."""
     noise = {kind: float(f"{value:.2g}") for kind, value in sorted(tolerance.noise.items())}
-    write_text(path, json.dumps({"made_of": list(made_of), "noise": noise}, indent=1) + "\n")
+    write_json(path, {"made_of": list(made_of), "noise": noise})
 
 
 def read_tolerance(path: Path) -> Tolerance:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import sha256_of
+from tpsm.core.files import sha256_if_there, sha256_of
 from tpsm.core.reading import read_json
 
 
@@ -24,7 +24,7 @@ class Origin:
 
     @staticmethod
     def at(file: str) -> Origin:
-        return Origin(file, sha256_of(Path(file)) if Path(file).is_file() else None)
+        return Origin(file, sha256_if_there(Path(file)))
 
     def unchanged(self) -> Path:
         """Raises UserError unless the file is there, and is the one that was meant when this was resolved."""

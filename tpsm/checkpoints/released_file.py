@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import sha256_of
+from tpsm.core.files import sha256_if_there
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Released:
 
     @staticmethod
     def at(file: str) -> Released:
-        return Released(file, sha256_of(Path(file)) if Path(file).is_file() else None)
+        return Released(file, sha256_if_there(Path(file)))
 
     def unchanged(self) -> Path:
         """Raises UserError unless the file is there, and the one that was hashed."""

@@ -28,6 +28,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_if_there(path: Path) -> str | None:
+    """As `sha256_of`; None where there is no such file."""
+    return sha256_of(path) if path.is_file() else None
+
+
 def sha256_of_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import sha256_of
+from tpsm.core.files import sha256_if_there
 from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
 from tpsm.core.schema import from_mapping
@@ -30,8 +30,7 @@ class Published:
 
     @staticmethod
     def at(file: Path) -> Published:
-        found = [sha256_of(path) if path.is_file() else None for path in (file, card_of(file))]
-        return Published(file.as_posix(), *found)
+        return Published(file.as_posix(), sha256_if_there(file), sha256_if_there(card_of(file)))
 
     def unchanged(self) -> Path:
         """Raises UserError unless file and card are there, and are those that were hashed."""

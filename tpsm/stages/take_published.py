@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tpsm.checkpoints.checkpoint import Checkpoint, load_weights
+from tpsm.checkpoints.checkpoint import Checkpoint, check_weights
 from tpsm.checkpoints.published import with_unpublished
+from tpsm.checkpoints.released import skeleton
 from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.config.sections import AvdRun, RunConfig
@@ -18,7 +19,6 @@ from tpsm.core.files import atomic, sha256_of, write_json
 from tpsm.core.schema import plain
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
-from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
 from tpsm.published.card import Card, card_of, read_card
@@ -63,7 +63,7 @@ def take_avd(config: RunConfig, avd: AvdRun, manifest: Manifest, clips: Path, ou
 
 
 def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Checkpoint]:
-    """The card, the method with the published weights, and its checkpoint.
+    """The card, the method without memory for its weights, and its checkpoint.
 
     Raises:
         UserError: it was trained otherwise than `config` and `data` say, or an entry is missing, superfluous or of
@@ -74,12 +74,12 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Ch
     card, weights = read_published(config.published, config.method)
     refuse_other(path, run_difference(run_recipe(config, data), card.recipe, config.method, str(card_of(path))))
 
-    method: Method = method_module(config.method).Model(config.model)
+    method = skeleton(config.method, config.model)
     model = plain(asdict(config.model))
     whole = with_unpublished(method, weights)
     checkpoint = Checkpoint(config.method, config.run, config.dataset, config.size, model, whole, 0, card.steps or 0)
-    load_weights(method, checkpoint, path)
-    return card, method.eval().requires_grad_(False), checkpoint
+    check_weights(method, checkpoint, path)
+    return card, method, checkpoint
 
 
 def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
@@ -94,11 +94,11 @@ def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
     trained = (read_card(card_of(Path(config.published.file))).provenance["weights"] or {}).get("last.pt")
     refuse_other(path, avd_difference(avd_recipe(avd, trained), card.recipe, str(card_of(path))))
 
-    method: Method = method_module(config.method).Model(config.model).eval().requires_grad_(False)
+    method = skeleton(config.method, config.model)
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
     name, model = f"{config.run}, avd", plain(asdict(avd.model))
     checkpoint = Checkpoint("avd", name, config.dataset, config.size, model, weights, 0, card.steps or 0)
-    load_weights(task, checkpoint, path)
+    check_weights(task, checkpoint, path)
     return card, checkpoint
 
 

@@ -1,4 +1,4 @@
-"""The pipeline's stages that need a model: each reads files, composes the rest of the package, and writes files."""
+"""The stage train: a run's weights, trained or taken from a file."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ import torch
 from tpsm.config.params import data_section, read_params, read_run
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.core.errors import UserError
-from tpsm.core.files import sha256_of, write_text
+from tpsm.core.files import sha256_if_there, sha256_of, write_text
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import CONFIGS, Layout
-from tpsm.core.provenance import record
+from tpsm.core.provenance import cores, record
 from tpsm.data.manifest import read_manifest
 from tpsm.data.pairs import PairBatches
 from tpsm.jobs.map import as_workers
@@ -106,11 +106,6 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         )
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def default_jobs() -> int:
     """Runs at a time: one for each core; on a GPU, which they share, at most 8."""
     return min(8, cores()) if torch.cuda.is_available() else cores()
@@ -141,7 +136,7 @@ def recipe(job: Job) -> dict[str, Any]:
     if not job.avd:
         return run_recipe(read_run(job.dataset, job.run), data_config(job.dataset))
     method = Job(job.dataset, job.run).out / "last.pt"
-    return avd_recipe(read_avd(job.dataset, job.run), sha256_of(method) if method.is_file() else None)
+    return avd_recipe(read_avd(job.dataset, job.run), sha256_if_there(method))
 
 
 def expected(due: Sequence[Job], avds: int, count: int) -> str:
@@ -149,11 +144,12 @@ def expected(due: Sequence[Job], avds: int, count: int) -> str:
     if not due:
         return f"To train: {avds} AVD networks, minutes each, {count} at a time."
     steps = {job: remaining_steps(job) for job in due}
-    methods: dict[str, Job] = {}
-    for job in due:
-        methods.setdefault(read_run(job.dataset, job.run).method, job)
-    seconds = {method: seconds_a_step(job, count) for method, job in methods.items()}
-    work = [steps[job] * seconds[read_run(job.dataset, job.run).method] for job in due]
+    methods = {job: read_run(job.dataset, job.run).method for job in due}
+    first: dict[str, Job] = {}
+    for job, method in methods.items():
+        first.setdefault(method, job)
+    seconds = {method: seconds_a_step(job, count) for method, job in first.items()}
+    work = [steps[job] * seconds[methods[job]] for job in due]
     hours, minutes = divmod(round(max(sum(work) / count, max(work, default=0)) / 60), 60)
     timed = ", ".join(f"{method} {value:.2f} s" for method, value in seconds.items())
     networks = f" and {avds} AVD networks, which take minutes more" if avds else ""
@@ -169,11 +165,15 @@ def remaining_steps(job: Job) -> int:
     batches = PairBatches(
         Layout(job.dataset).clips, data_config(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
     )
-    import pandas as pd  # Here: it takes long to load.
-
     kept = [folder / "metrics.csv" for folder in unfinished(WORK, job.dataset, job.run)]
-    done = max((len(pd.read_csv(path)) for path in kept if path.is_file()), default=0)
+    done = max((steps_in(path) for path in kept if path.is_file()), default=0)
     return max(config.epochs * len(batches) - done, 0)
+
+
+def steps_in(curve: Path) -> int:
+    """One row per step, below the heading."""
+    with curve.open(encoding="utf-8") as rows:
+        return sum(1 for _ in rows) - 1
 
 
 def seconds_a_step(job: Job, count: int) -> float:
@@ -278,25 +278,19 @@ def _end_with_parent(alive: Connection) -> None:
 
 def train_job(job: Job) -> None:
     """Trains it in this process, and writes a card beside its weights: then it is complete."""
-    import pandas as pd  # Here: it takes long to load.
-
     began, path = time.monotonic(), job.out / "card.json"
     path.unlink(missing_ok=True)
     resumed = any((folder / "state.pt").is_file() for folder in unfinished(WORK, job.dataset, job.work_name))
-    config, manifest = read_run(job.dataset, job.run), read_manifest(Layout(job.dataset).clips)
+    layout, config = Layout(job.dataset), read_run(job.dataset, job.run)
+    manifest = read_manifest(layout.clips)
     if job.avd:
         train_avd(job.dataset, job.run, job.out, Job(job.dataset, job.run).out, fresh=True)
         section = read_avd(job.dataset, job.run)
-        train, method, parameters = section.train, "avd", Layout(job.dataset).configs / "avd" / f"{job.run}.yaml"
+        train, method, parameters = section.train, "avd", layout.configs / "avd" / f"{job.run}.yaml"
     else:
         train_run(job.dataset, job.run, job.out, fresh=True)
-        train, method, parameters = (
-            config.train,
-            config.method,
-            Layout(job.dataset).configs / "runs" / f"{job.run}.yaml",
-        )
+        train, method, parameters = config.train, config.method, layout.configs / "runs" / f"{job.run}.yaml"
 
-    curve = pd.read_csv(job.out / "metrics.csv")
     made = record(
         began,
         parameters={parameters.name: sha256_of_text(parameters.read_text())},
@@ -306,5 +300,5 @@ def train_job(job: Job) -> None:
         seed=train.seed,
         resumed=resumed,
     )
-    pixels = hash_of_training_pixels(manifest, Layout(job.dataset).clips)
-    write_text(path, card_text(Card(FORMAT, method, job.run, job.dataset, len(curve), recipe(job), made, pixels)))
+    steps, pixels = steps_in(job.out / "metrics.csv"), hash_of_training_pixels(manifest, layout.clips)
+    write_text(path, card_text(Card(FORMAT, method, job.run, job.dataset, steps, recipe(job), made, pixels)))
