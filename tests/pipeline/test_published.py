@@ -114,6 +114,19 @@ def test_a_published_run_is_taken_as_it_is_stored(project: Path, run: str) -> No
     tpsm("reconstruct", "--dataset", "drawn", "--run", run)
 
 
+def test_a_taken_run_knows_how_its_frames_became_squares(project: Path) -> None:
+    """`tpsm animate` does with its frames what training did."""
+    for run in RUNS:
+        card = project / f"weights/drawn/{run}.json"
+        content = json.loads(card.read_text())
+        content["recipe"]["data"]["fit"] = "stretch"
+        card.write_text(json.dumps(content))
+    set_params(merge(PUBLISHED, {"data": {"drawn": {"fit": "stretch"}}}))
+    tpsm("configure")
+    train_run("drawn", "tps")
+    assert load_checkpoint(project / "models/drawn/tps/last.pt").fit == "stretch"
+
+
 def test_a_taken_run_says_how_it_was_trained(project: Path) -> None:
     tpsm("configure")
     train_run("drawn", "tps")

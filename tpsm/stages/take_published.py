@@ -77,7 +77,17 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Ch
     method = skeleton(config.method, config.model)
     model = plain(asdict(config.model))
     whole = with_unpublished(method, weights)
-    checkpoint = Checkpoint(config.method, config.run, config.dataset, config.size, model, whole, 0, card.steps or 0)
+    checkpoint = Checkpoint(
+        config.method,
+        config.run,
+        config.dataset,
+        config.size,
+        model,
+        whole,
+        epoch=0,
+        step=card.steps or 0,
+        fit=data.fit,
+    )
     check_weights(method, checkpoint, path)
     return card, method, checkpoint
 
