@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from commands import tpsm
 from released_files import modules, write
 from safetensors.torch import save_file
 from small_methods import CONFIGS
-from typer.testing import CliRunner
 
 from baselines import fomm
 from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from tpsm.checkpoints.origin import begin_with
-from tpsm.cli.main import app
 from tpsm.config.params import read_params, read_run, resolve_run
 from tpsm.core.errors import UserError
 from tpsm.core.schema import plain
@@ -116,11 +115,6 @@ PARAMS: dict[str, Any] = {
 def written(**runs: Any) -> Path:
     Path("params.yaml").write_text(yaml.safe_dump(PARAMS | {"run": PARAMS["run"] | runs}))
     return Path("params.yaml")
-
-
-def tpsm(*arguments: str) -> None:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
 
 
 @pytest.fixture

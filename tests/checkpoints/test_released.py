@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from commands import tpsm
 from released_files import entry, modules, write
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
 from baselines import fomm, mraa
 from eval.__main__ import main as evaluate
@@ -28,7 +28,6 @@ from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.checkpoints.released import read_released
 from tpsm.checkpoints.released_file import Released
 from tpsm.checkpoints.trained import load_avd
-from tpsm.cli.main import app
 from tpsm.config.params import merge, read_params, read_run, resolve_run
 from tpsm.config.sections import RunConfig
 from tpsm.core.errors import UserError
@@ -224,12 +223,6 @@ def small_parts(method: str) -> dict[str, dict[str, torch.Tensor]]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def tpsm(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

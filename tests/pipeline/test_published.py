@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from commands import tpsm
 from safetensors.torch import load_file, save_file
-from test_stages import PARAMS, tpsm
+from test_stages import PARAMS
 
 from eval.__main__ import main as evaluate
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method

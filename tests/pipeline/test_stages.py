@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from commands import tpsm
 from PIL import Image
-from typer.testing import CliRunner
 
 from tpsm.checkpoints.checkpoint import load_checkpoint
-from tpsm.cli.main import app
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.tensors import read_torch
@@ -60,12 +59,6 @@ PARAMS = {
     },
     "evaluation": {},
 }
-
-
-def tpsm(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import tpsm
 from test_published import draw
-from test_stages import PARAMS, tpsm
+from test_stages import PARAMS
 
 from tpsm.config.params import merge
 from tpsm.core.errors import UserError

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from typer.testing import CliRunner
+from commands import tpsm
 
 from eval.__main__ import main
 from eval.metrics import l1
-from tpsm.cli.main import app
 from tpsm.sources.puppets.generate import synthesize
 
 ROOT = Path(__file__).parents[3]
@@ -198,8 +197,7 @@ def reconstructed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         raw = Path("data/raw/drawn")
         synthesize(raw, size=64, train_identities=2, test_identities=2, clips_per_identity=1, frames=4, seed=1)
         for command in ("configure", "prepare --dataset drawn", "train --dataset drawn --run tps"):
-            result = CliRunner().invoke(app, command.split(), catch_exceptions=False)
-            assert result.exit_code == 0, result.output
+            tpsm(*command.split())
         assert main(["features", "--dataset", "drawn"]) == 0
         report()
     shutil.copy(folder / "reports/drawn/metrics.json", folder / "committed.json")
@@ -208,8 +206,7 @@ def reconstructed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def report() -> None:
     arguments = ["--dataset", "drawn"]
-    result = CliRunner().invoke(app, ["reconstruct", *arguments, "--run", "tps"], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    tpsm("reconstruct", *arguments, "--run", "tps")
     for verb in (["score", "--run", "tps"], ["score", "--run", "copy-source"], ["report"]):
         assert main([*verb, *arguments]) == 0
 

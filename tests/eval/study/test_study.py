@@ -27,13 +27,6 @@ from tpsm.core.layout import Layout, file_name
 from tpsm.data.clip import read_clip
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    layout = make_runs(tmp_path_factory.mktemp("study"))
-    assert make(layout) == 0
-    return layout
-
-
 @pytest.fixture
 def key(study: Layout) -> Key:
     return key_of(study)

@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import visit
-from small_study import key_of, make, make_runs, read
+from small_study import key_of, read
 
 from eval.study.key import Key
 from tpsm.core.layout import Layout
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    layout = make_runs(tmp_path_factory.mktemp("study"))
-    assert make(layout) == 0
-    return layout
 
 
 @pytest.fixture
