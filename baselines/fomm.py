@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -27,12 +26,12 @@ from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict
 from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, stride
 from tpsm.nn.geometry import coordinate_grid, gaussians, relative_affine
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
+from tpsm.nn.state_dict import ReleasedModules
 from tpsm.nn.vgg import PerceptualConfig
 
 
@@ -191,13 +190,13 @@ class Model(Method):
             )
         return prediction, losses
 
-    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        state_dict.take(self.generator, modules, "generator")
-        state_dict.take(self.kp_detector, modules, "kp_detector")
+    def load_released(self, modules: ReleasedModules) -> None:
+        modules.load(self.generator, "generator")
+        modules.load(self.kp_detector, "kp_detector")
         if self.discriminator is not None:
-            state_dict.take(self.discriminator, modules, "discriminator")
-        elif "discriminator" in modules:  # Released files hold one even where no model was trained against it.
+            modules.load(self.discriminator, "discriminator")
+        elif "discriminator" in modules.entries:  # Released files hold one even where no model was trained against it.
             with torch.device("meta"):
                 unused = Discriminator(self.config.discriminator, self.config.num_keypoints)
-            state_dict.check(unused, modules, "discriminator")
-        state_dict.refuse_others(modules, {*dict(self.named_children()), "discriminator"})
+            modules.check(unused, "discriminator")
+        modules.refuse_others({*dict(self.named_children()), "discriminator"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -27,12 +26,12 @@ from tpsm.core.rng import BatchRng
 from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
 from tpsm.nn.geometry import coordinate_grid, fix_sign, gaussians, inverse, principal_axes, project, relative_affine
 from tpsm.nn.losses import PerceptualLoss, affine_agreement, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
+from tpsm.nn.state_dict import ReleasedModules
 from tpsm.nn.vgg import PerceptualConfig
 
 # Numbers that each kind of background motion has: the first rows of a homogeneous matrix, then its last.
@@ -260,10 +259,10 @@ class Model(Method):
                 losses["affine"] = weights.affine * distance_to_identity(agreement)
         return prediction, losses
 
-    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        state_dict.take(self.generator, modules, "generator")
-        state_dict.take(self.region_predictor, modules, "region_predictor")
+    def load_released(self, modules: ReleasedModules) -> None:
+        modules.load(self.generator, "generator")
+        modules.load(self.region_predictor, "region_predictor")
         if self.bg_predictor is not None:
             hint = "set model.background: {kind: zero} in its run if it was trained without one."
-            state_dict.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
-        state_dict.refuse_others(modules, dict(self.named_children()))
+            modules.load(self.bg_predictor, "bg_predictor", hint=hint)
+        modules.refuse_others(dict(self.named_children()))

@@ -62,3 +62,8 @@ def evaluator_module(role: Role, section: Mapping[str, Any], key: str) -> tuple[
         raise UserError(f"{key}.kind is {kind!r}; choose one of {', '.join(kinds)}, or set {key} to null.")
     module: Any = importlib.import_module(kinds[kind])
     return module, from_mapping(module.Config, section, key)
+
+
+def is_trained(module: EvaluatorModule, settings: Any) -> bool:
+    """Whether an evaluator of this kind learns from the data set's clips; the others bring weights of their own."""
+    return not hasattr(module, "NEEDS") and getattr(settings, "file", None) is None

@@ -19,7 +19,8 @@ from eval.evaluators.pretrained import Pretrained, as_recorded
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import package
-from tpsm.core.tensors import to_images
+from tpsm.core.tensors import read_state_dict, to_images
+from tpsm.nn.state_dict import load_strictly
 
 POINTS = 68
 NEEDS = ("fan", "s3fd")
@@ -58,7 +59,7 @@ class Fan(Pretrained):
             device=self.device, path_to_detector=str(self.files["s3fd"]), filter_threshold=config.threshold
         )
         self.network = package("face_alignment.models", "face-alignment", config.kind).FAN(4)
-        self.network.load_state_dict(torch.load(self.files["fan"], map_location="cpu", weights_only=True))
+        load_strictly(self.network, read_state_dict(self.files["fan"]), self.files["fan"])
         self.network.eval().to(self.device)
 
     @torch.inference_mode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.config import EvalConfig, evaluator_key
-from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module
+from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module, is_trained
 from eval.types import ROLES, Features, Landmarks, Role, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
@@ -68,9 +67,11 @@ def _load(layout: Layout, config: EvalConfig, role: Role) -> Any:
     module, settings = evaluator_module(role, section, evaluator_key(layout, role))
     try:
         return module.load(settings, path)
-    except (RuntimeError, KeyError, pickle.UnpicklingError) as error:
+    except UserError as error:
+        if not is_trained(module, settings):
+            raise
         raise UserError(
-            f"{layout.relative(path)} does not fit {evaluator_key(layout, role)}; run "
+            f"{layout.relative(path)} does not fit {evaluator_key(layout, role)} ({str(error).rstrip('.')}); run "
             f"`python -m eval evaluators --dataset {layout.dataset}` again."
         ) from error
 

@@ -22,8 +22,9 @@ from eval.evaluators.images import resized
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.tensors import to_images, write_torch
+from tpsm.core.tensors import read_state_dict, to_images, write_torch
 from tpsm.data.clip import ClipFile, spread_index
+from tpsm.nn.state_dict import build_strictly, length_of
 
 
 @dataclass(frozen=True)
@@ -184,10 +185,9 @@ def train(config: Config, clips: Sequence[Path], key: str) -> HeatmapDetector:
 
 
 def load(config: Config, path: Path) -> HeatmapDetector:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network = Unet(state["head.weight"].shape[0], config.width)
-    network.load_state_dict(state)
-    return HeatmapDetector(config, network)
+    entries = read_state_dict(path)
+    joints = length_of(entries, "head.weight", path)
+    return HeatmapDetector(config, build_strictly(lambda: Unet(joints, config.width), entries, path))
 
 
 def _read(

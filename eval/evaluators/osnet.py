@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +23,9 @@ from eval.evaluators.pretrained import as_recorded
 from eval.evaluators.torchreid_osnet import osnet_module
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.tensors import to_images, write_torch
+from tpsm.core.tensors import read_state_dict, to_images, write_torch
 from tpsm.data.clip import ClipFile, spread_index
+from tpsm.nn.state_dict import build_strictly, length_of
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,10 @@ def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder | Osn
 def load(config: Config, path: Path) -> OsnetEncoder | OsnetFile:
     if config.file is not None:
         return as_recorded(OsnetFile(config.file), path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network = osnet_module().osnet_x0_25(num_classes=len(state["classifier.bias"]), pretrained=False)
-    network.load_state_dict(state)
-    return OsnetEncoder(config, network)
+    entries = read_state_dict(path)
+    people = length_of(entries, "classifier.bias", path)
+    make = partial(osnet_module().osnet_x0_25, num_classes=people, pretrained=False)
+    return OsnetEncoder(config, build_strictly(make, entries, path))
 
 
 def _read(config: Config, clips: Sequence[Path], key: str) -> tuple[UInt8[Tensor, "n 3 s s"], Int64[Tensor, " n"]]:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from eval.evaluators import Evaluator, EvaluatorModule
-from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Manifest
-from tpsm.published.card import Card, Published, card_of
+from tpsm.published.card import Card, Published, card_of, difference, refuse_other
 from tpsm.published.pixels import check_clips
 
 
@@ -21,11 +20,6 @@ def published_evaluators(layout: Layout) -> dict[str, Published]:
     path = layout.published_evaluators
     sections = read_yaml(path) if path.is_file() else {}
     return {role: from_mapping(Published, section, f"{path}: {role}") for role, section in sections.items()}
-
-
-def is_trained(module: EvaluatorModule, settings: Any) -> bool:
-    """Whether an evaluator of this kind learns from the data set's clips; the others bring weights of their own."""
-    return not hasattr(module, "NEEDS") and getattr(settings, "file", None) is None
 
 
 def check_card(published: Published, module: EvaluatorModule, settings: Any) -> tuple[Card, dict[str, Any]]:
@@ -39,11 +33,7 @@ def check_card(published: Published, module: EvaluatorModule, settings: Any) -> 
     card, weights = read_published(published, settings.kind)
     theirs = asdict(from_mapping(module.Config, card.recipe, f"{card_of(Path(published.file))}: recipe"))
     for key, value in asdict(settings).items():
-        if theirs[key] != value:
-            raise UserError(
-                f"{published.file} was trained otherwise: {key} is {theirs[key]!r} there and {value!r} in params.yaml. "
-                "Put that back, or train anew (`make train`) and publish (`tpsm publish`)."
-            )
+        refuse_other(published.file, difference(key, theirs[key], value))
     return card, weights
 
 
@@ -59,9 +49,6 @@ def take(
 
     card, weights = check_card(published, module, settings)
     check_clips(card, published.file, manifest, clips)
+    evaluator = module.load(settings, Path(published.file))
     write_torch(out, weights)
-    try:
-        return module.load(settings, out)
-    except (RuntimeError, KeyError) as error:
-        out.unlink()
-        raise UserError(f"{published.file} does not fit the evaluator '{settings.kind}'; publish it anew.") from error
+    return evaluator

@@ -18,6 +18,7 @@ from eval.weights import locate
 from tpsm.core.device import device
 from tpsm.core.errors import UserError, package
 from tpsm.core.tensors import to_images
+from tpsm.nn.state_dict import load_strictly
 
 BATCH = 32
 SMALLEST = 31
@@ -77,11 +78,11 @@ def load_network() -> nn.Module:
         UserError: the package is not installed, or the file is not there.
     """
     library: Any = package("lpips", "lpips", "LPIPS")
-    kernels = read_alexnet(locate("alexnet").path)
+    file = locate("alexnet").path
     network: Any = library.LPIPS(net="alex", pnet_rand=True, verbose=False)
     convolutions = [module for module in network.net.modules() if isinstance(module, nn.Conv2d)]
-    for convolution, (kernel, bias) in zip(convolutions, kernels, strict=True):
-        convolution.load_state_dict({"weight": kernel, "bias": bias})
+    for i, (convolution, (kernel, bias)) in enumerate(zip(convolutions, read_alexnet(file), strict=True)):
+        load_strictly(convolution, {"weight": kernel, "bias": bias}, file, f"Conv_{i}")
     ready: nn.Module = network.eval().requires_grad_(False).to(device())
     return ready
 

@@ -7,8 +7,8 @@ from collections.abc import Set
 from pathlib import Path
 
 from eval.config import EvalConfig, config_key, evaluator_key, read_config
-from eval.evaluators import evaluator_module
-from eval.evaluators.published import check_card, is_trained, published_evaluators
+from eval.evaluators import evaluator_module, is_trained
+from eval.evaluators.published import check_card, published_evaluators
 from eval.metrics import available_metrics
 from eval.tables.published import read_published
 from eval.types import ROLES

@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from eval.config import evaluator_key, read_config
-from eval.evaluators import evaluator_module
+from eval.evaluators import evaluator_module, is_trained
 from eval.evaluators.features import weights
 from eval.evaluators.pretrained import Pretrained
-from eval.evaluators.published import is_trained, published_evaluators, take
+from eval.evaluators.published import published_evaluators, take
 from eval.scoring.quality import identity_quality, landmark_quality
 from eval.types import ROLES, Role
 from tpsm.core.files import sha256_of, write_bytes, write_json
@@ -20,7 +20,7 @@ from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import Layout
 from tpsm.core.provenance import record
 from tpsm.core.schema import as_yaml
-from tpsm.core.tensors import read_torch
+from tpsm.core.tensors import read_state_dict
 from tpsm.data.manifest import read_manifest
 from tpsm.published.card import FORMAT, Card
 from tpsm.published.pixels import hash_of_training_pixels
@@ -79,6 +79,6 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
         pixels = hash_of_training_pixels(manifest, layout.clips)
         for role, (kind, recipe) in cards.items():
             card = Card(FORMAT, kind, role, layout.dataset, recipe["steps"], recipe, quality["provenance"], pixels)
-            network = read_torch(weights(layout, role))
+            network = read_state_dict(weights(layout, role))
             for path, content in packed(layout.evaluators / f"{role}.safetensors", card, network).items():
                 write_bytes(path, content)

@@ -19,9 +19,9 @@ from tpsm.methods import tps
 from tpsm.methods.avd import AVD
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict
 from tpsm.nn.blocks import HourglassConfig
 from tpsm.nn.random_tps import RandomTPS
+from tpsm.nn.state_dict import ReleasedModules, load_strictly
 from tpsm.nn.vgg import PerceptualConfig
 
 NO_PERCEPTUAL = PerceptualConfig(weights=())
@@ -115,7 +115,7 @@ class Reference:
         name = self.config["method"]
         refuse_unknown(self.config, COMMON | KNOWN[name], "config")
         model = {"tps": _tps, "fomm": _fomm, "mraa": _mraa}[name](self.config, self._weights())
-        model.load_released(released_state(model))
+        model.load_released(ReleasedModules(Path("released.pth"), released_state(model)))
         return model
 
     def losses(self) -> dict[str, str]:
@@ -138,7 +138,7 @@ class Reference:
     def avd(self, keypoints: Keypoints) -> AVD:
         sizes = self.config["avd"]
         avd = AVD.like(keypoints, AvdConfig(id_bottle=sizes["id_bottle_size"], pose_bottle=sizes["pose_bottle_size"]))
-        state_dict.take(avd, {"avd_network": det_state(avd, "avd_network")}, "avd_network")
+        load_strictly(avd, det_state(avd, "avd_network"), Path("released.pth"), "avd_network")
         return avd
 
     def image(self, name: str) -> Tensor:

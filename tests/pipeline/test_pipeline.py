@@ -41,7 +41,7 @@ HARMLESS = (
     ),
     *(f"tpsm/data/{name}.py" for name in ("arrays", "clip", "config", "limits", "manifest")),
     *(f"tpsm/data/{name}.py" for name in ("container", "still", "video")),
-    *("tpsm/published/card.py", "tpsm/published/pixels.py"),
+    *("tpsm/nn/state_dict.py", "tpsm/published/card.py", "tpsm/published/pixels.py"),
     *("tpsm/inference/preview.py", "eval/config.py", "eval/weights.py"),
 )
 

@@ -213,7 +213,7 @@ def break_file(how: str) -> None:
         ("no card", r"tps\.json is not valid JSON .*make it anew"),
         ("another card", r"Unknown key weights/drawn/tps\.json\.sizes"),
         ("shape", r"tps\.safetensors: .*entry bg_predictor\.bg_encoder\.conv1\.weight is of shape"),
-        ("entry", r"tps\.safetensors lacks the entry"),
+        ("entry", r"tps\.safetensors has no entry"),
     ],
 )
 def test_a_file_that_is_not_the_runs_is_refused(project: Path, how: str, message: str) -> None:

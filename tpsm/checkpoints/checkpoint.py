@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tpsm.core.errors import UserError
 from tpsm.core.schema import from_mapping
 from tpsm.core.tensors import read_torch, write_torch
 from tpsm.methods import METHODS, method_module
 from tpsm.methods.base import Method
-from tpsm.nn.state_dict import check_entry
-
-Module = TypeVar("Module", bound=nn.Module)
+from tpsm.nn.state_dict import build_strictly
 
 LARGEST = 16_384
 """Pixels of an image's side: no run is of a larger size."""
@@ -90,44 +86,5 @@ def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkp
         raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
     config = from_mapping(module.Config, checkpoint.model_config, f"{path}: model")
-    method = restored(lambda: module.Model(config), checkpoint, path)
+    method: Method = build_strictly(lambda: module.Model(config), checkpoint.weights, path)
     return method.eval().requires_grad_(False), checkpoint
-
-
-def restored(make: Callable[[], Module], checkpoint: Checkpoint, path: Path) -> Module:
-    """The module that `make` builds, with the checkpoint's weights.
-
-    It is first built without memory and held against the weights, so that a configuration that some file claims can
-    take no more memory than the file's own weights do.
-
-    Raises:
-        UserError: an entry is missing, superfluous or does not fit.
-    """
-    try:
-        with torch.device("meta"):
-            check_weights(make(), checkpoint, path)
-    except (ValueError, RuntimeError, OverflowError, TypeError) as error:  # of sizes that no model has
-        raise UserError(f"{path}: no model can be built from its configuration ({error}).") from error
-    module = make()
-    module.load_state_dict(checkpoint.weights)
-    return module
-
-
-def load_weights(module: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
-    """Strictly: the first entry that does not fit is named, and then nothing is loaded."""
-    check_weights(module, checkpoint, path)
-    module.load_state_dict(checkpoint.weights)
-
-
-def check_weights(module: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
-    """Holds the checkpoint's entries against the module's, which may be on the meta device."""
-    own = module.state_dict()
-    for key in sorted(own.keys() | checkpoint.weights.keys()):
-        if key not in checkpoint.weights:
-            raise UserError(f"{path} lacks the entry '{key}' that its configuration asks for.")
-        if key not in own:
-            raise UserError(f"{path} holds the entry '{key}', which its configuration has no place for.")
-        try:
-            check_entry(checkpoint.weights[key], own[key], key)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None

@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from tpsm.checkpoints.checkpoint import from_content, is_ours
-from tpsm.checkpoints.released import AVD_MODULE, WITH_AVD, by_module, modules_of, naming
+from tpsm.checkpoints.released import AVD_MODULE, WITH_AVD, by_module, modules_of
 from tpsm.core.errors import UserError
 from tpsm.core.tensors import read_torch
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict
+from tpsm.nn.state_dict import check_strictly, load_strictly
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ def begin_with(method: Method, name: str, path: Path) -> None:
     modules = fitting(method, name, path)
     children = dict(method.named_children())
     for child, entries in modules.items():
-        own = children[child].state_dict()
-        children[child].load_state_dict({key: value.to(own[key].dtype) for key, value in entries.items()})
+        load_strictly(children[child], entries, path, child)
     fresh = [child for child, module in children.items() if child not in modules and module.state_dict()]
     log.info("The weights of %s are %s's; %s.", ", ".join(modules), path, f"drawn are {fresh}" if fresh else "all")
 
@@ -55,7 +54,6 @@ def fitting(method: Method, name: str, path: Path) -> Mapping[str, Mapping[str, 
     common = {child: modules[child] for child in own if modules.get(child)}
     if not common:
         raise UserError(f"train.from: {path} holds {', '.join(modules)}, and none of {', '.join(own)} of '{name}'.")
-    with naming(path):
-        for child in common:
-            state_dict.check(own[child], modules, child)
+    for child, entries in common.items():
+        check_strictly(own[child], entries, path, child)
     return common

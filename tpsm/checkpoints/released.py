@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import torch
 from torch import Tensor
 
 from tpsm.core.errors import UserError
-from tpsm.core.tensors import read_torch
+from tpsm.core.tensors import read_torch, state_dict_in, unwrapped
 from tpsm.core.types import Keypoints
 from tpsm.methods import method_module
 from tpsm.methods.avd import AVD
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
-from tpsm.nn import state_dict
+from tpsm.nn.state_dict import ReleasedModules
 
 # What the released programs save beside the modules; training alone goes on from it.
 TRAINING_STATE = frozenset(
@@ -34,7 +33,7 @@ WITH_AVD = ("tps", "mraa")
 @dataclass(frozen=True)
 class ReleasedCheckpoint:
     path: Path
-    modules: state_dict.Modules
+    modules: Mapping[str, Mapping[str, Tensor]]
     avd: Mapping[str, Tensor] | None
 
     def method(self, name: str, config: Any) -> Method:
@@ -46,8 +45,7 @@ class ReleasedCheckpoint:
             UserError: a module or an entry is missing, superfluous or of another shape.
         """
         method = skeleton(name, config)
-        with naming(self.path):
-            method.load_released(self.modules)
+        method.load_released(ReleasedModules(self.path, self.modules))
         return method
 
     def avd_network(self, keypoints: Keypoints, config: AvdConfig) -> AVD:
@@ -60,8 +58,7 @@ class ReleasedCheckpoint:
             raise UserError(f"{self.path} holds no AVD network; take its run out of animate.avd in params.yaml.")
         with torch.device("meta"):
             network = AVD.like(keypoints, config)
-        with naming(self.path):
-            state_dict.take(network, {AVD_MODULE: self.avd}, AVD_MODULE)
+        ReleasedModules(self.path, {AVD_MODULE: self.avd}).load(network, AVD_MODULE)
         return network
 
 
@@ -88,8 +85,7 @@ def modules_of(content: Any, path: Path) -> dict[str, Mapping[str, Tensor]]:
     Raises:
         UserError: there are no modules by name, or something among them that is no weights.
     """
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    content = state_dict_in(content)
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds no modules by name; is it a released checkpoint?")
     content = {str(name): value for name, value in content.items() if not is_training_state(str(name), value)}
@@ -104,13 +100,6 @@ def modules_of(content: Any, path: Path) -> dict[str, Mapping[str, Tensor]]:
 def is_training_state(name: str, value: Any) -> bool:
     """Numbers and texts count as what a training program notes beside its weights (`best_loss`, `rank1`)."""
     return name in TRAINING_STATE or value is None or isinstance(value, (bool, int, float, str, np.generic))
-
-
-def unwrapped(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entries without the prefix `module.`, where all have it."""
-    if all(key.startswith("module.") for key in entries):
-        return {key.removeprefix("module."): value for key, value in entries.items()}
-    return dict(entries)
 
 
 def by_module(entries: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
@@ -129,11 +118,3 @@ def skeleton(name: str, config: Any) -> Method:
     with torch.device("meta"):
         method: Method = method_module(name).Model(config)
     return method.eval().requires_grad_(False)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tpsm.checkpoints.checkpoint import load_checkpoint, load_method, restored
+from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
@@ -17,6 +17,7 @@ from tpsm.core.types import Keypoints
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.methods.base import Method
+from tpsm.nn.state_dict import build_strictly
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class CheckpointRef:
         return cls(file, method, sha256_of(file) if file.is_file() else "")
 
     def load(self) -> Method:
-        return _method(self)
+        return _loaded(self)[0]
+
+    def steps(self) -> int:
+        """How many steps of training made the method."""
+        return _loaded(self)[1]
 
     def load_avd(self, method: CheckpointRef, size: int) -> AVD:
         """This file's AVD network, for `method` on images of `size` pixels."""
@@ -41,9 +46,9 @@ class CheckpointRef:
 
 
 @lru_cache(maxsize=1)
-def _method(checkpoint: CheckpointRef) -> Method:
-    method, _ = load_method(checkpoint.file, checkpoint.method)
-    return method.to(device())
+def _loaded(checkpoint: CheckpointRef) -> tuple[Method, int]:
+    method, content = load_method(checkpoint.file, checkpoint.method)
+    return method.to(device()), content.step
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +66,7 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
     config = from_mapping(AvdConfig, checkpoint.model_config, f"{path}: model")
     keypoints = example_keypoints(method, size)
-    task = restored(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint, path)
+    task = build_strictly(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint.weights, path)
     return task.avd.to(device()).eval().requires_grad_(False)
 
 

@@ -11,6 +11,7 @@ from tpsm.core.schema import from_mapping, plain
 from tpsm.data.config import DataConfig
 from tpsm.methods import method_module
 from tpsm.methods.avd_config import AvdConfig
+from tpsm.published.card import difference
 from tpsm.training.config import TrainConfig
 
 PLUMBING = ("workers", "checkpoint_every", "preview_every")
@@ -64,4 +65,4 @@ def _difference(mine: Any, theirs: Any, key: str = "") -> str | None:
             if found := _difference(mine.get(name), theirs.get(name), f"{key}.{name}" if key else name):
                 return found
         return None
-    return None if mine == theirs else f"{key} is {theirs!r} there and {mine!r} in params.yaml"
+    return difference(key, theirs, mine)

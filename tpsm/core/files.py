@@ -56,8 +56,13 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any, **style: Any) -> None:
-    """UTF-8, whole or not at all; `style` is that of `json.dumps`, whose indent is 1 unless it says otherwise."""
-    write_text(path, json.dumps(content, **{"indent": 1, **style}) + "\n")
+    """UTF-8, whole or not at all; `style` as of `to_json`."""
+    write_text(path, to_json(content, **style))
+
+
+def to_json(content: Any, **style: Any) -> str:
+    """A JSON file's text; `style` is that of `json.dumps`, whose indent is 1 unless it says otherwise."""
+    return json.dumps(content, **{"indent": 1, **style}) + "\n"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ import pickle
 import re
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,32 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
     except _DAMAGED as error:
         raise _refused(path, _why(error, path)) from error
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """A network's tensors by name, from a file as `read_torch` takes it; what a training checkpoint has beside them is
+    left out, and so is the `module.` that training on several GPUs puts before every name.
+
+    Raises:
+        UserError: as `read_torch`; or the file holds something else than tensors by name.
+    """
+    content = state_dict_in(read_torch(path))
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} holds no tensors by name; save the network's state dict alone.")
+    return unwrapped({str(key): value for key, value in content.items()})
+
+
+def state_dict_in(content: Any) -> Any:
+    """What stands below `state_dict`, where a training program put it there; else the content itself."""
+    inner = content.get("state_dict") if isinstance(content, Mapping) else None
+    return inner if isinstance(inner, Mapping) else content
+
+
+def unwrapped(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries without the prefix `module.`, where all have it."""
+    if all(key.startswith("module.") for key in entries):
+        return {key.removeprefix("module."): value for key, value in entries.items()}
+    return dict(entries)
 
 
 def unlike_numbers(value: Tensor) -> str | None:

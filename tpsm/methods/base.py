@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from tpsm.core.rng import BatchRng
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Prediction
 from tpsm.nn.geometry import resize_grid
 from tpsm.nn.losses import PerceptualLoss
+from tpsm.nn.state_dict import ReleasedModules
 
 
 class Method(nn.Module, ABC):
@@ -76,11 +77,11 @@ class Method(nn.Module, ABC):
         return self.losses(FramePair(source, driving), epoch, draws)
 
     @abstractmethod
-    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take the weights of a released checkpoint (module name -> state dict), strictly.
+    def load_released(self, modules: ReleasedModules) -> None:
+        """Take the weights of a released checkpoint, strictly.
 
         Raises:
-            UserError: an entry is missing, superfluous or of another shape; the message names it.
+            UserError: an entry is missing, superfluous or does not fit; the message names it and the file.
         """
 
 

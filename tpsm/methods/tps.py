@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -17,7 +16,6 @@ from tpsm.core.schema import not_negative, positive
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
-from tpsm.nn import state_dict
 from tpsm.nn.blocks import Conv7x7, Hourglass, HourglassConfig, UpBlock, check_sides, downsample, instance_norm, stride
 from tpsm.nn.geometry import (
     POINTS_PER_TPS,
@@ -36,6 +34,7 @@ from tpsm.nn.losses import PerceptualLoss, distance_to_identity, equivariance
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
 from tpsm.nn.resnet import ResNet18
+from tpsm.nn.state_dict import ReleasedModules
 from tpsm.nn.vgg import PerceptualConfig
 
 
@@ -284,12 +283,12 @@ class Model(Method):
             total = total + (difference * mask.detach()).abs().mean()
         return total
 
-    def load_released(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
-        state_dict.take(self.kp_detector, modules, "kp_detector")
-        state_dict.take(self.dense_motion_network, modules, "dense_motion_network")
-        state_dict.take(self.inpainting_network, modules, "inpainting_network")
+    def load_released(self, modules: ReleasedModules) -> None:
+        modules.load(self.kp_detector, "kp_detector")
+        modules.load(self.dense_motion_network, "dense_motion_network")
+        modules.load(self.inpainting_network, "inpainting_network")
         if self.bg_predictor is not None:
             # The released code saves it from the epoch on at which its training begins, and animates without it.
             hint = "if its training ended before the background's began, set model.background: false."
-            state_dict.take(self.bg_predictor, modules, "bg_predictor", hint=hint)
-        state_dict.refuse_others(modules, dict(self.named_children()))
+            modules.load(self.bg_predictor, "bg_predictor", hint=hint)
+        modules.refuse_others(dict(self.named_children()))

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.tensors import read_torch
+from tpsm.core.tensors import read_state_dict
+from tpsm.nn.state_dict import load_strictly
 
 # Convolutions' widths, in the five stages that a maximum pool parts.
 _STAGES = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
@@ -81,26 +82,19 @@ class VGG19(nn.Module):
         return tuple(maps)
 
     def load(self, state: Mapping[str, Tensor], file: Path) -> None:
-        """Raises UserError where an entry is missing or misshapen."""
+        """Raises UserError where an entry of a layer that was built is missing or does not fit."""
         torchvision = "features.0.weight" in state
         names = [f"features.{i}" for i in _TORCHVISION] if torchvision else [str(i) for i in _PADDED]
         modules = [module for module in self.parts.modules() if isinstance(module, nn.Conv2d)]
         targets = list(zip(names, modules, strict=False))
         if torchvision:
             mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-            self.colours.load_state_dict({"weight": torch.diag(1 / std)[:, :, None, None], "bias": -mean / std})
+            load_strictly(self.colours, {"weight": torch.diag(1 / std)[:, :, None, None], "bias": -mean / std}, file)
         else:
             targets.append(("0", self.colours))
         for name, module in targets:
-            entries = {leaf: state.get(f"{name}.{leaf}") for leaf in ("weight", "bias")}
-            for leaf, value in entries.items():
-                expected = tuple(getattr(module, leaf).shape)
-                if value is None or tuple(value.shape) != expected:
-                    found = "missing" if value is None else f"of shape {tuple(value.shape)}"
-                    raise UserError(
-                        f"{file} is no VGG-19: its entry {name}.{leaf} is {found}, not of shape {expected}."
-                    )
-            module.load_state_dict(entries)
+            leaves = [leaf for leaf in ("weight", "bias") if f"{name}.{leaf}" in state]
+            load_strictly(module, {leaf: state[f"{name}.{leaf}"] for leaf in leaves}, file, name)
 
 
 def load_backbone(config: PerceptualConfig) -> nn.Module:
@@ -114,11 +108,8 @@ def load_backbone(config: PerceptualConfig) -> nn.Module:
     file = weights_file(config)
     if config.sha256 is not None and sha256_of(file) != config.sha256:
         raise UserError(f"perceptual.file: {file} has changed since `tpsm configure`; run that again.")
-    state = read_torch(file)
-    if not isinstance(state, Mapping):
-        raise UserError(f"perceptual.file: {file} holds no mapping of weights.")
     network = VGG19(len(config.weights))
-    network.load(state, file)
+    network.load(read_state_dict(file), file)
     return network.eval().requires_grad_(False)
 
 

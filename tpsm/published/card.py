@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import sha256_if_there
+from tpsm.core.files import sha256_if_there, to_json
 from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
 from tpsm.core.schema import from_mapping
@@ -86,7 +85,21 @@ def read_card(path: Path) -> Card:
 
 
 def card_text(card: Card) -> str:
-    return json.dumps(asdict(card), indent=1) + "\n"
+    return to_json(asdict(card))
+
+
+def refuse_other(file: str, difference: str | None) -> None:
+    """Raises UserError where there is a `difference` between what decided the file's training and params.yaml."""
+    if difference is not None:
+        raise UserError(
+            f"{file} was trained otherwise: {difference}. Put that back, or train anew (`make train`) and publish "
+            "(`tpsm publish`)."
+        )
+
+
+def difference(key: str, there: Any, here: Any) -> str | None:
+    """In which key a file's training differs from params.yaml, in words; None where it does not."""
+    return None if there == here else f"{key} is {there!r} there and {here!r} in params.yaml"
 
 
 def _folder(path: Path) -> Path:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of_bytes
+from tpsm.core.tensors import read_state_dict
 from tpsm.published.card import Card, Published, card_of, card_text, read_card
 
 
@@ -51,8 +51,5 @@ def read_published(published: Published, method: str) -> tuple[Card, dict[str, T
         raise UserError(f"{path} holds weights of '{card.method}', but '{method}' is needed here; publish it anew.")
     if card.sha256 != published.sha256:
         raise UserError(f"{path} is not the file that {card_of(path).name} describes; publish it anew.")
-    try:
-        weights = safetensors.load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read as safetensors ({error}); get it again.") from error
+    weights = read_state_dict(path)
     return card, {name: value.float() if value.dtype == torch.float16 else value for name, value in weights.items()}

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from tpsm.checkpoints.checkpoint import load_method
 from tpsm.checkpoints.trained import CheckpointRef, example_keypoints
 from tpsm.config.sections import RunConfig
 from tpsm.core.files import sha256_of, write_json
@@ -56,8 +55,7 @@ def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef])
     It is the same whenever they are. So scores can tell it without the models, and are not due again when training
     anew gave the same weights.
     """
-    method, checkpoint = load_method(networks[0].file, config.method)
-    about = facts(config, method, checkpoint.step if config.released is None else None)
+    about = facts(config, networks[0].load(), networks[0].steps() if config.released is None else None)
     weights = {network.file.as_posix(): network.sha256 for network in networks}
     write_json(out / "model.json", about | {"weights": weights}, indent=2)
 

@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tpsm.checkpoints.checkpoint import Checkpoint, check_weights
+from tpsm.checkpoints.checkpoint import Checkpoint
 from tpsm.checkpoints.published import with_unpublished
 from tpsm.checkpoints.released import skeleton
 from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.config.sections import AvdRun, RunConfig
-from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of, write_json
 from tpsm.core.schema import plain
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
-from tpsm.published.card import Card, card_of, read_card
+from tpsm.nn.state_dict import check_strictly
+from tpsm.published.card import Card, card_of, read_card, refuse_other
 from tpsm.published.pixels import check_clips
 from tpsm.published.weight_file import read_published
 from tpsm.stages.summary import facts
@@ -72,7 +72,9 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Ch
     assert config.published is not None
     path = Path(config.published.file)
     card, weights = read_published(config.published, config.method)
-    refuse_other(path, run_difference(run_recipe(config, data), card.recipe, config.method, str(card_of(path))))
+    refuse_other(
+        config.published.file, run_difference(run_recipe(config, data), card.recipe, config.method, str(card_of(path)))
+    )
 
     method = skeleton(config.method, config.model)
     model = plain(asdict(config.model))
@@ -88,7 +90,7 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Ch
         step=card.steps or 0,
         fit=data.fit,
     )
-    check_weights(method, checkpoint, path)
+    check_strictly(method, whole, path)
     return card, method, checkpoint
 
 
@@ -102,22 +104,14 @@ def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
     path = Path(avd.published.file)
     card, weights = read_published(avd.published, "avd")
     trained = (read_card(card_of(Path(config.published.file))).provenance["weights"] or {}).get("last.pt")
-    refuse_other(path, avd_difference(avd_recipe(avd, trained), card.recipe, str(card_of(path))))
+    refuse_other(avd.published.file, avd_difference(avd_recipe(avd, trained), card.recipe, str(card_of(path))))
 
     method = skeleton(config.method, config.model)
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
     name, model = f"{config.run}, avd", plain(asdict(avd.model))
     checkpoint = Checkpoint("avd", name, config.dataset, config.size, model, weights, 0, card.steps or 0)
-    check_weights(task, checkpoint, path)
+    check_strictly(task, weights, path)
     return card, checkpoint
-
-
-def refuse_other(path: Path, difference: str | None) -> None:
-    if difference is not None:
-        raise UserError(
-            f"{path} was trained otherwise: {difference}. Put that back, or train anew (`make train`) and publish "
-            "(`tpsm publish`)."
-        )
 
 
 def write_curve(curve: Mapping[str, Sequence[float | None]] | None, path: Path) -> None:

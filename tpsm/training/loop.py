@@ -17,12 +17,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
+from tpsm.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from tpsm.core.device import rank, world_size
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic_folder, locked
 from tpsm.core.rng import BatchSlice
 from tpsm.core.types import FramePair
+from tpsm.nn.state_dict import load_strictly
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import Agreement, launch, parts
 from tpsm.training.loss_log import LossLog
@@ -119,7 +120,7 @@ def fit(
         fabric.barrier()
         checkpoint = going_on(place, config, len(batches))
         if checkpoint is not None:
-            load_weights(task, checkpoint, state)
+            load_strictly(task, checkpoint.weights, state)
             step = checkpoint.step
         first_step = step
         loss_log = LossLog(scratch / "metrics.csv", keep_below=step)
