@@ -9,7 +9,7 @@ from eval import metrics
 from eval.stats.config import BootstrapConfig
 from eval.types import PROTOCOLS, Protocol, Role
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section
 from tpsm.core.schema import from_mapping
 
 WEBP_SIDE = 16383
@@ -113,7 +113,7 @@ def read_config(layout: Layout) -> EvalConfig:
     Raises:
         UserError: the file is missing, or a key in it is wrong.
     """
-    return from_mapping(EvalConfig, read_yaml(layout.config), config_key(layout))
+    return from_mapping(EvalConfig, read_section(layout, "evaluation"), config_key(layout))
 
 
 def config_key(layout: Layout) -> str:

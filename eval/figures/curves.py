@@ -12,6 +12,8 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from eval.figures.drawing import save, short
 from eval.tables.results import Results, Series
+from tpsm.core.errors import UserError
+from tpsm.core.reading import read_csv
 
 
 def k_ablation(results: Results) -> Path | None:
@@ -74,7 +76,7 @@ def loss_curves(results: Results) -> Path | None:
     for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
         axis.set_prop_cycle(cycler(linestyle=("-", "--")) * cycler(color=plt.get_cmap("Dark2").colors))  # type: ignore[attr-defined]
         for run in runs:
-            table = pd.read_csv(results.layout.model(run) / "metrics.csv")
+            table = read_curve(results.layout.model(run) / "metrics.csv")
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
             axis.plot(table["step"], smooth, linewidth=1.2, label=short(results.label(run)))
         axis.set(title=short(results.method_title(method)), xlabel="step", yscale="log")
@@ -87,3 +89,16 @@ def loss_curves(results: Results) -> Path | None:
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=2)
     axes[0][0].set_ylabel("total loss")
     return save(figure, results, "loss_curves")
+
+
+def read_curve(path: Path) -> pd.DataFrame:
+    """The columns `step` and `total`, the summed loss, of a training.
+
+    Raises:
+        UserError: the file is no table that has them, or a number is none.
+    """
+    columns = ["step", "total"]
+    try:
+        return pd.DataFrame(read_csv(path, "training curve", columns), columns=columns).astype(float)
+    except ValueError as error:
+        raise UserError(f"{path} is no training curve ({error}); get it anew, or train the run again.") from error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from eval.report.facts import Qualities, reading, what_was_run
 from eval.report.findings import Question, answer
@@ -15,7 +14,11 @@ from eval.tables.build import build_tables
 from eval.tables.results import Results
 from eval.tables.table import Table, table_files
 from eval.types import ROLES
+from tpsm.core.files import to_json
 from tpsm.core.reading import read_json
+
+JSON_STYLE: Final[dict[str, Any]] = {"indent": 2, "sort_keys": True, "allow_nan": False}
+"""How the report's files are written."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,4 @@ def build_report(results: Results, figures: Mapping[str, Path], began: float) ->
 
 def numbers_of(results: Results, tables: list[Table]) -> dict[str, str]:
     """File -> content, of all that scores and configuration alone decide."""
-    return table_files(tables) | {"metrics.json": to_json(results.as_dict())}
-
-
-def to_json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    return table_files(tables) | {"metrics.json": to_json(results.as_dict(), **JSON_STYLE)}

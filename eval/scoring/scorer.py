@@ -63,8 +63,8 @@ class Scorer:
         animated = self.run not in CONTROLS and "strict" in self.config.protocols
         modes = animation_modes(read_animate(self.layout), self.run) if animated else ()
         for mode in modes:
-            pairs = self._pairs(self.layout.outputs(self.run) / "animation" / mode / "pairs.csv", mode)
-            items += [ScoringItem(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
+            pairs = read_pairs(self.layout, self.run, mode)
+            items += [ScoringItem(name, mode, *ends, mode == modes[0]) for name, *ends in pairs.itertuples(index=False)]
         return items
 
     def rows(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
@@ -184,17 +184,6 @@ class Scorer:
         if not np.array_equal(rows["frame"], np.arange(entry.frames)):
             raise UserError(f"l1.parquet of run '{self.run}' does not cover '{entry.name}'; run reconstruct again.")
         return rows["l1"].to_numpy(np.float64)
-
-    def _pairs(self, path: Path, mode: str) -> list[tuple[str, str, str]]:
-        if not path.is_file():
-            raise UserError(
-                f"There is no {self.layout.relative(path)}; run `tpsm animate-pairs --dataset {self.layout.dataset} "
-                f"--run {self.run} --mode {mode}` first."
-            )
-        table = read_pairs(path)
-        if missing := {"pair", "source", "driving"} - set(table.columns):
-            raise UserError(f"{self.layout.relative(path)} lacks the column '{min(missing)}'; run animate again.")
-        return list(zip(table["pair"], table["source"], table["driving"], strict=True))
 
 
 def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Score]]]) -> set[Need]:

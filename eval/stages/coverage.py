@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tpsm.core.files import atomic, write_json, write_text
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section
 from tpsm.core.schema import from_mapping
 from tpsm.data.config import SPLITS
 from tpsm.data.manifest import read_manifest
@@ -27,7 +27,7 @@ def write_coverage(layout: Layout) -> Path:
     Raises:
         UserError: the set is not prepared, or its ledger or split is unreadable.
     """
-    section = read_yaml(layout.config.with_name("split.yaml"))
+    section = read_section(layout, "split")
     split = from_mapping(SplitConfig, section, f"data.{layout.dataset}.split").read(layout.dataset, layout.root)
     ledger = read_ledger(layout.root / "data" / "raw" / layout.dataset / "ledger.csv")
     manifest = read_manifest(layout.clips)

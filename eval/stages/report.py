@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from eval.report.readme import readme
-from eval.report.report import build_report, to_json
+from eval.report.report import JSON_STYLE, build_report
 from eval.tables.results import read_results
 from eval.web.content import write_content
-from tpsm.core.files import write_text
+from tpsm.core.files import write_json, write_text
 from tpsm.core.layout import Layout
 
 
@@ -37,7 +37,7 @@ def write_report(layout: Layout) -> Path:
 
     for name, content in report.numbers.items():
         write_text(layout.report / name, content)
-    write_text(layout.report / "provenance.json", to_json(report.provenance))
+    write_json(layout.report / "provenance.json", report.provenance, **JSON_STYLE)
     write_text(layout.report / "README.md", page)
     write_content(report)
     return layout.report / "README.md"

@@ -115,16 +115,7 @@ def _common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> list[Pair]:
 
 
 def _pairs(layout: Layout, run: str, mode: str) -> list[Pair]:
-    path = layout.outputs(run) / "animation" / mode / "pairs.csv"
-    if not path.is_file():
-        raise UserError(
-            f"There is no {layout.relative(path)}; run `tpsm animate-pairs --dataset {layout.dataset} --run {run} "
-            f"--mode {mode}` first."
-        )
-    table = read_pairs(path)
-    if missing := {"pair", "source", "driving"} - set(table.columns):
-        raise UserError(f"{layout.relative(path)} lacks the column '{min(missing)}'; run animate again.")
-    rows = zip(table["pair"], table["source"], table["driving"], strict=True)
+    rows = read_pairs(layout, run, mode).itertuples(index=False)
     return sorted((Pair(*row) for row in rows), key=lambda pair: pair.name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from eval.tables.table import Cell, Missing, Table, number, text
 from eval.web import FORMAT
 from eval.web.cards import write_failures
 from eval.web.videos import method_of, write_videos
-from tpsm.core.files import atomic, write_text
+from tpsm.core.files import atomic, write_json
 from tpsm.core.layout import Layout
 
 PLAYED = ("reconstruction", "animation_", "failures_")
@@ -56,7 +55,7 @@ def write_content(report: Report) -> Path:
         "provenance": report.provenance,
     }
     path = layout.page / "content.json"
-    write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_json(path, content, sort_keys=True, allow_nan=False)
     return path
 
 

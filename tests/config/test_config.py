@@ -9,7 +9,7 @@ import yaml
 from tpsm.config.params import merge, read_params, read_run, resolve_run
 from tpsm.core.errors import UserError
 from tpsm.core.reading import read_yaml
-from tpsm.stages.configure import check_model, configure
+from tpsm.stages.configure import check_model, configure, labels
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,14 @@ def test_a_run_changes_its_methods_section_and_nothing_else(params: dict[str, An
     assert {k: v for k, v in vars(changed.model).items() if k != "num_tps"} == {
         k: v for k, v in vars(base.model).items() if k != "num_tps"
     }
+
+
+def test_two_runs_of_one_label_are_refused(params: dict[str, Any], tmp_path: Path) -> None:
+    params["run"]["fomm"]["label"] = params["run"]["tps"]["label"]
+    read = read_params(written(tmp_path, params))
+    with pytest.raises(UserError, match=r"run\.fomm\.label is 'TPSMM', as run\.tps\.label is; change one"):
+        labels(read, ["tps", "mraa", "fomm"])
+    assert labels(read, ["mraa", "fomm"]) == {"mraa": "MRAA", "fomm": "TPSMM"}
 
 
 def test_merging_goes_section_by_section_and_null_replaces() -> None:

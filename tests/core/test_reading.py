@@ -17,7 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tpsm.core.errors import UserError
-from tpsm.core.reading import csv_rows, finite, parse_json, parse_yaml, read_json, read_text, read_yaml
+from tpsm.core.layout import Layout
+from tpsm.core.reading import (
+    csv_rows,
+    finite,
+    parse_json,
+    parse_yaml,
+    read_csv,
+    read_json,
+    read_section,
+    read_text,
+    read_yaml,
+)
 
 
 def loop(path: Path) -> None:
@@ -207,6 +218,22 @@ def test_hostile_tables_end_in_a_sentence(text: str, says: str) -> None:
 def test_rows_of_a_table() -> None:
     lines = ["b,a,c", '1,"x, y",2', "", "3,\u2028,4", ""]
     assert [(row["a"], row["b"]) for row in csv_rows(lines, ("a", "b"), "t")] == [("x, y", "1"), ("\u2028", "3")]
+
+
+def test_a_table_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("b,a\n1,\u2028\n", encoding="utf-8")
+    assert list(read_csv(tmp_path / "table.csv", "table", ("a",))) == [{"b": "1", "a": "\u2028"}]
+    with pytest.raises(UserError, match=r"table\.csv has no column 'c'"):
+        list(read_csv(tmp_path / "table.csv", "table", ("c",)))
+
+
+def test_a_data_set_that_is_not_configured_is_answered_with_the_key(tmp_path: Path) -> None:
+    layout = Layout("vox", tmp_path)
+    with pytest.raises(UserError, match=r"configs/vox/split\.yaml: add 'vox' to `datasets` .*`tpsm configure`"):
+        read_section(layout, "split")
+    layout.configs.mkdir(parents=True)
+    (layout.configs / "split.yaml").write_text("name: null\n")
+    assert read_section(layout, "split") == {"name": None}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1e-9, 10.1])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
 from tpsm.core.layout import file_name, identity_of
-from tpsm.data.clip import ClipFile, read_clip, write_clip
+from tpsm.data.clip import ClipFile, read_clip, spread, spread_index, write_clip
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 
 
@@ -197,3 +197,12 @@ def rewrite(path: Path, member: str, change: Callable[[bytes], bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in content.items():
             archive.writestr(name, change(data) if name == member else data)
+
+
+@given(st.integers(1, 60), st.integers(2, 60))
+def test_what_is_spread_evenly_has_both_ends_and_equal_gaps(size: int, count: int) -> None:
+    chosen = spread_index(size, count)
+    assert len(chosen) == min(size, count) and chosen[0] == 0 and chosen[-1] == size - 1
+    gaps = np.diff(chosen)
+    assert not len(gaps) or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
+    assert spread("abcd", 3) == ["a", "c", "d"] and spread("", 3) == []

@@ -54,6 +54,14 @@ def certify(layout: Layout) -> tuple[dict, str]:
     return json.loads(layout.coverage.read_text()), layout.coverage.with_suffix(".md").read_text()
 
 
+def test_a_set_that_is_not_configured_is_answered_with_the_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["coverage", "--dataset", "vox", "--root", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "'vox' to `datasets` in params.yaml" in told and "`tpsm configure`" in told and told.count("\n") == 1
+
+
 def test_a_whole_set_without_a_list(layout: Layout) -> None:
     found, page = certify(layout)
     assert found["expected"] is found["listed_by"] is None and found["present"] == {"train": 5, "test": 4}

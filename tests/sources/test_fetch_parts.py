@@ -55,7 +55,7 @@ def test_rows_as_published(tmp_path: Path) -> None:
         ("a,0,9,0-0-5,25,9,9,train", "a value is missing or no number"),
         ("a,0,9,0-0-5-5,0,9,9,train", "the fps 0"),
         ("a,x,9,0-0-5-5,25,9,9,train", "'x'"),
-        ("a,0,9,0-0-5-5", "a value is missing"),
+        ("a,0,9,0-0-5-5", "4 cells"),
     ],
 )
 def test_a_row_that_makes_no_sense_is_named(tmp_path: Path, row: str, words: str) -> None:
@@ -75,7 +75,7 @@ def test_lists_that_are_known_to_be_wrong(tmp_path: Path) -> None:
     (row,) = read_metadata(listed(tmp_path, right), "ted")
     assert row.video == row.identity == "VM6HZqQKhok" and row.name.startswith("VM6HZqQKhok#016609#016737#")
     old = HEAD.removesuffix(",partition")
-    with pytest.raises(UserError, match=r"has no column partition; .*first-order-model.*taichi-metadata\.csv"):
+    with pytest.raises(UserError, match=r"has no column 'partition'; .*first-order-model.*taichi-metadata\.csv"):
         read_metadata(listed(tmp_path, "u6rJiF-gPx8,80,300,118-82-508-472,29.97,640,480", head=old), "taichi")
     with pytest.raises(UserError, match="has no rows"):
         read_metadata(listed(tmp_path), "vox")

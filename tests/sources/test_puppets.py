@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,17 @@ def test_clips_of_a_puppet_share_its_look_and_not_its_stage() -> None:
     head, scene = PARTS.index("head"), 0
     assert np.abs(mean(one, head) - mean(two, head)).max() < 10
     assert np.abs(mean(one, scene) - mean(two, scene)).max() > 10
+
+
+def test_drawing_says_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"size": 16, "train_identities": 1, "test_identities": 1, "clips_per_identity": 1, "frames": 2}
+    synthesize(tmp_path / "piped", **few)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    synthesize(tmp_path / "seen", **few)
+    assert "synthesize: 100%" in capsys.readouterr().err
 
 
 def test_strips_are_lossless_and_splits_share_nobody(tmp_path: Path) -> None:

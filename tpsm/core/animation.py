@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section
 from tpsm.core.schema import from_mapping
 
 Mode = Literal["standard", "relative", "avd"]
@@ -37,7 +37,7 @@ class AnimateConfig:
 
 def read_animate(layout: Layout) -> AnimateConfig:
     """Which runs animate across identities, as `tpsm configure` resolved it."""
-    return from_mapping(AnimateConfig, read_yaml(layout.animate), "animate")
+    return from_mapping(AnimateConfig, read_section(layout, "animate"), "animate")
 
 
 def animation_modes(animate: AnimateConfig, run: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ anything is built of them, so that no small file can take much time or memory.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from tpsm.core.errors import UserError
+from tpsm.core.layout import Layout
 
 LARGEST_TEXT, LARGEST_YAML = 1 << 28, 1 << 20
 """Bytes."""
@@ -77,6 +79,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold sections of keys and values.")
     return content
+
+
+def read_section(layout: Layout, name: str) -> dict[str, Any]:
+    """What `tpsm configure` resolved for a data set and wrote to `configs/<data set>/<name>.yaml`.
+
+    Raises:
+        UserError: as `read_yaml`; or the data set is not configured, and then the message names the key to change.
+    """
+    path = layout.configs / f"{name}.yaml"
+    if not path.exists():
+        raise UserError(
+            f"There is no {layout.relative(path)}: add '{layout.dataset}' to `datasets` in params.yaml, and type "
+            "`tpsm configure`."
+        )
+    return read_yaml(path)
 
 
 def parse_yaml(text: str) -> Any:
@@ -189,17 +206,27 @@ def _section(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str) -> Iterator[dict[str, str]]:
+def read_csv(path: Path, what: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file that has `columns`, and perhaps others.
+
+    Raises:
+        UserError: as `read_text` and `csv_rows`.
+    """
+    return csv_rows(io.StringIO(read_text(path, what), newline=""), columns, str(path))
+
+
+def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str, hint: str = "") -> Iterator[dict[str, str]]:
     """The rows of a table that has `columns`, and perhaps others, one in memory at a time.
 
     Raises:
-        UserError: a column is missing or stands twice, or a row has another number of cells; `where` names the file.
+        UserError: a column is missing, and `hint` says what to do; one stands twice; or a row has another number of
+            cells. `where` names the file.
     """
     reader = csv.reader(lines, strict=True)
     try:
         head = next(reader, [])
         if missing := [column for column in columns if column not in head]:
-            raise UserError(f"{where} has no column '{missing[0]}'; it needs {', '.join(columns)}.")
+            raise UserError(f"{where} has no column '{missing[0]}'; it needs {', '.join(columns)}{hint}.")
         if len(set(head)) < len(head):
             raise UserError(f"{where} has a column twice; remove one.")
         for row in reader:

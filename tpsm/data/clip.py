@@ -254,6 +254,7 @@ def times(frames: int, count: int) -> list[int]:
 
 
 def spread_index(size: int, count: int) -> list[int]:
+    """At most `count` of the numbers below `size`, evenly spread from the first to the last."""
     return sorted({int(i) for i in np.linspace(0, size - 1, min(count, size)).round()}) if size else []
 
 

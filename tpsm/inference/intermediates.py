@@ -11,7 +11,7 @@ from torch import Tensor
 from tpsm.core.files import atomic
 from tpsm.core.layout import file_name
 from tpsm.core.tensors import to_tensor
-from tpsm.data.clip import ClipFile
+from tpsm.data.clip import ClipFile, spread, spread_index
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.base import Method, full_motion
 
@@ -30,14 +30,13 @@ def write_insides(method: Method, clips: Path, out: Path) -> None:
     """
     for old in out.glob("*.npz"):
         old.unlink()
-    entries = read_manifest(clips).clips("test")
-    for index in np.linspace(0, len(entries) - 1, min(CLIPS, len(entries))).astype(int):
-        entry = entries[index]
+    for entry in spread(read_manifest(clips).clips("test"), CLIPS):
         with (
             ClipFile(clips / entry.file) as clip,
             atomic(out / Path(file_name(entry.name)).with_suffix(".npz")) as draft,
         ):
-            np.savez_compressed(draft, **insides(method, clip, _spread(len(clip))))  # type: ignore[arg-type]
+            frames = spread_index(len(clip), FRAMES + 1)[1:]
+            np.savez_compressed(draft, **insides(method, clip, frames))  # type: ignore[arg-type]
 
 
 def insides(method: Method, clip: ClipFile, frames: list[int]) -> dict[str, np.ndarray]:
@@ -60,7 +59,3 @@ def insides(method: Method, clip: ClipFile, frames: list[int]) -> dict[str, np.n
 def _numpy(tensor: Tensor) -> np.ndarray:
     array: np.ndarray = tensor.cpu().numpy()
     return array
-
-
-def _spread(length: int) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, length - 1, FRAMES + 1).round()[1:]})

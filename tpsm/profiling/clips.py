@@ -14,7 +14,7 @@ from pathlib import Path
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.layout import Layout, raw_folder
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section
 from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
@@ -33,7 +33,7 @@ def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Ite
 
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    config = from_mapping(DataConfig, read_yaml(Layout(dataset).configs / "data.yaml"), f"data.{dataset}")
+    config = from_mapping(DataConfig, read_section(Layout(dataset), "data"), f"data.{dataset}")
     folder = raw_folder(dataset)
     raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw

@@ -9,12 +9,10 @@ import numpy as np
 
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
-from tpsm.core.animation import AnimateConfig, Mode
+from tpsm.core.animation import Mode, read_animate
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
-from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
@@ -31,7 +29,7 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
     layout = Layout(dataset)
     model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
     model.load()
-    settings = from_mapping(AnimateConfig, read_yaml(layout.configs / "animate.yaml"), "animate")
+    settings = read_animate(layout)
     manifest = read_manifest(layout.clips)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:

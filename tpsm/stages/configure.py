@@ -6,7 +6,7 @@ and a mistake anywhere in it is found before the first step of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
         parts = ("evaluators", "metrics", "protocols")
         sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
         sections["published-evaluators"] = published_evaluators(data[dataset], evaluation)
-        sections["labels"] = {run: params.run[run].label for run in runs}
+        sections["labels"] = labels(params, list(runs))
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
         for run, (config, avd) in runs.items():
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
@@ -80,6 +80,22 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
     for path, section in files.items():
         write_text(path, as_yaml(section))
     return list(files)
+
+
+def labels(params: Params, runs: Sequence[str]) -> dict[str, str]:
+    """Run -> what tables and figures call it.
+
+    Raises:
+        UserError: two runs of a data set have one label, and nobody could tell them apart.
+    """
+    named: dict[str, str] = {}
+    for run in runs:
+        label = params.run[run].label
+        if (other := named.setdefault(label, run)) != run:
+            raise UserError(
+                f"params.yaml.run.{run}.label is {label!r}, as run.{other}.label is; change one of the two."
+            )
+    return {run: label for label, run in named.items()}
 
 
 def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tpsm.core.layout import Layout, raw_folder
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section
 from tpsm.core.schema import from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
@@ -19,6 +19,6 @@ def prepare_dataset(dataset: str, workers: Workers = 1) -> Manifest:
         UserError: a resolved configuration is missing, or a raw clip is unreadable.
     """
     layout = Layout(dataset)
-    config = from_mapping(DataConfig, read_yaml(layout.configs / "data.yaml"), f"data.{dataset}")
-    split = from_mapping(SplitConfig, read_yaml(layout.configs / "split.yaml"), f"data.{dataset}.split")
+    config = from_mapping(DataConfig, read_section(layout, "data"), f"data.{dataset}")
+    split = from_mapping(SplitConfig, read_section(layout, "split"), f"data.{dataset}.split")
     return prepare(dataset, raw_folder(dataset), config, layout.clips, split.read(dataset), workers)

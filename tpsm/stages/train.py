@@ -17,11 +17,11 @@ from tpsm.core.device import rank
 from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import fingerprint
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section
 from tpsm.core.schema import from_mapping, plain
 from tpsm.core.tensors import to_tensor
 from tpsm.core.types import FramePair
-from tpsm.data.clip import ClipFile
+from tpsm.data.clip import ClipFile, spread
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.data.pairs import PairBatches
@@ -92,15 +92,13 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
 
 def data_config(dataset: str) -> DataConfig:
     """The resolved section of a data set."""
-    return from_mapping(DataConfig, read_yaml(Layout(dataset).configs / "data.yaml"), f"data.{dataset}")
+    return from_mapping(DataConfig, read_section(Layout(dataset), "data"), f"data.{dataset}")
 
 
 def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
     """The first frame and the middle one of some test clips, spread over the split."""
-    entries = manifest.clips("test")
-    chosen = [entries[i] for i in np.linspace(0, len(entries) - 1, min(count, len(entries))).astype(int)]
     pairs = []
-    for entry in chosen:
+    for entry in spread(manifest.clips("test"), count):
         with open_clip(manifest, entry) as clip:
             pairs.append(np.stack([clip.frame(0), clip.frame(len(clip) // 2)]))
     images = np.stack(pairs, axis=1)

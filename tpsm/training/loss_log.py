@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tpsm.core.files import atomic
+from tpsm.core.reading import read_csv
 
 
 class LossLog:
@@ -20,10 +21,9 @@ class LossLog:
         self.path = path
         self.rows: list[dict[str, float]] = []
         if path.is_file():
-            with path.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    if int(row["step"]) < keep_below:
-                        self.rows.append({key: float(value) for key, value in row.items() if value})
+            for row in read_csv(path, "training curve", ("step", "epoch", "total")):
+                if int(row["step"]) < keep_below:
+                    self.rows.append({key: float(value) for key, value in row.items() if value})
         self._waiting: list[tuple[int, int, dict[str, Tensor]]] = []
 
     def add(self, step: int, epoch: int, losses: dict[str, Tensor]) -> None:

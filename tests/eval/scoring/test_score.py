@@ -163,9 +163,11 @@ def test_a_set_without_pairs_has_no_animation_rows(layout: Layout) -> None:
 
 
 def test_names_that_look_like_nothing_are_names(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.csv"
+    layout = Layout("dots", tmp_path)
+    path = layout.outputs("tps") / "animation" / "standard" / "pairs.csv"
+    path.parent.mkdir(parents=True)
     path.write_text("pair,source,driving\nNA--null,NA,null\n")
-    assert read_pairs(path).values.tolist() == [["NA--null", "NA", "null"]]
+    assert read_pairs(layout, "tps", "standard").values.tolist() == [["NA--null", "NA", "null"]]
 
 
 def test_motion_lies_under_the_encoded_name() -> None:

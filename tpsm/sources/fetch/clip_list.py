@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from tpsm.core.errors import UserError
-from tpsm.core.reading import require_file
+from tpsm.core.reading import csv_rows, require_file
 from tpsm.data.config import SPLITS
 from tpsm.data.limits import FPS_RANGE
 from tpsm.sources.fetch.downloaders import Access, Failure, download
@@ -113,12 +112,9 @@ def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
         require_file(path, "list of clips")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
-                hint = f"; the list that has all is {SETS[dataset].metadata}" if SETS[dataset].metadata else ""
-                raise UserError(f"{path} has no column {missing[0]}{hint}.")
-            yield from reader
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            hint = f"; the list that has all is {SETS[dataset].metadata}" if SETS[dataset].metadata else ""
+            yield from csv_rows(file, _COLUMNS, str(path), hint)
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The list of clips {path} cannot be read ({error}).") from error
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tpsm.core.errors import UserError
+from tpsm.core.reading import csv_rows
 from tpsm.data.config import SPLITS
 
 
@@ -113,13 +114,16 @@ def read_ledger(path: Path) -> list[Line]:
 
 def _parse(path: Path, content: bytes) -> list[Line]:
     """Every whole line; the last may have been cut short when the machine stopped."""
+    whole = content[: content.rfind(b"\n") + 1]
+    if not whole:
+        return []
     try:
-        whole = io.StringIO(content[: content.rfind(b"\n") + 1].decode(), newline="")  # U+2028 ends none
+        lines = csv_rows(io.StringIO(whole.decode(), newline=""), _COLUMNS, "it")  # U+2028 ends no line
         return [
             Line(Key(line["split"], line["clip"], int(line["copy"])), line["video"], Outcome(line["outcome"]))
-            for line in csv.DictReader(whole)
+            for line in lines
         ]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
+    except (ValueError, UserError) as error:
         raise UserError(f"{path} is no ledger of outcomes ({error}); move it away to begin anew.") from error
 
 

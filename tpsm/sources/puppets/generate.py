@@ -6,11 +6,13 @@ Everything follows from the seed: no image, model or recording is used.
 from __future__ import annotations
 
 import io
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
+from tqdm import tqdm
 
 from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
@@ -88,11 +90,10 @@ def synthesize(
         raise UserError(f"{folder} exists and is no empty folder; name a new one, or remove it first.")
     card = {"generator": "puppets", "version": VERSION, **{name: value for name, value, _ in numbers}}
     write_json(folder / "card.json", card)
-    for identity in range(train_identities + test_identities):
-        split = "train" if identity < train_identities else "test"
-        for number in range(clips_per_identity):
-            clip = puppet_clip(identity, number, size=size, frames=frames, seed=seed)
-            _write_strip(folder / split, clip)
+    wanted = list(product(range(train_identities + test_identities), range(clips_per_identity)))
+    for identity, number in tqdm(wanted, "synthesize", unit="clip", disable=None):
+        clip = puppet_clip(identity, number, size=size, frames=frames, seed=seed)
+        _write_strip(folder / ("train" if identity < train_identities else "test"), clip)
 
 
 def _write_strip(folder: Path, clip: Clip) -> None:
