@@ -63,8 +63,8 @@ class Scorer:
         animated = self.run not in CONTROLS and "strict" in self.config.protocols
         modes = animation_modes(read_animate(self.layout), self.run) if animated else ()
         for mode in modes:
-            pairs = read_pairs(self.layout, self.run, mode)
-            items += [ScoringItem(name, mode, *ends, mode == modes[0]) for name, *ends in pairs.itertuples(index=False)]
+            pairs = read_pairs(self.layout, self.run, mode).itertuples(index=False)
+            items += [ScoringItem(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
         return items
 
     def rows(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
