@@ -83,7 +83,9 @@ def test_bad_weight_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("not weights")
     with pytest.raises(UserError, match=r"text\.pth cannot be read as a checkpoint"):
         load_backbone(PerceptualConfig(file=str(tmp_path / "text.pth")))
-    torch.save({"features.0.weight": torch.zeros(64, 3, 5, 5)}, tmp_path / "other.pth")
+    torch.save(
+        {"features.0.weight": torch.zeros(64, 3, 5, 5), "features.0.bias": torch.zeros(64)}, tmp_path / "other.pth"
+    )
     with pytest.raises(UserError, match=r"entry features\.0\.weight is of shape \(64, 3, 5, 5\)"):
         load_backbone(PerceptualConfig(file=str(tmp_path / "other.pth")))
 
