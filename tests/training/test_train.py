@@ -206,7 +206,7 @@ def test_two_processes_do_not_train_the_same_run(tmp_path: Path) -> None:
     itself, it holds nothing."""
     lock = tmp_path / "work" / "toys@toy-run.lock"
     code = "import os, time; from pathlib import Path; from tpsm.core.files import locked\n"
-    code += f"with locked(Path({str(lock)!r}), 'It'): print(os.getpid(), flush=True); time.sleep(60)"
+    code += f"with locked(Path({str(lock)!r}), 'It'): print(os.getpid(), flush=True); time.sleep(600)"
     began_it = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
     with subprocess.Popen([sys.executable, "-c", began_it, code], stdout=subprocess.PIPE, text=True) as dvc:
         assert dvc.stdout is not None
