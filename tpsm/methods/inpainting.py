@@ -1,4 +1,4 @@
-"""TPSMM's inpainting network: draws the warped source, and anew what no part of it shows."""
+"""Defines TPSMM's inpainting network, which draws the warped source, and anew what no part of it shows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tpsm.nn.geometry import resize, resize_grid, warp
 
 @dataclass(frozen=True)
 class InpaintingConfig:
+    """`width` channels in the finest map, doubled with each of `num_down_blocks` up to `max_features`."""
+
     width: int = 64
     max_features: int = 512
     num_down_blocks: int = 3
@@ -25,7 +27,10 @@ class InpaintingConfig:
 
 
 class InpaintingNetwork(nn.Module):
-    """Draws the source in its new pose: features warped at every resolution, and what is hidden drawn anew."""
+    """Draws the source in its new pose, with multi-resolution occlusion masks (the paper's section of that name).
+
+    Features are warped at every resolution, and what the masks hide is drawn anew.
+    """
 
     def __init__(self, config: InpaintingConfig) -> None:
         super().__init__()
@@ -40,7 +45,7 @@ class InpaintingNetwork(nn.Module):
         self.final = Conv7x7(sizes[0], 3)
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """Feature maps, the finest first."""
+        """Returns feature maps, the finest first."""
         features = [self.first(image)]
         for block in self.down_blocks:
             features.append(block(features[-1]))
@@ -49,24 +54,29 @@ class InpaintingNetwork(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
     ) -> Float[Tensor, "b 3 h w"]:
+        # The features of the source where the flow moves them, with what is hidden masked out.
         coarse_to_fine = features[::-1]
         grids, masks = motion_at(motion, coarse_to_fine)
         warped = [
             warp(feature, grid, align_corners=True) * mask
             for feature, grid, mask in zip(coarse_to_fine, grids, masks, strict=True)
         ]
+
+        # Decoded from coarse to fine.
         x = warped[0]
         for i, up in enumerate(self.up_blocks):
             x = up(self.resblock[2 * i + 1](self.resblock[2 * i](x)))
             if i < len(self.up_blocks) - 1:
                 x = torch.cat([x, warped[i + 1]], dim=1)
+
+        # The finest mask joins twice, as released: in the features, and in the image.
         hidden = 1 - masks[-1]
         drawn = torch.sigmoid(self.final(x * hidden + warped[-1]))
         return drawn * hidden + warp(image, grids[-1], align_corners=True) * masks[-1]
 
 
 def motion_at(motion: Motion, features: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
-    """The flow and a mask at the resolution of each map; a single mask serves all."""
+    """Returns the flow and an occlusion mask at the resolution of each map; a single mask serves all."""
     sizes = [(feature.shape[-2], feature.shape[-1]) for feature in features]
     grids = [resize_grid(motion.grid, size, align_corners=True) for size in sizes]
     if len(motion.occlusion) == len(features):
