@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -13,8 +14,7 @@ from tpsm.core.schema import positive
 from tpsm.core.types import Motion
 from tpsm.nn.blocks import (
     Conv7x7,
-    ConvBlock,
-    DownBlock,
+    FeatureEncoder,
     Hourglass,
     HourglassConfig,
     Residual,
@@ -120,26 +120,17 @@ class GeneratorConfig:
         positive(self, "width", "max_features", "num_down_blocks", "num_bottleneck_blocks")
 
 
-class Generator(nn.Module):
+class Generator(FeatureEncoder):
     """Holds the layers of the generator; each method adds its dense motion, and draws in its own way."""
 
     def __init__(self, config: GeneratorConfig) -> None:
-        super().__init__()
         sizes = channels(config.width, config.max_features, config.num_down_blocks)
-        levels = range(config.num_down_blocks)
-        self.first = ConvBlock(3, sizes[0], nn.BatchNorm2d, kernel=7)
-        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], nn.BatchNorm2d) for i in levels)
-        self.up_blocks = nn.ModuleList(UpBlock(sizes[i + 1], sizes[i], nn.BatchNorm2d) for i in reversed(levels))
+        super().__init__(sizes, nn.BatchNorm2d)
+        upwards = pairwise(reversed(sizes))
+        self.up_blocks = nn.ModuleList(UpBlock(below, above, nn.BatchNorm2d) for below, above in upwards)
         blocks = range(config.num_bottleneck_blocks)
         self.bottleneck = nn.Sequential(OrderedDict((f"r{i}", Residual(sizes[-1], nn.BatchNorm2d)) for i in blocks))
         self.final = Conv7x7(sizes[0], 3)
-
-    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """Returns feature maps, the finest first."""
-        features = [self.first(image)]
-        for block in self.down_blocks:
-            features.append(block(features[-1]))
-        return tuple(features)
 
 
 def warp_and_mask(image: Tensor, motion: Motion, align_corners: bool) -> tuple[Tensor, Tensor]:

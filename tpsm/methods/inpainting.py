@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tpsm.core.schema import positive
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Conv7x7, ConvBlock, DownBlock, Residual, UpBlock, channels, instance_norm
+from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
 
 
@@ -26,30 +26,21 @@ class InpaintingConfig:
         positive(self, "width", "max_features", "num_down_blocks")
 
 
-class InpaintingNetwork(nn.Module):
+class InpaintingNetwork(FeatureEncoder):
     """Draws the source in its new pose, with multi-resolution occlusion masks (the paper's section of that name).
 
     Features are warped at every resolution, and what the masks hide is drawn anew.
     """
 
     def __init__(self, config: InpaintingConfig) -> None:
-        super().__init__()
         sizes = channels(config.width, config.max_features, config.num_down_blocks)
+        super().__init__(sizes, instance_norm)
         levels = range(config.num_down_blocks)
-        self.first = ConvBlock(3, sizes[0], instance_norm, kernel=7)
-        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], instance_norm) for i in levels)
         # All decoder levels but the coarsest see the upsampled map beside the warped one.
         inputs = [sizes[i + 1] * (1 if i == levels[-1] else 2) for i in levels]
         self.up_blocks = nn.ModuleList(UpBlock(inputs[i], sizes[i], instance_norm) for i in reversed(levels))
         self.resblock = nn.ModuleList(Residual(inputs[i], instance_norm) for i in reversed(levels) for _ in range(2))
         self.final = Conv7x7(sizes[0], 3)
-
-    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """Returns feature maps, the finest first."""
-        features = [self.first(image)]
-        for block in self.down_blocks:
-            features.append(block(features[-1]))
-        return tuple(features)
 
     def forward(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion

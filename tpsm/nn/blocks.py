@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -140,6 +141,25 @@ def stride(scale: float) -> int:
     return whole
 
 
+class FeatureEncoder(nn.Module):
+    """Encodes an image as feature maps, the first at its own resolution and each other at half of the one before.
+
+    `sizes` has the channels of each map, from fine to coarse.
+    """
+
+    def __init__(self, sizes: list[int], norm: Norm) -> None:
+        super().__init__()
+        self.first = ConvBlock(3, sizes[0], norm, kernel=7)
+        self.down_blocks = nn.ModuleList(DownBlock(above, below, norm) for above, below in pairwise(sizes))
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Returns the feature maps, the finest first."""
+        features = [self.first(image)]
+        for block in self.down_blocks:
+            features.append(block(features[-1]))
+        return tuple(features)
+
+
 @dataclass(frozen=True)
 class HourglassConfig:
     """`width` doubles with every block up to `max_features`; the hourglass sees the image at `scale_factor`."""
@@ -170,7 +190,7 @@ class Encoder(nn.Module):
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
         super().__init__()
         sizes = [inputs, *channels(config.width, config.max_features, config.num_blocks)[1:]]
-        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks))
+        self.down_blocks = nn.ModuleList(DownBlock(above, below, norm) for above, below in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
         """Returns the input, then every block's output, from fine to coarse."""

@@ -22,17 +22,8 @@ PARTS = (
 DRAW_ORDER = tuple(
     PARTS.index(part)
     for part in (
-        "background",
-        "left upper arm",
-        "left forearm",
-        "left shin",
-        "left thigh",
-        "torso",
-        "right shin",
-        "right thigh",
-        "head",
-        "right upper arm",
-        "right forearm",
+        *("background", "left upper arm", "left forearm", "left shin", "left thigh", "torso"),
+        *("right shin", "right thigh", "head", "right upper arm", "right forearm"),
     )
 )
 JOINTS = (
