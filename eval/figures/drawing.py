@@ -13,6 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.tables.results import Results
@@ -32,6 +33,22 @@ def short(label: str) -> str:
     line = " ".join(label.split())
     line = f" {line}" if line.startswith("_") else line  # Matplotlib's legends leave out what begins so
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+COLUMNS = 3
+"""Panels side by side: more are too small to read where a page shows a figure."""
+
+
+def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, `width` by `height` inches each, in rows of three."""
+    columns = min(count, COLUMNS)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    return figure, list(axes.flat[:count])
 
 
 def sheet(
@@ -59,7 +76,7 @@ def sheet(
             canvas[top : top + height, left : left + width] = tile
     # Margins in pixels, for the words; the image itself is drawn dot for dot.
     left_margin, top_margin = max(110, 16 + 8 * max(map(len, labels))), 22
-    total = (canvas.shape[1] + left_margin, canvas.shape[0] + top_margin)
+    total = (canvas.shape[1] + left_margin + MARGIN, canvas.shape[0] + top_margin)
     figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI))
     figure.figimage(canvas, xo=left_margin, yo=0)
     for top, label in zip(tops, labels, strict=True):

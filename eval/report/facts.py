@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.report.findings import listed
+from eval.report.words import listed
 from eval.stats.intervals import FEWEST, UNITS
 from eval.tables.results import Results
 
