@@ -48,8 +48,10 @@ def draw_figures(results: Results) -> dict[str, Path]:
             for metric in measured
         },
         **{
-            f"{results.label(run)} against {results.label(runs[-1])}: a dot a test clip, the worst marked and named. "
-            f"Below the dotted line {results.label(runs[-1])} has the lower value.": scatter(results, run, runs[-1])
+            f"{results.label(run)} against {results.label(runs[-1])}: one dot per test clip, the worst marked and "
+            f"named. Below the dotted line {results.label(runs[-1])} has the lower value.": scatter(
+                results, run, runs[-1]
+            )
             for run in runs[:-1]
         },
         **{

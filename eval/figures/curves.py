@@ -22,7 +22,7 @@ STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D")
 
 
 def k_ablation(results: Results) -> Path | None:
-    """A panel a metric, a line a method: the mean over the number of keypoints, with its interval."""
+    """One panel per metric, one line per method: the mean over the number of keypoints, with its interval."""
     runs = [run for run in results.config.tables.k_ablation if run in results.scored and results.summary(run)]
     points = pd.DataFrame(
         {
@@ -78,8 +78,8 @@ def _draw_metric(axis: Axes, results: Results, metric: Metric, points: pd.DataFr
 
 
 def loss_curves(results: Results) -> Path | None:
-    """Total training loss of every run, as a running mean over a fiftieth of the steps; a panel a method, since methods
-    minimise different sums."""
+    """Total training loss of every run, as a running mean over a fiftieth of the steps; one panel per method, since
+    methods minimise different sums."""
     methods: dict[str, list[str]] = {}
     for run in results.config.tables.runs():
         if (results.layout.model(run) / "metrics.csv").is_file():

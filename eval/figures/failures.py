@@ -20,7 +20,7 @@ SMALLEST = 128
 
 
 def failures(results: Results, metric: Metric) -> Path | None:
-    """A row a run: the worst frame of each of its worst clips by the metric, the real frame beside the generated."""
+    """One row per run: the worst frame of each of its worst clips by the metric, the real one beside the generated."""
     layout = results.layout
     grid, labels, captions = [], [], []
     for run in filter(layout.has_frames, results.config.tables.reconstruction):

@@ -17,8 +17,8 @@ MARKERS = ("^", "s", "D")
 
 
 def scatter(results: Results, run: str, other: str) -> Path | None:
-    """A panel a metric, a dot a test clip: what `run` reads there, and what `other` does. The clips that are worst for
-    both together are marked, and named below."""
+    """One panel per metric, one dot per test clip: what `run` reads there, and what `other` does. The clips that
+    are worst for both together are marked, and named below."""
     shown = []
     for metric in results.metrics.values():
         mine, theirs = (results.by_clip(Series(name, protocol=results.protocol), metric.name) for name in (run, other))

@@ -92,7 +92,7 @@ def _line(title: str, real: ByIdentity, made: ByIdentity) -> tuple[str, str, str
 
 
 def embed(network: nn.Module, frames: UInt8[np.ndarray, "t h w 3"]) -> Features:
-    """The 2048 features that FID compares, a frame."""
+    """The 2048 features that FID compares, per frame."""
     place = next(network.parameters()).device
     found = []
     with torch.inference_mode():

@@ -240,7 +240,7 @@ def _coverage(pairs: Pairs) -> list[str]:
 
 
 def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
-    """A line a metric: mean over frames [95 % interval over clips], by protocol, and how many frames count."""
+    """One line per metric: mean over frames [95 % interval over clips], by protocol, and how many frames count."""
     lines = [("", *PROTOCOLS, "frames")]
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))

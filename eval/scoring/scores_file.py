@@ -42,7 +42,7 @@ KEY = b"tpsm"
 def frame_rows(
     about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
 ) -> pd.DataFrame:
-    """A row a frame that is scored. `about` has the other columns, but for the metric's own."""
+    """One row per frame that is scored. `about` has the other columns, but for the metric's own."""
     first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
     of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
     frame = np.arange(first, len(values), dtype=np.int32)
@@ -152,7 +152,7 @@ def _unlike(schema: pa.Schema, count: int, columns: Mapping[str, str], optional:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Without dictionaries."""
+    """The table with plain columns in place of dictionaries."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))

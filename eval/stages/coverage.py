@@ -58,7 +58,7 @@ def _split(clip: str) -> str:
 
 
 def write_picture(found: Coverage, path: Path) -> None:
-    """A bar a split: present, and missing by reason."""
+    """One bar per split: the clips that are present, and those that are missing by reason."""
     from matplotlib import rc_context  # Here: Matplotlib takes long to load.
     from matplotlib.figure import Figure
 
