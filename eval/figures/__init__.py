@@ -34,6 +34,8 @@ def draw_figures(results: Results) -> dict[str, Path]:
     runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
     measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
+
+    # Every figure by its caption; one that has nothing to show is None.
     wanted = {
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
         "motion of all.": reconstruction(results),
@@ -55,7 +57,7 @@ def draw_figures(results: Results) -> dict[str, Path]:
             for run in runs[:-1]
         },
         **{
-            f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
+            f"Inside {results.label(run)}: its points (one colour per motion), from where pixels have moved, whose "
             "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped "
             "source, coarsest mask first.": insides(results, run)
             for run in runs

@@ -86,6 +86,8 @@ def loss_curves(results: Results) -> Path | None:
             methods.setdefault(str(results.summary(run).get("method", "")), []).append(run)
     if not methods:
         return None
+
+    # One panel per method, colours and dashes by run.
     size = (3.3 * len(methods), 3.4 + 0.09 * max(map(len, methods.values())))
     figure, axes = plt.subplots(1, len(methods), figsize=size, squeeze=False, layout="constrained")
     for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
@@ -95,6 +97,7 @@ def loss_curves(results: Results) -> Path | None:
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
             axis.plot(table["step"], smooth, linewidth=1.2, label=short(results.label(run)))
         axis.set(title=short(results.method_title(method)), xlabel="step", yscale="log")
+
         # Losses that fall by less than a factor of ten would have one tick or two of the usual ones.
         digits = range(1, 10) if np.divide(*axis.get_ylim()[::-1]) < 10 else (1, 2, 5)
         axis.yaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in range(-4, 6) for digit in digits]))

@@ -67,6 +67,8 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     (first, estimate), *others = ranked
     name = results.label(first.run)
     value = with_interval(estimate, metric.decimals)
+
+    # Whom the first beats for sure, and whom not.
     tied: list[tuple[Series, Comparison | None]] = []
     worse: list[tuple[Series, Comparison | None]] = []
     compared = results.comparisons(tuple(series), metric.name)
@@ -77,6 +79,8 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
             comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
         )
         (worse if sure else tied).append((other, comparison))
+
+    # The sentence names the nearest rival, and beside it stand seeds and the repeated source.
     best = (name, *(results.label(other.run) for other, _ in tied))
     rival, comparison = (tied or worse)[0]
     gap = _gap(metric, results.label(rival.run), comparison)

@@ -73,10 +73,14 @@ class Results:
         section = f"{config_key(layout)}.published"
         self.published = None if config.published is None else read_published(config.published, section)
         self.metrics: dict[str, Metric] = {name: metrics.load(name)[0] for name in config.metrics}
+
+        # Which runs: those of tables, their released weights and repeats, and the controls.
         tabled = config.tables.runs()
         beside = [RELEASED.format(run=run) for run in tabled] + [run for group in self.seeds.values() for run in group]
         beside = [run for run in beside if run in self.labels]
         self.runs = (*dict.fromkeys((*tabled, *beside)), *CONTROLS)
+
+        # Their scores, as far as they exist, and each series of them.
         self._scores: dict[str, pd.DataFrame] = {}
         for run in self.runs:
             path = layout.scores(run)
@@ -93,6 +97,8 @@ class Results:
                 ["task", "mode", "metric"], observed=True
             )
         }
+
+        # What is computed once.
         self._estimates: dict[tuple[Series, str], Estimate | None] = {}
         self._comparisons: dict[tuple[tuple[Series, ...], str], dict[tuple[Series, Series], Comparison]] = {}
 
