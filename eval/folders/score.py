@@ -1,5 +1,7 @@
-"""Scores frames from anywhere against the real ones: two folders of clips, paired by name. This needs no method, no data
-set and no DVC."""
+"""Scores frames from anywhere against the real ones: two folders of clips, paired by name.
+
+This needs no method, no data set and no DVC.
+"""
 
 from __future__ import annotations
 

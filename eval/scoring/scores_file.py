@@ -58,8 +58,8 @@ def write_scores(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> No
 
 
 def read_scores(path: Path, remedy: str, newer: Mapping[str, str | int] | None = None) -> pd.DataFrame:
-    """Reads the rows that `write_scores` wrote, here or elsewhere. `newer` are the columns that may be missing, and what then
-    stands in them.
+    """Reads the rows that `write_scores` wrote, here or elsewhere. `newer` are the columns that may be missing, and
+    what then stands in them.
 
     Raises:
         UserError: a column or a value is not as scores have it, or a row stands there twice; it ends with `remedy`.
@@ -95,8 +95,8 @@ def _faults(rows: pd.DataFrame, protocols: set[str]) -> Iterator[str]:
 def read_table(
     path: Path, columns: Mapping[str, str], remedy: str, optional: Mapping[str, str | int] | None = None
 ) -> pd.DataFrame:
-    """Reads a Parquet file's `columns`, which are of `text`, `whole` numbers or any `number`; texts and whole numbers are
-    never missing. Columns that the file lacks are filled with what `optional` says.
+    """Reads a Parquet file's `columns`, which are of `text`, `whole` numbers or any `number`; texts and whole numbers
+    are never missing. Columns that the file lacks are filled with what `optional` says.
 
     Raises:
         UserError: it is no such file, or larger than any is; the message ends with `remedy`.
