@@ -125,11 +125,14 @@ def test_an_open_difference_is_told_with_its_side_and_a_claim_needs_numbers(layo
     add(layout, "old", 0.3, "old")
     add(layout, "new", 0.29, "new", either_way=True)
     results = results_of(layout, reconstruction=["old", "new"])
-    rows = {run: (PublishedRow("P", "seen", l1=l1),) for run, l1 in (("old", ".1"), ("new", ".2"))}
+    rows = {run: (PublishedRow("P", "recalled", l1=l1),) for run, l1 in (("old", ".1"), ("new", ".2"))}
     results.published = PublishedSet("Elsewhere", ("elsewhere",), rows)
     question = answer(results)[0]
     assert question.headline.startswith("New is published as ahead (on Elsewhere) in no metric that is measured here.")
     (sentence,) = question.sentences
-    assert "no significant difference in L1 (better by .0100 [" in sentence and sentence.endswith("behind in L1.")
+    assert (
+        "no significant difference in L1 (better by .0100 [" in sentence
+        and "behind in L1, by numbers recalled" in sentence
+    )
     results.published = PublishedSet("Elsewhere", ("elsewhere",), {"old": rows["old"]})
     assert [q.title for q in answer(results)] == ["Reconstruction", "Reconstruction"]
