@@ -110,15 +110,15 @@ def test_runs_without_scores_are_made_side_by_side(clone: Path, monkeypatch: pyt
     assert repro.repro([repro.SIDE_BY_SIDE]) == 0
     first, *between, last = (clone / "asked").read_text().splitlines()
     assert (first, last) == ("repro features", "repro")
-    beside = "--wait-for-lock repro --glob"
-    assert sorted(between[:2]) == [f"{beside} score*@a-t score*@a-p", f"{beside} score*@a-u"]
+    beside = "--wait-for-lock repro --single-item --glob"
+    assert sorted(between[:2]) == [f"{beside} *@a-t *@a-p coverage@*", f"{beside} *@a-u score-control@*"]
     assert sorted(between[2:]) == [f"{beside} report@a", f"{beside} report@b"]
     assert (clone / "threads").read_text().split() == ["all", *4 * ["1"], "all"]
 
 
 def test_what_one_of_them_says_ends_it(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clone / "resolved").rename(clone / "configs")
-    put_in_place_of_dvc('case "$*" in *a-u) exit 3;; esac', clone, monkeypatch)
+    put_in_place_of_dvc('case "$*" in *a-u*) exit 3;; esac', clone, monkeypatch)
     assert repro.repro([repro.SIDE_BY_SIDE]) == 3
     assert len((clone / "asked").read_text().splitlines()) == 3
 

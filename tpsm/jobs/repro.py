@@ -50,25 +50,26 @@ def steps() -> Iterator[list[Sequence[str]]]:
     count = cores()
     if count > 1 and shutil.which("nvidia-smi") is None and (not CONFIGS.is_dir() or unscored()):
         yield [["features"]]  # what several runs need
-        yield dealt(unscored(), count)
+        yield dealt([*unscored(), "score-control@*", "coverage@*"], count)
         yield dealt([f"report@{path.name}" for path in sorted(CONFIGS.iterdir()) if path.is_dir()], count)
     yield [[]]
 
 
 def unscored() -> list[str]:
-    """DVC's patterns for the scores of the runs that have none; runs that are trained stand first, so that each process
-    gets its share. One that begins with another's weights is left out, for DVC does not know that it needs them."""
+    """DVC's patterns for the stages of the runs that have no scores. Runs that are trained stand first, so that each
+    process gets its share. One that begins with another's weights is left out: it waits for the last step."""
     due = []
     for path in CONFIGS.glob("*/runs/*.yaml"):
         dataset, config = path.parts[-3], read_yaml(path)
         if config["origin"] is None and not Layout(dataset).scores(path.stem).exists():
-            due.append((config["published"] is not None, f"score*@{dataset}-{path.stem}"))
+            due.append((config["published"] is not None, f"*@{dataset}-{path.stem}"))
     return [pattern for _, pattern in sorted(due)]
 
 
 def dealt(targets: Sequence[str], count: int) -> list[Sequence[str]]:
-    """The targets, dealt to at most `count` processes."""
-    return [["--glob", *targets[first::count]] for first in range(min(count, len(targets)))]
+    """The targets, dealt to at most `count` processes. Each makes them in order, and not what they need: DVC would lock
+    that against the other processes."""
+    return [["--single-item", "--glob", *targets[first::count]] for first in range(min(count, len(targets)))]
 
 
 def run(step: Sequence[Sequence[str]]) -> int:

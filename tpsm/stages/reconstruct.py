@@ -25,8 +25,7 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     of a few clips and, where there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to
     0.02 pixels in 64).
     """
-    import pyarrow as pa  # Here: it takes a while to load.
-    import pyarrow.parquet as pq
+    import pandas as pd  # Here: it takes long to load.
 
     layout = Layout(dataset)
     model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
@@ -37,14 +36,12 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     entries = manifest.clips("test")
     made = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
     gather([unit / OUTPUT for unit in made], out)
-    l1 = [np.load(unit / L1) for unit in made]
-    errors = {
-        "clip": np.repeat([entry.name for entry in entries], [len(values) for values in l1]),
-        "frame": np.concatenate([np.arange(len(values)) for values in l1]),
-        "l1": np.concatenate(l1),
-    }
+    errors = []
+    for entry, unit in zip(entries, made, strict=True):
+        l1 = np.load(unit / L1)
+        errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
     write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
-        pq.write_table(pa.table(errors), draft)
+        pd.concat(errors, ignore_index=True).to_parquet(draft)
     write_model(out, read_run(dataset, run), [model])
     cache.remove()
