@@ -38,6 +38,8 @@ class Entry:
             raise ValueError(f"the record of the clip {self.name!r:.80} has a text that makes no sense")
         if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
             raise ValueError(f"the record of the clip {self.name!r:.80} has a number that makes no sense")
+        if type(self.has_truth) is not bool:
+            raise ValueError(f"the record of the clip {self.name!r:.80} has a has_truth that is neither true nor false")
         check_fps(self.fps, f"the record of the clip {self.name!r:.80}")
 
     @property
