@@ -35,7 +35,7 @@ def refusal(folder: Path, shared: Path, again: Callable[[], int | str]) -> str |
     first.wait()
     before = log.stat().st_size
     status = again()
-    said = log.read_text(errors="replace")[before:]
+    said = log.read_bytes()[before:].decode(errors="replace")
     os.kill(training, signal.SIGCONT)
     _wait(lambda: not Path(f"/proc/{training}").exists())
     if status == 0 or f"already under way in process {training} " not in said:

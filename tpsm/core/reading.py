@@ -163,9 +163,10 @@ def read_json(path: Path, what: str, most: int = LARGEST_TEXT) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Raises ValueError where a key stands twice, a number has too many digits, or sections lie too deep, too."""
+    """Raises ValueError where a key stands twice, a number is none or has too many digits, or sections lie too deep,
+    too."""
     try:
-        content = json.loads(text, object_pairs_hook=_section)
+        content = json.loads(text, object_pairs_hook=_section, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError(f"its sections lie deeper than {DEEPEST} in one another") from error
     layer, depth = [content], 0
@@ -175,6 +176,11 @@ def parse_json(text: str) -> Any:
         if depth > DEEPEST:
             raise ValueError(f"its sections lie deeper than {DEEPEST} in one another")
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    """Python writes and reads what JSON does not know."""
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _inside(value: Any) -> Iterable[Any]:
