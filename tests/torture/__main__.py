@@ -39,14 +39,10 @@ def main() -> int:
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python tests/torture", description=__doc__)
-    options.add_argument(
-        "--kills", type=int, default=50, metavar="N", help="how many, or of each (default: %(default)s)"
-    )
+    options.add_argument("--kills", type=int, default=50, metavar="N", help="how many (default: %(default)s)")
     options.add_argument("--only", nargs="+", metavar="SUBJECT", help="kill these alone, as `score` or `dvc repro`")
     options.add_argument("--every", action="store_true", help="kill before every file operation")
-    options.add_argument(
-        "--inputs", type=int, default=10_000, metavar="N", help="at most so many, or of each (default: all)"
-    )
+    options.add_argument("--inputs", type=int, default=10_000, metavar="N", help="at most so many (default: all)")
     options.add_argument("--kind", nargs="+", help="of parameters, texts, files, media, weights and scores")
     options.add_argument("--folder", type=Path, help="work there, and take again the whole project that is there")
     options.add_argument("--seed", type=int, default=0, help="of the moments and of the inputs that are drawn")
