@@ -2,7 +2,8 @@
 
 DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty or cut off, and cannot read it again. So
 a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
-finds in its cache of runs.
+finds in its cache of runs. Its list of who reads and writes is written in the same way; it names processes, which the
+kill has ended, so it goes where it is cut off.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import yaml
 
 from tpsm.core.files import write_text
 from tpsm.core.program import exit_status
-from tpsm.core.reading import Loader
+from tpsm.core.reading import Loader, parse_json
 
 log = logging.getLogger(__name__)
-LOCK, COPY = Path("dvc.lock"), Path(".work/dvc.lock")
+LOCK, COPY, USERS = Path("dvc.lock"), Path(".work/dvc.lock"), Path(".dvc/tmp/rwlock")
 EVERY = 1.0
 """Seconds between two looks at the lock."""
 
@@ -42,10 +43,16 @@ def repro(arguments: Sequence[str]) -> int:
 
 
 def put_back() -> None:
-    """The copy takes the place of a lock that is not whole."""
+    """The copy takes the place of a lock that is not whole; a list of DVC's that is not whole is removed."""
     if LOCK.exists() and not is_whole(LOCK.read_bytes()) and COPY.exists():
         log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
         write_text(LOCK, COPY.read_text(encoding="utf-8"))
+    try:
+        if USERS.exists():
+            parse_json(USERS.read_text(encoding="utf-8"))
+    except ValueError:
+        log.info("%s is not whole, as a kill leaves it, and goes.", USERS)
+        USERS.unlink()
 
 
 def keep() -> None:
