@@ -1,4 +1,5 @@
-"""First Order Motion Model (Siarohin et al., NeurIPS 2019), as its released code computes it."""
+"""FOMM: First Order Motion Model for Image Animation (Siarohin et al., NeurIPS 2019), as its released code computes
+it."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ class Config:
 
 
 class KeypointDetector(nn.Module):
-    """Keypoints as the mean positions of heatmaps, and a Jacobian about each as the mean of a map of Jacobians."""
+    """Finds keypoints as the mean positions of heatmaps, and the Jacobian about each as the mean of a map of
+    Jacobians."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -100,12 +102,15 @@ class KeypointDetector(nn.Module):
 
 
 class OcclusionAwareGenerator(Generator):
+    """Draws the source's features where the flow moves them, masked where they are hidden."""
+
     def __init__(self, config: Config) -> None:
         super().__init__(config.generator)
         self.align_corners = config.align_corners
         self.dense_motion_network = DenseMotion(config.num_keypoints, config.dense_motion)
 
     def motion(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> Motion:
+        """Returns the dense motion: a weighted sum of the identity and the local motion about every keypoint."""
         small = self.dense_motion_network.down(image)
         height, width = small.shape[-2:]
         grid = coordinate_grid(height, width, small)
@@ -126,6 +131,8 @@ class OcclusionAwareGenerator(Generator):
 
 
 class Model(Method):
+    """FOMM: keypoints with local affine motion, an occlusion-aware generator and, on request, a discriminator."""
+
     sync_batch_norm: ClassVar[bool] = True
     training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
     resize_align_corners: ClassVar[bool] = False
@@ -169,11 +176,14 @@ class Model(Method):
         return self.training_step(pair, transform)[1]
 
     def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
-        """The prediction and the weighted losses, with the equivariance losses' transform given."""
+        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance losses
+        given."""
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)
         prediction = self.render(code, driving)
+
+        # The paper's losses: reconstruction, equivariance of keypoints and of Jacobians, and the discriminator's.
         losses = {}
         if any(self.config.perceptual.weights):
             losses["perceptual"] = self.perceptual(prediction.image, pair.driving)

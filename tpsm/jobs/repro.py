@@ -1,4 +1,4 @@
-"""`python -m tpsm.jobs.repro`: `dvc repro`, whose lock a kill cannot damage for good.
+"""Runs `dvc repro` so that a kill cannot damage its lock for good: `python -m tpsm.jobs.repro`.
 
 DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty or cut off, and cannot read it again. So
 a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
@@ -43,7 +43,7 @@ def repro(arguments: Sequence[str]) -> int:
 
 
 def put_back() -> None:
-    """The copy takes the place of a lock that is not whole; a list of DVC's that is not whole is removed."""
+    """Puts the copy in the place of a lock that is not whole, and removes a list of DVC's that is not whole."""
     if LOCK.exists() and not is_whole(LOCK.read_bytes()) and COPY.exists():
         log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
         write_text(LOCK, COPY.read_text(encoding="utf-8"))
@@ -56,14 +56,14 @@ def put_back() -> None:
 
 
 def keep() -> None:
-    """A copy of the lock, unless it is being written."""
+    """Copies the lock, unless it is being written at this moment."""
     now, kept = (path.read_bytes() if path.exists() else b"" for path in (LOCK, COPY))
     if now != kept and is_whole(now):
         write_text(COPY, now.decode("utf-8"))
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether DVC can read a lock, and knows no value but whole ones. Entries that a cut took are made anew."""
+    """Whether DVC can read a lock, and every entry in it is whole. DVC makes entries anew that were cut off."""
     if not content.endswith(b"\n"):
         return False
     try:
@@ -84,6 +84,7 @@ def is_entry(stage: object) -> bool:
 
 
 def main() -> None:
+    """Runs `dvc repro` with the arguments of the command line, and exits with its status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     sys.exit(exit_status(lambda args, prog_name: sys.exit(repro(args)), "make repro", sys.argv[1:]))
 

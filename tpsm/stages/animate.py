@@ -1,4 +1,4 @@
-"""The stages animate and animate-avd: fixed cross-identity pairs of test clips."""
+"""Runs the stages animate and animate-avd: fixed cross-identity pairs of test clips."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import numpy as np
 
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
-from tpsm.core.animation import AnimateConfig, Mode
+from tpsm.core.animation import Mode, read_animate
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
-from tpsm.core.schema import from_mapping
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
@@ -25,13 +23,14 @@ log = logging.getLogger(__name__)
 
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
-    """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
+    """Animates the fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with
+    `pairs.csv`."""
     import pandas as pd  # Here: it takes long to load.
 
-    layout = Layout(dataset)
-    model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
-    model.load()
-    settings = from_mapping(AnimateConfig, read_yaml(layout.configs / "animate.yaml"), "animate")
+    layout, config = Layout(dataset), read_run(dataset, run)
+    model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
+    model.load()  # a checkpoint that does not fit is named before any pair is begun
+    settings = read_animate(layout)
     manifest = read_manifest(layout.clips)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
@@ -44,12 +43,13 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         with atomic(out / "pairs.csv") as draft:
             rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
             pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
-        write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
+        write_model(out, config, [model] if avd is None else [model, avd])
         cache.remove()
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
-    """At most `count` (source, driving) pairs of test clips of different identities, spread evenly over the sources."""
+    """Returns at most `count` (source, driving) pairs of test clips of different identities, spread evenly over
+    clips."""
     clips = sorted(manifest.clips("test"), key=lambda entry: entry.name)
     rng = np.random.default_rng([seed, 0xA71])
     candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]

@@ -1,4 +1,4 @@
-"""Published weights in the place of training: what `tpsm train` and `tpsm train-avd` would have written."""
+"""Takes published weights in the place of training, and writes what `tpsm train` and `tpsm train-avd` would."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def take_avd(config: RunConfig, avd: AvdRun, manifest: Manifest, clips: Path, ou
 
 
 def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Checkpoint]:
-    """The card, the method without memory for its weights, and its checkpoint.
+    """Returns the card, the method without memory for its weights, and its checkpoint.
 
     Raises:
         UserError: it was trained otherwise than `config` and `data` say, or an entry is missing, superfluous or of
@@ -77,23 +77,14 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Ch
     method = skeleton(config.method, config.model)
     model = plain(asdict(config.model))
     whole = with_unpublished(method, weights)
-    checkpoint = Checkpoint(
-        config.method,
-        config.run,
-        config.dataset,
-        config.size,
-        model,
-        whole,
-        epoch=0,
-        step=card.steps or 0,
-        fit=data.fit,
-    )
+    names = (config.method, config.run, config.dataset)
+    checkpoint = Checkpoint(*names, config.size, model, whole, epoch=0, step=card.steps or 0, fit=data.fit)
     check_weights(method, checkpoint, path)
     return card, method, checkpoint
 
 
 def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
-    """The card of the AVD network of a published run, and its checkpoint.
+    """Returns the card of the AVD network of a published run, and its checkpoint.
 
     Raises:
         UserError: it was trained otherwise than `avd` says or for other weights of the run, or an entry does not fit.
@@ -113,6 +104,7 @@ def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
 
 
 def refuse_other(path: Path, difference: str | None) -> None:
+    """Raises UserError where a recipe differs."""
     if difference is not None:
         raise UserError(
             f"{path} was trained otherwise: {difference}. Put that back, or train anew (`make train`) and publish "
@@ -121,7 +113,7 @@ def refuse_other(path: Path, difference: str | None) -> None:
 
 
 def write_curve(curve: Mapping[str, Sequence[float | None]] | None, path: Path) -> None:
-    """A card's curve as training writes it; losses that begin later have empty cells before."""
+    """Writes a card's curve as training would; losses that begin later have empty cells before."""
     if curve is None:
         return
     with atomic(path) as draft, draft.open("w", newline="") as file:
