@@ -48,6 +48,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "links in a loop": loop,
     "no permission": forbidden,
     "UTF-16": lambda path: path.write_bytes("a: é\n".encode("utf-16")),
+    "UTF-16 without its mark": lambda path: path.write_bytes("a: b\n".encode("utf-16-le")),
     "Latin 1": lambda path: path.write_bytes("a: é\n".encode("latin-1")),
     "random bytes": lambda path: path.write_bytes(bytes(range(256)) * 40),
 }

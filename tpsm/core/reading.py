@@ -58,6 +58,8 @@ def read_text(path: Path, what: str, most: int = LARGEST_TEXT) -> str:
         raise UserError(f"The {what} {path} cannot be read ({error.strerror}).") from error
     if len(content) > most:
         raise UserError(f"The {what} {path} has more than {most:,} bytes, which no such file needs; name another.")
+    if (zero := content.find(0)) >= 0:  # It would pass as UTF-8.
+        raise UserError(f"The {what} {path} is no text (byte {zero} is zero); save it as UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
