@@ -63,6 +63,7 @@ def _pictures(rng: random.Random) -> dict[tuple[str, bytes], bool]:
         "noise.avi": b"RIFF" + struct.pack("<I", 2**32 - 1) + b"AVI " + rng.randbytes(3000),
         "playlist.m3u8": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
         "concat.mp4": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "pieces.mp4": b"ffconcat version 1.0\nfile good.gif\n",
         "entity.svg": b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><svg>&e;</svg>',
         **dict.fromkeys(
             ("run.eps", "run.png"), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(code-has-run) (w) file\n"
