@@ -128,7 +128,7 @@ def _archives(base: Path) -> Iterator[Case]:
         "text": lambda: b"hello",
     }.items():
         change = partial(_member, "truth.npz", make)
-        yield Case(f"clip with truth of {what}", STAGES["features"], partial(_rewritten, change, PREPARED))
+        yield Case(f"clip with truth of {what}", STAGES["score"], partial(_rewritten, change, PREPARED))
 
 
 def _raw(rng: random.Random) -> Iterator[Case]:
