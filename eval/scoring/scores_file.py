@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ NEWER: dict[str, str | int] = {"protocol": "", "version": 0}
 """What stands for the columns that older scores lack."""
 MODES_OF = {"reconstruction": {""}, "animation": {*MODES, SOURCE_COPY, DRIVING_CLIP}}
 MOST_ROWS, LONGEST_TEXT = 20_000_000, 1000
+RUN: dict[str, type] = {
+    **dict.fromkeys(("run", "method", "precision", "perceptual", "released", "published"), str),
+    **dict.fromkeys(("keypoints", "parameters", "flops_per_frame", "size", "steps", "batch", "seed"), int),
+}
+"""A run in numbers."""
 KEY = b"tpsm"
 """Of the Parquet file's metadata: JSON with the run in numbers (`run`), and what made the scores (`provenance`)."""
 
@@ -173,10 +179,19 @@ def about_scores(path: Path) -> dict[str, Any]:
             isinstance(about.get(key, {}), dict) for key in ("run", "provenance")
         ):
             raise ValueError("it is no section with run and provenance in it")
+        check_run(about.get("run", {}))
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"What {path} says of itself cannot be read ({reason}); score the run again.") from error
     return about
+
+
+def check_run(facts: Mapping[str, Any]) -> None:
+    """Raises ValueError where a run in numbers, which scores and a training's record hold, has a fact of another type
+    than `RUN` says; any may be missing or null."""
+    for key, kind in RUN.items():
+        if (value := facts.get(key)) is not None and type(value) is not kind:
+            raise ValueError(f"its '{key}' is {reprlib.repr(value)}")
 
 
 def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from eval import metrics
 from eval.config import EvalConfig, config_key, read_config
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS
-from eval.scoring.scores_file import about_scores, read_scores
+from eval.scoring.scores_file import about_scores, check_run, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare, compare_pairs
@@ -221,8 +221,13 @@ class Results:
         if not path.is_file():
             return scored
         trained = read_json(path, "record of a training")
-        if not isinstance(trained, dict):
-            raise UserError(f"{self.layout.relative(path)} is no section of keys and values; train the run again.")
+        try:
+            if not isinstance(trained, dict):
+                raise ValueError("it is no section of keys and values")
+            check_run(trained)
+        except ValueError as error:
+            where = self.layout.relative(path)
+            raise UserError(f"{where} is no record of a training ({error}); train the run again.") from error
         return scored | trained
 
     @cached_property

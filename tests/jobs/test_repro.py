@@ -53,6 +53,15 @@ def test_an_empty_lock_is_never_kept(lock: bytes) -> None:
     assert [path.name for path in Path(".work").iterdir()] == ["dvc.lock"]
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"read": {"a": [', b"\xff"])
+def test_a_torn_list_of_who_reads_and_writes_goes_and_a_whole_one_stays(lock: bytes, torn: bytes) -> None:
+    repro.USERS.parent.mkdir(parents=True)
+    for content, stays in ((b'{"read": {}, "write": {}}', True), (torn, False)):
+        repro.USERS.write_bytes(content)
+        repro.put_back()
+        assert repro.USERS.exists() == stays
+
+
 def test_a_lock_without_a_copy_and_no_lock_at_all_are_left_alone(lock: bytes) -> None:
     Path("dvc.lock").write_bytes(b"")
     repro.put_back()

@@ -58,6 +58,8 @@ def read_text(path: Path, what: str, most: int = LARGEST_TEXT) -> str:
         raise UserError(f"The {what} {path} cannot be read ({error.strerror}).") from error
     if len(content) > most:
         raise UserError(f"The {what} {path} has more than {most:,} bytes, which no such file needs; name another.")
+    if (zero := content.find(0)) >= 0:  # It would pass as UTF-8.
+        raise UserError(f"The {what} {path} is no text (byte {zero} is zero); save it as UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -170,10 +172,11 @@ def parse_json(text: str) -> Any:
     """Returns what a JSON text holds.
 
     Raises:
-        ValueError: the text is no JSON, a key stands twice, a number has too many digits, or sections lie too deep.
+        ValueError: the text is no JSON, a key stands twice, a number is none or has too many digits, or sections lie
+            too deep.
     """
     try:
-        content = json.loads(text, object_pairs_hook=_section)
+        content = json.loads(text, object_pairs_hook=_section, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError(f"its sections lie deeper than {DEEPEST} in one another") from error
     layer, depth = [content], 0
@@ -183,6 +186,11 @@ def parse_json(text: str) -> Any:
         if depth > DEEPEST:
             raise ValueError(f"its sections lie deeper than {DEEPEST} in one another")
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuses what Python writes and reads although JSON does not know it."""
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -53,7 +53,8 @@ def write_torch(path: Path, content: Any) -> None:
 def read_torch(path: Path, *, mmap: bool = False) -> Any:
     """Returns what `torch.save` wrote, or a safetensors file's tensors by name, on the CPU; nothing in it is run.
 
-    It takes no more memory than the file is long. With `mmap` a file of today's format is mapped and not read.
+    It takes no more memory than the file is long. With `mmap` a file of today's format is mapped and not read;
+    otherwise it is held against its checksums, which PyTorch does not look at.
 
     Raises:
         UserError: the file cannot be read; the message says what the file is instead, and what to do.
@@ -67,7 +68,7 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
             return load_file(path)
         except (SafetensorError, *_DAMAGED) as error:
             raise _refused(path, f"its safetensors are damaged ({_first_line(error)}); fetch it again") from error
-    if fault := _foreign(path, start):
+    if fault := _foreign(path, start) or (_flipped(path) if start.startswith(b"PK") and not mmap else None):
         raise _refused(path, fault)
     try:
         with torch.serialization.safe_globals(_NUMBERS):
@@ -131,6 +132,16 @@ def _not_pytorchs(path: Path) -> str | None:
     if packed or sum(member.file_size for member in members) > path.stat().st_size:
         return "its members are larger than the file itself, as PyTorch writes none"
     return None
+
+
+def _flipped(path: Path) -> str | None:
+    """Says what speaks against the bytes of an archive of PyTorch's, which holds a checksum of each member."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, *_DAMAGED) as error:
+        return f"it is damaged ({_first_line(error)}); fetch it again"
+    return damaged and f"it is damaged (the checksum of {damaged:.80} is another); get or make it anew"
 
 
 def _why(error: Exception, path: Path) -> str:

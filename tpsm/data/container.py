@@ -24,6 +24,8 @@ from tpsm.data.still import Frame, on_white
 
 LOSSLESS = ("ffv1", "png", "apng", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "qtrle", "magicyuv", "bmp", "tiff")
 """FFmpeg's names of codecs that give back the pixels they were given."""
+_FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mxf,yuv4mpegpipe"
+"""FFmpeg's names of formats that are read. It goes by content, and knows lists that name other files and addresses."""
 _ONES = 0xFFFFFFFF
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
@@ -155,7 +157,7 @@ def _is_shorter_than_said(path: Path) -> bool:
 def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
     require_file(path, "video")
     try:
-        container = av.open(str(path.absolute()), "r")
+        container = av.open(str(path.absolute()), "r", options={"format_whitelist": _FORMATS})
     except _FAILURES as error:
         raise UserError(f"The video {path} cannot be read ({error}).") from error
     with container:

@@ -38,6 +38,8 @@ class Entry:
             raise ValueError(f"the record of the clip {self.name!r:.80} has a text that makes no sense")
         if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
             raise ValueError(f"the record of the clip {self.name!r:.80} has a number that makes no sense")
+        if type(self.has_truth) is not bool:
+            raise ValueError(f"the record of the clip {self.name!r:.80} has a has_truth that is neither true nor false")
         check_fps(self.fps, f"the record of the clip {self.name!r:.80}")
 
     @property
@@ -105,6 +107,8 @@ def read_manifest(folder: Path) -> Manifest:
         clips: Sequence[dict[str, Any]] = values["clips"]
         manifest = Manifest(str(values["dataset"]), int(values["size"]), tuple(Entry(**clip) for clip in clips))
         intact = manifest.sha256 == values["sha256"]
+        if odd := [entry for entry in manifest.entries if {entry.width, entry.height} != {values["size"]}]:
+            raise ValueError(f"the clip {odd[0].name!r:.80} is not of {values['size']} pixels")
         check_name(manifest.dataset, f"The data set of {path}")
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a readable manifest ({error}); prepare the data set again.") from error

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ def read_split(dataset: str, name: str, root: Path = Path()) -> Split:
     split = Split(name, tuple(SplitEntry(*(line[column] for column in COLUMNS)) for line in lines))
     if odd := [row.clip for row in split.rows if row.split not in ("train", "test")]:
         raise UserError(f"{path} has {odd[0]} neither in train nor in test; make it by `tpsm split make`.")
+    if not split.rows:
+        raise UserError(f"{path} names no clip; make it by `tpsm split make`.")
+    clip, times = Counter(row.clip for row in split.rows).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{path} names the clip {clip} {times} times; make it by `tpsm split make`.")
     if split.sha256 != head.removeprefix(_HEAD).strip():
         raise UserError(
             f"{path} is not what was published: it contradicts the hash in its first line. Restore it, or publish the "

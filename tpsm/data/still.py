@@ -19,6 +19,8 @@ from tpsm.data.limits import check_fps, check_pixels
 Frame = UInt8[np.ndarray, "h w 3"]
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")  # others hold several images of one moment, as a phone's MPO does
 _HEIF = (".heic", ".heif")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+"""What a file may be, whatever its name says. Pillow knows more, and starts Ghostscript for some of that."""
 _THUMBNAIL = 1  # the bit of TIFF's tag NewSubfileType (254) that marks a page as a smaller copy of another
 Image.MAX_IMAGE_PIXELS = None  # `check_pixels` stands in its place, right after a header is read
 STRIP = "tpsm:strip"
@@ -37,6 +39,8 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
         _register_heif(path)
     try:
         with Image.open(path) as image:
+            if image.format not in _FORMATS:
+                raise ValueError(f"its format is {image.format}, none of {', '.join(_FORMATS)}")
             check_pixels(path, *image.size)
             yield image
     except UserError:

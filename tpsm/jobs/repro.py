@@ -2,7 +2,8 @@
 
 DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty or cut off, and cannot read it again. So
 a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
-finds in its cache of runs.
+finds in its cache of runs. Its list of who reads and writes is written in the same way; it names processes, which the
+kill has ended, so it goes where it is cut off.
 
 With `--side-by-side`, runs that have no scores yet are made several at a time.
 """
@@ -24,10 +25,10 @@ from tpsm.core.files import write_text
 from tpsm.core.layout import CONFIGS, Layout
 from tpsm.core.program import exit_status
 from tpsm.core.provenance import cores
-from tpsm.core.reading import Loader, read_yaml
+from tpsm.core.reading import Loader, parse_json, read_yaml
 
 log = logging.getLogger(__name__)
-LOCK, COPY = Path("dvc.lock"), Path(".work/dvc.lock")
+LOCK, COPY, USERS = Path("dvc.lock"), Path(".work/dvc.lock"), Path(".dvc/tmp/rwlock")
 EVERY = 1.0
 """Seconds between two looks at the lock."""
 SIDE_BY_SIDE = "--side-by-side"
@@ -101,10 +102,16 @@ def run(step: Sequence[Sequence[str]]) -> int:
 
 
 def put_back() -> None:
-    """Puts the copy in the place of a lock that is not whole."""
+    """Puts the copy in the place of a lock that is not whole, and removes a list of DVC's that is not whole."""
     if LOCK.exists() and not is_whole(LOCK.read_bytes()) and COPY.exists():
         log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
         write_text(LOCK, COPY.read_text(encoding="utf-8"))
+    try:
+        if USERS.exists():
+            parse_json(USERS.read_text(encoding="utf-8"))
+    except ValueError:
+        log.info("%s is not whole, as a kill leaves it, and goes.", USERS)
+        USERS.unlink()
 
 
 def keep() -> None:

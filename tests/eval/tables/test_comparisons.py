@@ -24,6 +24,7 @@ from eval.tables.published import PublishedRow, PublishedSet
 from eval.tables.results import Results
 from eval.tables.table import Missing, Table, Value, text, to_csv
 from eval.tables.verdict import verdict
+from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 
 CONFIG = BootstrapConfig(samples=500)
@@ -183,6 +184,10 @@ def test_operations_a_frame_come_from_training(layout: Layout) -> None:
     (model / "summary.json").write_text(json.dumps(about | {"flops_per_frame": 287_543_104}))
     assert tables_of(layout)["k_ablation"].rows[0][1:4] == (50, 1234, 288)
     assert text(tables_of(layout)["k_ablation"].rows[1][3]) == "n/a (not trained)"
+    for odd in ([], about | {"flops_per_frame": "few"}, about | {"method": ["tps"]}):
+        (model / "summary.json").write_text(json.dumps(odd))
+        with pytest.raises(UserError, match=r"models/dots/still/summary\.json .* train the run again"):
+            tables_of(layout)
 
 
 def test_the_answer_says_what_seeds_change(layout: Layout) -> None:
