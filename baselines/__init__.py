@@ -1,1 +1,1 @@
-"""The methods that TPSMM is compared with."""
+"""FOMM and MRAA, the methods that TPSMM is compared with."""

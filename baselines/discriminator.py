@@ -1,4 +1,4 @@
-"""FOMM's discriminator, and the least-squares losses between it and the generator."""
+"""Defines FOMM's discriminator, and the least-squares losses between it and the generator (LSGAN)."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ class DiscriminatorConfig:
 
     @property
     def smallest(self) -> int:
-        """The least side of an image: every convolution takes 3 pixels, every pool half, and 2 x 2 are to be left."""
+        """The least side of an image in pixels: a convolution takes 3, a pool half of them, and 2 x 2 are to be
+        left."""
         return 2 ** (self.num_blocks + 2) - 3
 
 
 class Block(nn.Module):
-    """4 x 4 convolution without padding, norm, leaky ReLU, and the mean of every 2 x 2 pixels."""
+    """Applies a 4 x 4 convolution without padding, a norm and a leaky ReLU, and takes the mean of every 2 x 2
+    pixels."""
 
     def __init__(self, inputs: int, outputs: int, *, norm: bool, pool: bool, spectral: bool) -> None:
         super().__init__()
@@ -51,7 +53,7 @@ class Block(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Which places of an image look real (near 1); its feature maps come along, the finest first."""
+    """Says which places of an image look real (near 1), and returns its feature maps too, the finest first."""
 
     def __init__(self, inputs: int, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -71,7 +73,10 @@ class PatchDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The released code has a `PatchDiscriminator` for each of several scales; its models have scale 1 alone."""
+    """Judges images, and where `use_keypoints` is set the heatmaps of the driving keypoints with them.
+
+    The released code has a `PatchDiscriminator` for each of several scales; its models have scale 1 alone.
+    """
 
     def __init__(self, config: DiscriminatorConfig, num_keypoints: int) -> None:
         super().__init__()
@@ -95,12 +100,13 @@ def adversarial_losses(
     gan: float,
     feature_matching: float,
 ) -> dict[str, Tensor]:
-    """The losses of both sides, for one backward pass of their sum and one step of one Adam.
+    """Returns the losses of both sides, for one backward pass of their sum and one step of one Adam.
 
     The generator's two reach `generated` alone, and the discriminator's its own weights alone. The released code takes
     two backward passes and steps two optimisers in turn, the generator's first. That is the same: Adam treats every
     parameter by itself, and the discriminator's loss is of the image drawn before the generator's step.
     """
+    # The generator's: (1 - D(G))^2, and the distance of feature maps.
     points = points.detach()
     # Every pass in training moves spectral norm's estimates on, so the order of all four is the released one.
     frozen = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
@@ -111,6 +117,8 @@ def adversarial_losses(
     if feature_matching:
         distances = [(ours - theirs).abs().mean() for ours, theirs in zip(maps, real_maps, strict=True)]
         losses["feature_matching"] = feature_matching * torch.stack(distances).sum()
+
+    # The discriminator's: (1 - D(real))^2 + D(G)^2.
     _, of_generated = discriminator(generated.detach(), points)
     _, of_real = discriminator(real, points)
     losses["discriminator_gan"] = ((1 - of_real).square() + of_generated.square()).mean()

@@ -1,4 +1,5 @@
-"""First Order Motion Model (Siarohin et al., NeurIPS 2019), as its released code computes it."""
+"""FOMM: First Order Motion Model for Image Animation (Siarohin et al., NeurIPS 2019), as its released code computes
+it."""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ class Config:
 
 
 class KeypointDetector(nn.Module):
-    """Keypoints as the mean positions of heatmaps, and a Jacobian about each as the mean of a map of Jacobians."""
+    """Finds keypoints as the mean positions of heatmaps, and the Jacobian about each as the mean of a map of
+    Jacobians."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -99,12 +101,15 @@ class KeypointDetector(nn.Module):
 
 
 class OcclusionAwareGenerator(Generator):
+    """Draws the source's features where the flow moves them, masked where they are hidden."""
+
     def __init__(self, config: Config) -> None:
         super().__init__(config.generator)
         self.align_corners = config.align_corners
         self.dense_motion_network = DenseMotion(config.num_keypoints, config.dense_motion)
 
     def motion(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> Motion:
+        """Returns the dense motion: a weighted sum of the identity and the local motion about every keypoint."""
         small = self.dense_motion_network.down(image)
         height, width = small.shape[-2:]
         grid = coordinate_grid(height, width, small)
@@ -125,6 +130,8 @@ class OcclusionAwareGenerator(Generator):
 
 
 class Model(Method):
+    """FOMM: keypoints with local affine motion, an occlusion-aware generator and, on request, a discriminator."""
+
     sync_batch_norm: ClassVar[bool] = True
     training_only: ClassVar[tuple[str, ...]] = ("discriminator",)
     resize_align_corners: ClassVar[bool] = False
@@ -141,8 +148,7 @@ class Model(Method):
             self.discriminator = Discriminator(config.discriminator, config.num_keypoints)
         self.perceptual = PerceptualLoss(config.perceptual)
 
-    @full_precision
-    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
         # The 7 x 7 convolution without padding must leave 2 x 2 pixels, and so must every hourglass at its bottom.
@@ -150,6 +156,10 @@ class Model(Method):
         if self.discriminator is not None:
             smallest = max(smallest, config.discriminator.smallest)
         check_sides(image, divisor, smallest, "FOMM's hourglasses and discriminator")
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        self.check_sides(image)
         return self.kp_detector(image)
 
     def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
@@ -168,11 +178,14 @@ class Model(Method):
         return self.training_step(pair, transform)[1]
 
     def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
-        """The prediction and the weighted losses, with the equivariance losses' transform given."""
+        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance losses
+        given."""
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)
         prediction = self.render(code, driving)
+
+        # The paper's losses: reconstruction, equivariance of keypoints and of Jacobians, and the discriminator's.
         losses = {}
         if any(self.config.perceptual.weights):
             losses["perceptual"] = self.perceptual(prediction.image, pair.driving)

@@ -1,4 +1,5 @@
-"""Motion Representations for Articulated Animation (Siarohin et al., CVPR 2021), as its released code computes it."""
+"""MRAA: Motion Representations for Articulated Animation (Siarohin et al., CVPR 2021), as its released code computes
+it."""
 
 from __future__ import annotations
 
@@ -40,6 +41,8 @@ BACKGROUND_NUMBERS = {"zero": 0, "shift": 2, "affine": 6, "perspective": 8}
 
 @dataclass(frozen=True)
 class BackgroundConfig:
+    """The kind of motion that the background has ("zero" is none), and the size of the network that predicts it."""
+
     kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
     width: int = 32
     max_features: int = 1024
@@ -51,6 +54,8 @@ class BackgroundConfig:
 
 @dataclass(frozen=True)
 class LossWeights:
+    """The factors of the losses; `PerceptualConfig.weights` holds those of the perceptual loss."""
+
     equivariance: float = 10.0
     affine: float = 10.0
 
@@ -91,7 +96,7 @@ class Config:
 
 
 class RegionPredictor(nn.Module):
-    """Regions as heatmaps: their mean, their covariance, and the affine map to their principal axes."""
+    """Finds regions as heatmaps: their mean, their covariance, and the affine map from their principal axes."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -117,7 +122,7 @@ class RegionPredictor(nn.Module):
 
 
 class BackgroundPredictor(nn.Module):
-    """Motion of the background, from driving to source coordinates; the identity at first."""
+    """Predicts the motion of the background, from driving to source coordinates; it is the identity at first."""
 
     def __init__(self, config: BackgroundConfig) -> None:
         super().__init__()
@@ -144,7 +149,7 @@ class BackgroundPredictor(nn.Module):
 def region_heatmaps(
     means: Float[Tensor, "b k 2"], covariances: Float[Tensor, "b k 2 2"], grid: Float[Tensor, "h w 2"]
 ) -> Float[Tensor, "b k h w"]:
-    """exp(-d^T Sigma^-1 d / 2) at every pixel."""
+    """Returns exp(-d^T Sigma^-1 d / 2) at every pixel, with d its distance from the region's mean."""
     d = grid - means[:, :, None, None, :]
     precision = inverse(covariances)[:, :, None, None]
     x, y = d.unbind(-1)
@@ -153,6 +158,8 @@ def region_heatmaps(
 
 
 class RegionGenerator(Generator):
+    """Draws the source's features where the regions' and the background's motion takes them."""
+
     def __init__(self, config: Config) -> None:
         super().__init__(config.generator)
         self.skips = config.skips
@@ -162,14 +169,18 @@ class RegionGenerator(Generator):
     def motion(
         self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints, background: Tensor | None
     ) -> Motion:
+        """Returns the dense motion: a weighted sum of the background's motion and every region's affine motion."""
         assert source.affine is not None and source.covariance is not None
         assert driving.affine is not None and driving.covariance is not None
         small = self.pixelwise_flow_predictor.down(image)
         grid = coordinate_grid(small.shape[-2], small.shape[-1], small)
-        # The axes' common sign is arbitrary.
+
+        # Every region's motion A_s A_d^-1 (z - p_d) + p_s, of which the axes' common sign is arbitrary.
         matrices = fix_sign(relative_affine(source.affine, driving.affine))
         local = local_motions(matrices, driving.xy, source.xy, grid)
         still = grid.expand(local.shape[0], -1, -1, -1) if background is None else project(background, grid)
+
+        # Where the regions are, and what the network makes of it.
         if self.covariance_heatmaps:
             heatmaps = region_heatmaps(driving.xy, driving.covariance, grid)
             heatmaps = heatmaps - region_heatmaps(source.xy, source.covariance, grid)
@@ -196,6 +207,8 @@ class RegionGenerator(Generator):
 
 
 class Model(Method):
+    """MRAA: regions with their principal axes, a background motion, and a generator with skip connections."""
+
     align_corners = False
     resize_align_corners: ClassVar[bool] = False
 
@@ -207,8 +220,7 @@ class Model(Method):
         self.bg_predictor = None if config.background.kind == "zero" else BackgroundPredictor(config.background)
         self.perceptual = PerceptualLoss(config.perceptual)
 
-    @full_precision
-    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
         # The 7 x 7 convolution must leave 2 x 2 pixels, and so must every hourglass and encoder at its bottom.
@@ -216,6 +228,10 @@ class Model(Method):
         background = 0 if self.bg_predictor is None else 2 ** (config.background.num_blocks + 1)
         smallest = max(heatmap, config.detector.smallest, config.dense_motion.smallest, background)
         check_sides(image, divisor, smallest, "MRAA's hourglasses and background predictor")
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        self.check_sides(image)
         return self.region_predictor(image)
 
     @full_precision
@@ -225,8 +241,7 @@ class Model(Method):
         return None if self.bg_predictor is None else self.bg_predictor(source, driving)
 
     def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
-        features = self.generator.encode(source)
-        return EncodedSource(source, self.keypoints(source), features)
+        return EncodedSource(source, self.keypoints(source), self.generator.encode(source))
 
     def render(
         self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
@@ -241,11 +256,14 @@ class Model(Method):
         return self.training_step(pair, transform)[1]
 
     def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
-        """The prediction and the weighted losses, with the equivariance losses' transform given."""
+        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance losses
+        given."""
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)
         prediction = self.render(code, driving, self.background(pair.source, pair.driving))
+
+        # The paper's losses: reconstruction, and equivariance of regions' means and affine maps.
         losses = {}
         if any(self.config.perceptual.weights):
             losses["perceptual"] = self.perceptual(prediction.image, pair.driving)

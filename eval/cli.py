@@ -164,6 +164,8 @@ def score(
     With --real and --generated: score frames from anywhere. This needs no data set, no run and no params.yaml.
     """
     of_folders = {"landmarks": landmarks, "identity": identity, "resize": resize, "out": out}
+
+    # Frames from anywhere.
     if real or generated:
         if not (real and generated) or dataset or run:
             raise UserError("score: --real and --generated go together, and without --dataset and --run.")
@@ -180,6 +182,8 @@ def score(
             )
         )
         return
+
+    # A run of the pipeline.
     if not (dataset and run):
         raise UserError("score: name --dataset and --run, or --real and --generated.")
     _refuse(of_folders, "--real and --generated")
@@ -312,7 +316,7 @@ def bench(
 ) -> None:
     """Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their ratio.
 
-    With --workers: how many clips a second are scored with each of these numbers of workers. Keeps no scores.
+    With --workers: how many clips per second are scored with each of these numbers of workers. Keeps no scores.
     """
     from eval.stages.bench import bench, bench_workers
     from tpsm.jobs.map import as_workers

@@ -150,12 +150,16 @@ def _page(mine: Side, other: Side, bootstrap: BootstrapConfig) -> str:
     for old, new in ((mine, other), (other, mine)):
         if not old.rows["version"].any() and new.rows["version"].any():
             raise UserError(f"{old.path} does not say the version of its metrics, as {new.path} does; score it again.")
+
+    # What both have: clips, then metrics.
     common = common_clips(mine, other)
     if not common.clips:
         raise UserError(f"{mine.path} and {other.path} have no clip in common.")
     found = rows(mine, other, common.clips, bootstrap)
     if not found:
         raise UserError(f"{mine.path} and {other.path} have no metric in common under one protocol.")
+
+    # The page: a title, how much is common, and a table.
     counts = (
         f"{len(common.clips)} clips and pairs are common, {len(common.verified)} known to have the same frames. "
         f"Left out: {len(common.mine_alone)} that A alone has, {len(common.other_alone)} that B alone has, "

@@ -156,6 +156,8 @@ def train(config: Config, clips: Sequence[Path], key: str) -> HeatmapDetector:
         UserError: a clip has no ground truth; the message names `key`.
     """
     images, joints, visible = _read(config, clips, key)
+
+    # The network and its schedule, from the seed.
     rng = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -164,6 +166,8 @@ def train(config: Config, clips: Sequence[Path], key: str) -> HeatmapDetector:
     network = network.to(device(), memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.1)
+
+    # Each step: some frames at another size, place and colour, and their joints' maps.
     bar = trange(config.steps, desc=f"{key}: heatmap", unit="step", mininterval=1)
     for _ in bar:
         chosen = torch.randint(len(images), (config.batch,), generator=rng)

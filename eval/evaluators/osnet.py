@@ -92,6 +92,8 @@ def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder | Osn
     if config.file is not None:
         return OsnetFile(config.file)
     images, labels = _read(config, clips, key)
+
+    # The network and its schedule, from the seed.
     rng = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -100,6 +102,8 @@ def train(config: Config, clips: Sequence[Path], key: str) -> OsnetEncoder | Osn
     network = network.to(device(), memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.2)
+
+    # Each step: some frames at another size, place and colour, and their identities.
     bar = trange(config.steps, desc=f"{key}: osnet", unit="step", mininterval=1)
     for _ in bar:
         chosen = torch.randint(len(images), (config.batch,), generator=rng)

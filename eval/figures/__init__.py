@@ -23,17 +23,25 @@ __all__ = [
 ]
 
 
+BORDER = (
+    "The background is held still, as in the released code: a method that takes the coordinate 1 for the image's outer "
+    "edge, as MRAA does, then reads its outermost pixels half from outside, which is black."
+)
+
+
 def draw_figures(results: Results) -> dict[str, Path]:
     """Caption -> file, of the figures there is something to show in."""
     runs = [run for run in results.config.tables.reconstruction if run in results.scored]
     modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
     measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
+
+    # Every figure by its caption; one that has nothing to show is None.
     wanted = {
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
         "motion of all.": reconstruction(results),
         **{
             f"Animation across identities, {mode} mode (the paper's Figure 6). Each block: the source, the driving "
-            "frames, and each run's result.": animation(results, mode)
+            f"frames, and each run's result. {BORDER}": animation(results, mode)
             for mode in modes
         },
         **{
@@ -42,17 +50,19 @@ def draw_figures(results: Results) -> dict[str, Path]:
             for metric in measured
         },
         **{
-            f"{results.label(run)} against {results.label(runs[-1])}: a dot a test clip, the worst numbered and named. "
-            f"Below the dotted line {results.label(runs[-1])} has the lower value.": scatter(results, run, runs[-1])
+            f"{results.label(run)} against {results.label(runs[-1])}: one dot per test clip, the worst marked and "
+            f"named. Below the dotted line {results.label(runs[-1])} has the lower value.": scatter(
+                results, run, runs[-1]
+            )
             for run in runs[:-1]
         },
         **{
-            f"Inside {results.label(run)}: its points (one colour a motion), from where pixels have moved, whose "
+            f"Inside {results.label(run)}: its points (one colour per motion), from where pixels have moved, whose "
             "motion they follow (grey: the background's), and in magenta where each occlusion mask hides the warped "
             "source, coarsest mask first.": insides(results, run)
             for run in runs
         },
-        "Metrics over the number of keypoints, with 95 % intervals; dotted: the copied source.": k_ablation(results),
+        "Metrics over the number of keypoints, with 95 % intervals.": k_ablation(results),
         "Training loss, smoothed. Methods minimise different sums: compare shapes, not heights.": loss_curves(results),
         "What the joint detector sees in real test frames. Dots: found; crosses: visible joints that it misses.": (
             detections(results)

@@ -8,19 +8,24 @@ import numpy as np
 import pandas as pd
 from cycler import cycler
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from eval.figures.drawing import save, short
+from eval.figures.drawing import panels, save, short
+from eval.metrics import Metric
+from eval.scoring.controls import SOURCE_COPY
 from eval.tables.results import Results, Series
+from eval.tables.table import number
 from tpsm.core.errors import UserError
 from tpsm.core.reading import read_csv
 
+STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#56b4e9", "v"), ("#e69f00", "P"))
+"""Colour and marker of each method; the colours are Okabe and Ito's, told apart by the colour-blind too."""
+
 
 def k_ablation(results: Results) -> Path | None:
-    """Each metric over the number of keypoints, with intervals."""
+    """One panel per metric, one line per method: the mean over the number of keypoints, with its interval."""
     runs = [run for run in results.config.tables.k_ablation if run in results.scored and results.summary(run)]
-    if not runs:
-        return None
     points = pd.DataFrame(
         {
             "run": runs,
@@ -28,50 +33,64 @@ def k_ablation(results: Results) -> Path | None:
             "keypoints": [int(results.summary(run)["keypoints"]) for run in runs],
         }
     ).sort_values("keypoints", kind="stable")
-    series = {run: Series(run, protocol=results.protocol) for run in runs}
-    shown = [m for m in results.metrics.values() if any(results.estimate(series[run], m.name) for run in runs)]
-    shown = [m for m in shown if m.reconstruction and not m.detection]
-    figure, axes = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.4), squeeze=False, layout="constrained")
-    for axis, metric in zip(axes[0], shown, strict=True):
-        for shift, (method, group) in enumerate(points.groupby("method")):
-            found = [
-                (k, results.estimate(series[run], metric.name))
-                for run, k in zip(group.run, group.keypoints, strict=True)
-            ]
-            known = [(k, e) for k, e in found if e is not None]
-            mean = np.array([e.mean for _, e in known])
-            reach = np.nan_to_num([[e.mean - e.low for _, e in known], [e.high - e.mean for _, e in known]])
-            axis.errorbar(
-                # A little apart, or methods of equally many keypoints hide each other.
-                [k + 0.9 * (shift - 1) for k, _ in known],
-                mean,
-                reach,
-                marker="o",
-                markersize=4,
-                capsize=3,
-                label=short(results.method_title(str(method))),
-            )
-        copy = results.estimate(Series("copy-source", protocol=results.protocol), metric.name)
-        if copy is not None:
-            axis.axhline(copy.mean, color="gray", linestyle=":", linewidth=1, label="copy")
-        axis.set(title=short(metric.heading), xlabel="keypoints")
-        axis.set_xticks(sorted(set(points.keypoints)))
-        axis.set_ylim(0, 1.03 * axis.get_ylim()[1])
-        axis.grid(alpha=0.3)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside right center")
+    measured = [metric for metric in results.metrics.values() if metric.reconstruction and not metric.detection]
+    series = [Series(run, protocol=results.protocol) for run in runs]
+    shown = [metric for metric in measured if any(results.estimate(one, metric.name) for one in series)]
+    if not shown:
+        return None
+    figure, axes = panels(len(shown), 3.2, 2.7)
+    for axis, metric in zip(axes, shown, strict=True):
+        _draw_metric(axis, results, metric, points)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=len(labels), fontsize=10)
     return save(figure, results, "k_ablation")
 
 
+def _draw_metric(axis: Axes, results: Results, metric: Metric, points: pd.DataFrame) -> None:
+    for place, (method, group) in enumerate(points.groupby("method")):
+        # Means, and how far their intervals reach down and up.
+        found = [results.estimate(Series(run, protocol=results.protocol), metric.name) for run in group["run"]]
+        known = [(k, e) for k, e in zip(group["keypoints"], found, strict=True) if e is not None]
+        mean = np.array([e.mean for _, e in known])
+        reach = np.nan_to_num([[e.mean - e.low for _, e in known], [e.high - e.mean for _, e in known]])
+
+        # A little apart, or methods of equally many keypoints hide each other.
+        apart = 1.05 ** (place - 1)
+        colour, marker = STYLES[place % len(STYLES)]
+        axis.errorbar(
+            [k * apart for k, _ in known],
+            mean,
+            reach,
+            color=colour,
+            marker=marker,
+            markersize=5,
+            capsize=3,
+            label=short(results.method_title(str(method))),
+        )
+
+    # The copied source is far from all runs in most metrics, so it is told and not drawn.
+    copy = results.estimate(Series(SOURCE_COPY, protocol=results.protocol), metric.name)
+    beside = "" if copy is None else f"\ncopied source: {number(copy.mean, metric.decimals)}"
+    axis.set_title(f"{short(metric.heading)}, {metric.unit.partition(',')[0]}{beside}")
+    ticks = sorted(set(points["keypoints"]))
+    axis.set(xlabel="keypoints", xscale="log", xticks=ticks, xticklabels=[f"{k:,}" for k in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.margins(x=0.1, y=0.12)
+    axis.grid(alpha=0.3)
+
+
 def loss_curves(results: Results) -> Path | None:
-    """Total training loss of every run, as a running mean over a fiftieth of the steps; a panel a method, since methods
-    minimise different sums."""
+    """Total training loss of every run, as a running mean over a fiftieth of the steps; one panel per method, since
+    methods minimise different sums."""
     methods: dict[str, list[str]] = {}
     for run in results.config.tables.runs():
         if (results.layout.model(run) / "metrics.csv").is_file():
             methods.setdefault(str(results.summary(run).get("method", "")), []).append(run)
     if not methods:
         return None
-    size = (3.3 * len(methods), 3.0 + 0.09 * max(map(len, methods.values())))
+
+    # One panel per method, colours and dashes by run.
+    size = (3.3 * len(methods), 3.4 + 0.09 * max(map(len, methods.values())))
     figure, axes = plt.subplots(1, len(methods), figsize=size, squeeze=False, layout="constrained")
     for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
         axis.set_prop_cycle(cycler(linestyle=("-", "--")) * cycler(color=plt.get_cmap("Dark2").colors))  # type: ignore[attr-defined]
@@ -80,9 +99,10 @@ def loss_curves(results: Results) -> Path | None:
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
             axis.plot(table["step"], smooth, linewidth=1.2, label=short(results.label(run)))
         axis.set(title=short(results.method_title(method)), xlabel="step", yscale="log")
-        axis.yaxis.set_major_locator(
-            FixedLocator([digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 3, 5)])
-        )
+
+        # Losses that fall by less than a factor of ten would have one tick or two of the usual ones.
+        digits = range(1, 10) if np.divide(*axis.get_ylim()[::-1]) < 10 else (1, 2, 5)
+        axis.yaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in range(-4, 6) for digit in digits]))
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both")
@@ -92,7 +112,7 @@ def loss_curves(results: Results) -> Path | None:
 
 
 def read_curve(path: Path) -> pd.DataFrame:
-    """The columns `step` and `total`, the summed loss, of a training.
+    """Returns the columns `step` and `total`, the summed loss, of a training.
 
     Raises:
         UserError: the file is no table that has them, or a number is none.

@@ -13,6 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.tables.results import Results
@@ -34,6 +35,22 @@ def short(label: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
+COLUMNS = 3
+"""Panels side by side: more are too small to read where a page shows a figure."""
+
+
+def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, `width` by `height` inches each, in rows of three."""
+    columns = min(count, COLUMNS)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    return figure, list(axes.flat[:count])
+
+
 def sheet(
     rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]],
     labels: Sequence[str],
@@ -47,6 +64,8 @@ def sheet(
     `captions` are words below every frame.
     """
     labels = list(map(short, labels))
+
+    # All frames on one canvas.
     factor = max(round(enlarge_to / rows[0][0].shape[0]), 1)
     tiles = [[frame.repeat(factor, axis=0).repeat(factor, axis=1) for frame in row] for row in rows]
     height, width = tiles[0][0].shape[:2]
@@ -57,11 +76,14 @@ def sheet(
         for column, tile in enumerate(row):
             left = column * (width + MARGIN)
             canvas[top : top + height, left : left + width] = tile
+
     # Margins in pixels, for the words; the image itself is drawn dot for dot.
     left_margin, top_margin = max(110, 16 + 8 * max(map(len, labels))), 22
-    total = (canvas.shape[1] + left_margin, canvas.shape[0] + top_margin)
+    total = (canvas.shape[1] + left_margin + MARGIN, canvas.shape[0] + top_margin)
     figure = plt.figure(figsize=(total[0] / DPI, total[1] / DPI))
     figure.figimage(canvas, xo=left_margin, yo=0)
+
+    # Labels on the left, words below frames, headings on top.
     for top, label in zip(tops, labels, strict=True):
         y = 1 - (top_margin + top + height / 2) / total[1]
         figure.text((left_margin - 6) / total[0], y, label, ha="right", va="center", fontsize=9)

@@ -20,9 +20,11 @@ SMALLEST = 128
 
 
 def failures(results: Results, metric: Metric) -> Path | None:
-    """A row a run: the worst frame of each of its worst clips by the metric, the real frame beside the generated."""
+    """One row per run: the worst frame of each of its worst clips by the metric, the real one beside the generated."""
     layout = results.layout
     grid, labels, captions = [], [], []
+
+    # Of every run, its worst frames with their values.
     for run in filter(layout.has_frames, results.config.tables.reconstruction):
         tiles, words = [], []
         for failure in worst_frames(results, Series(run, protocol=results.protocol), metric, COUNT):
@@ -35,6 +37,8 @@ def failures(results: Results, metric: Metric) -> Path | None:
             grid.append([*tiles, *[blank] * (COUNT - len(tiles))])
             labels.append(results.label(run))
             captions.append(words)
+
+    # As wide as the run with the most.
     if not grid:
         return None
     columns = max(map(len, captions))

@@ -39,6 +39,8 @@ def animation(results: Results, mode: str) -> Path | None:
     runs = [run for run in runs if layout.has_frames(run, f"animation/{mode}")]
     if not runs:
         return None
+
+    # A block per pair: the source and driving frames, then every run's.
     pairs = common_pairs(layout, runs, mode)
     grid, labels = [], []
     for _, pair in pairs.iloc[spread_index(len(pairs), config.clips)].iterrows():

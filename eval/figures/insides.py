@@ -22,7 +22,7 @@ ARROWS = 16
 
 
 def insides(results: Results, run: str) -> Path | None:
-    """A row a clip: the source's points, and for one frame its points, the motion, which of the motions each pixel
+    """One row per clip: the source's points, and for one frame its points, the motion, which of the motions each pixel
     follows, the masks from the coarsest to the finest, and the generated frame."""
     layout, rows = results.layout, []
     for entry in results.manifest.clips("test"):

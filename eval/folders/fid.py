@@ -46,6 +46,8 @@ def compare_sets(request: Request) -> str:
         UserError: the weights are not there, or a folder or a clip will not do.
     """
     network = load_network()
+
+    # Each folder's features once, under one bar.
     folders = {folder: _clips(folder) for folder in (request.real, *request.generated)}
     with tqdm(total=sum(map(len, folders.values())), desc="features", unit="clip") as progress:
 
@@ -61,6 +63,8 @@ def compare_sets(request: Request) -> str:
 
         real = features(request.real)
         lines = [HEADS, *(_line(str(folder), real, features(folder)) for folder in request.generated)]
+
+    # What two halves of the real identities differ by, where both have frames enough.
     notes = NOTES
     halves = [dict(list(real.items())[start::2]) for start in (0, 1)]
     if all(sum(map(len, half.values())) > 1 for half in halves):
@@ -92,7 +96,7 @@ def _line(title: str, real: ByIdentity, made: ByIdentity) -> tuple[str, str, str
 
 
 def embed(network: nn.Module, frames: UInt8[np.ndarray, "t h w 3"]) -> Features:
-    """The 2048 features that FID compares, a frame."""
+    """The 2048 features that FID compares, per frame."""
     place = next(network.parameters()).device
     found = []
     with torch.inference_mode():

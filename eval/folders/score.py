@@ -1,4 +1,7 @@
-"""Frames from anywhere against the real ones: two folders of clips, paired by name. No method, no data set, no DVC."""
+"""Scores frames from anywhere against the real ones: two folders of clips, paired by name.
+
+This needs no method, no data set and no DVC.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,8 @@ class Pairs:
 
 
 def score_folders(request: Request, out: Path | None) -> str:
-    """Means with intervals, and what they cover, as text. Rows of frames go to `out`, as `score --dataset` writes them.
+    """Returns means with intervals, and what they cover, as text. `out` gets one row per frame, metric and protocol, as
+    `score --dataset` writes them.
 
     Raises:
         UserError: a folder, a clip or an evaluator that will not do; nothing is written then.
@@ -89,7 +93,7 @@ NOTE = (
 
 
 def pair_folders(real: Path, generated: Path) -> Pairs:
-    """By the names up to their first '.'.
+    """Pairs the clips of two folders by their names up to the first '.'.
 
     Raises:
         UserError: a folder is missing or has no clips, two clips share a name, or no clip has a partner.
@@ -109,12 +113,13 @@ def pair_folders(real: Path, generated: Path) -> Pairs:
 
 
 def refuse_pictures(folder: Path, clips: Collection[Path]) -> None:
-    """Frames that lie side by side in one folder would each be a clip."""
+    """Raises a UserError where a folder holds frames side by side, each of which would be a clip."""
     if len(clips) > 1 and all(path.suffix.lower() == ".png" and len(read(path)) == 1 for path in clips):
         raise UserError(f"Each image in {folder} counts as a clip of one frame; put the frames of a clip in a folder.")
 
 
 def clips_in(folder: Path) -> dict[str, Path]:
+    """Finds the clips of a folder, by their names up to the first '.'."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder of clips; name one with videos, GIFs, strips or folders of frames.")
     found: dict[str, Path] = {}
@@ -129,7 +134,7 @@ def clips_in(folder: Path) -> dict[str, Path]:
 
 
 def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any]]:
-    """The evaluators, and the record of each.
+    """Loads the evaluators, and what each records of itself.
 
     Raises:
         UserError: one that must be trained on a data set, or whose weights or package are not there.
@@ -151,7 +156,7 @@ def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any
 
 
 def parse_evaluator(text: str | None) -> dict[str, Any] | None:
-    """`dlib68`, or a whole section such as `{kind: dlib68, size: 300}`."""
+    """Reads `dlib68`, or a whole section such as `{kind: dlib68, size: 300}`; None is none."""
     try:
         value = None if text is None else parse_yaml(text)
     except yaml.YAMLError as error:
@@ -202,6 +207,7 @@ def _scored_clip(frames: UInt8[np.ndarray, "t h w 3"], evaluators: Evaluators) -
 
 
 def read(path: Path) -> UInt8[np.ndarray, "t h w 3"]:
+    """Reads all frames of a clip in any format."""
     if path.suffix.lower() == SUFFIX:  # one of this project's own
         with ClipFile(path) as clip:
             return clip.frames()
@@ -240,7 +246,7 @@ def _coverage(pairs: Pairs) -> list[str]:
 
 
 def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
-    """A line a metric: mean over frames [95 % interval over clips], by protocol, and how many frames count."""
+    """One line per metric: mean over frames [95 % interval over clips], by protocol, and how many frames count."""
     lines = [("", *PROTOCOLS, "frames")]
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
@@ -288,7 +294,7 @@ def _about(
 
 
 def _write(out: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    """A CSV has no place for what made it, which stands beside it."""
+    """Writes the rows, and what made them: into the file, or beside a CSV, which has no place for it."""
     if out.suffix.lower() == ".parquet":
         write_scores(out, rows, about)
         return

@@ -1,8 +1,9 @@
 """Metrics: one file each, found by its name.
 
 A metric's file has two public names: `METRIC`, which says what the number is, and `score(generated, reference)`, which
-gives one value a frame, NaN where the frame does not count. A third one, `legacy(generated, reference)`, is the number
-of the papers' evaluation program, where that has the metric. A new metric is a new file and its name in params.yaml.
+gives one value per frame, NaN where the frame does not count. A third one, `legacy(generated, reference)`, is the
+number of the papers' evaluation program, where that has the metric. A new metric is a new file and its name in
+params.yaml.
 """
 
 from __future__ import annotations

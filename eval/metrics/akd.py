@@ -30,7 +30,14 @@ def akd(
     real: Float[np.ndarray, "t j 2"],
     both: Bool[np.ndarray, "t j"],
 ) -> Float64[np.ndarray, " t"]:
-    """Mean Euclidean distance a frame, over the joints in `both`; NaN where there are none."""
+    """Mean Euclidean distance per frame, over the joints in `both`; NaN where there are none.
+
+    >>> generated, real = np.array([[[3.0, 4.0], [0.0, 0.0]]]), np.zeros((1, 2, 2))
+    >>> akd(generated, real, np.array([[True, True]])).tolist()  # 5 px and 0 px
+    [2.5]
+    >>> akd(generated, real, np.array([[True, False]])).tolist()
+    [5.0]
+    """
     return _mean_over_joints(np.linalg.norm(np.asarray(generated, np.float64) - real, axis=-1), both)
 
 
@@ -39,7 +46,11 @@ def akd_legacy(
     real: Float[np.ndarray, "t j 2"],
     both: Bool[np.ndarray, "t j"],
 ) -> Float64[np.ndarray, " t"]:
-    """Mean absolute coordinate difference a frame, over the joints in `both`; NaN where there are none."""
+    """Mean absolute coordinate difference per frame, over the joints in `both`; NaN where there are none.
+
+    >>> akd_legacy(np.array([[[3.0, 4.0]]]), np.zeros((1, 1, 2)), np.array([[True]])).tolist()
+    [3.5]
+    """
     return _mean_over_joints(np.abs(np.asarray(generated, np.float64) - real).mean(axis=-1), both)
 
 
@@ -52,10 +63,12 @@ def _mean_over_joints(
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`akd` of the joints that were found in both clips."""
     return akd(*_detections(generated, reference))
 
 
 def legacy(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`akd_legacy` of the joints that were found in both clips."""
     return akd_legacy(*_detections(generated, reference))
 
 

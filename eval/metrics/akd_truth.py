@@ -24,6 +24,16 @@ METRIC = Metric(
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`akd` to the true joints, of those that are visible and were found in the generated frame.
+
+    >>> from eval.types import Landmarks
+    >>> from tpsm.core.clips import GroundTruth
+    >>> frames, seen = np.zeros((1, 5, 5, 3), np.uint8), np.array([[True]])
+    >>> found = Landmarks(np.array([[[0.5, 0.0]]], np.float32), seen)
+    >>> truth = GroundTruth(np.zeros((1, 1, 2), np.float32), seen, frames[..., 0], np.zeros((1, 1, 2, 3), np.float32))
+    >>> score(ScoredClip(frames, found), ScoredClip(frames, truth=truth)).tolist()  # half a unit, which is 2 px
+    [1.0]
+    """
     assert generated.landmarks is not None and reference.truth is not None
     if generated.landmarks.xy.shape != reference.truth.joints.shape:
         raise UserError(

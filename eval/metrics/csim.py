@@ -23,12 +23,17 @@ METRIC = Metric(
 
 
 def csim(generated: Float[np.ndarray, "t d"], source: Float[np.ndarray, "t d"]) -> Float64[np.ndarray, " t"]:
-    """A frame's; NaN where either has no embedding, or one without length."""
+    """Cosine per frame; NaN where either has no embedding, or one without length.
+
+    >>> csim(np.array([[1.2, 1.6], [0.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])).round(2).tolist()
+    [0.6, nan]
+    """
     mine, theirs = np.asarray(generated, np.float64), np.asarray(source, np.float64)
     lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
     return np.divide((mine * theirs).sum(axis=1), lengths, out=np.full(len(mine), np.nan), where=lengths > 0)
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`csim` of the clips' embeddings."""
     assert generated.embedding is not None and reference.embedding is not None
     return csim(generated.embedding, reference.embedding)

@@ -24,7 +24,13 @@ METRIC = Metric(
 def epe(
     predicted: Float[np.ndarray, "h w 2"], true: Float[np.ndarray, "h w 2"], counts: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Mean Euclidean distance in pixels, over the pixels that count, of motions in [-1, 1]; NaN where none counts."""
+    """Mean Euclidean distance in pixels, over the pixels that count, of motions in [-1, 1]; NaN where none counts.
+
+    >>> true = np.zeros((5, 5, 2))
+    >>> predicted = true + [0.5, 0.0]  # a unit is half the picture: 2 px between the centres of 5
+    >>> epe(predicted, true, np.ones((5, 5), bool)), epe(predicted, true, np.zeros((5, 5), bool))
+    (1.0, nan)
+    """
     if not counts.any():
         return float("nan")
     height, width = counts.shape
@@ -33,6 +39,7 @@ def epe(
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`epe` of each frame, over the pixels whose surface point is visible in frame 0."""
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
     return np.array([epe(p, truth.motion(t), truth.motion_is_visible(t)) for t, p in enumerate(motion)])

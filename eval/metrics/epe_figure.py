@@ -21,7 +21,16 @@ METRIC = Metric(
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
-    """One value per frame of `t`, in pixels; NaN where no pixel of the figure was visible in frame 0 as well."""
+    """`epe` per frame over the pixels of the figure; NaN where none was visible in frame 0 as well.
+
+    >>> from tpsm.core.clips import GroundTruth
+    >>> frames, still = np.zeros((1, 1, 3, 3), np.uint8), np.tile(np.eye(2, 3, dtype=np.float32), (1, 2, 1, 1))
+    >>> labels = np.array([[[0, 1, 1]]], np.uint8)  # a pixel of the background and two of the figure
+    >>> truth = GroundTruth(np.zeros((1, 0, 2), np.float32), np.zeros((1, 0), bool), labels, still)
+    >>> motion = truth.motion(0)[None] + np.array([[[0, 0], [1, 0], [0, 0]]], np.float32)
+    >>> score(ScoredClip(frames, motion=motion), ScoredClip(frames, truth=truth)).tolist()
+    [0.5]
+    """
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
     counts = [truth.motion_is_visible(t) & (truth.labels[t] > 0) for t in range(len(motion))]

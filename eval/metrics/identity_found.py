@@ -22,5 +22,12 @@ METRIC = Metric(
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """1 per frame that has an embedding, or else 0.
+
+    >>> embedding = np.array([[0.6, 0.8], [np.nan, np.nan]], np.float32)
+    >>> clip = ScoredClip(np.zeros((2, 8, 8, 3), np.uint8), embedding=embedding)
+    >>> score(clip, clip).tolist()
+    [1.0, 0.0]
+    """
     assert generated.embedding is not None
     return np.isfinite(generated.embedding).all(axis=1).astype(np.float64)

@@ -21,15 +21,22 @@ METRIC = Metric(
 
 
 def l1(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]) -> Float64[np.ndarray, " t"]:
-    """Mean absolute difference a frame, of images in [0, 1]."""
+    """Mean absolute difference per frame, of images in [0, 1].
+
+    >>> real = np.zeros((2, 4, 4, 3), np.uint8)
+    >>> l1(real + np.array([0, 51], np.uint8)[:, None, None, None], real).tolist()  # 51 of 255 is a fifth
+    [0.0, 0.2]
+    """
     difference = np.abs(generated.astype(np.int16) - real.astype(np.int16))
     return difference.mean(axis=(1, 2, 3), dtype=np.float64) / 255
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`l1` of the clips' 8-bit frames."""
     return l1(generated.frames, reference.frames)
 
 
 def legacy(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
-    # Measured where a model's frames are made; what no model made has 8-bit frames and nothing else.
+    """The value that was measured where a model's frames were made; `l1` of what no model made, which has 8-bit frames
+    and nothing else."""
     return score(generated, reference) if generated.l1 is None else generated.l1

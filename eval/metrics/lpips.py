@@ -56,7 +56,7 @@ class _ArraysOnly(pickle.Unpickler):
 def lpips(
     network: nn.Module, generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]
 ) -> Float64[np.ndarray, " t"]:
-    """A value per frame. `network` takes two batches of images in [-1, 1]."""
+    """Distance per frame, by a `network` that takes two batches of images in [-1, 1]."""
     place = next(network.parameters()).device
 
     def pictures(frames: np.ndarray) -> Tensor:
@@ -88,7 +88,12 @@ def load_network() -> nn.Module:
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
-    """A value per frame; NaN (n/a) where frames are too small for AlexNet's layers."""
+    """`lpips` of the clips' frames; NaN (n/a) where they are too small for AlexNet's layers.
+
+    >>> clip = ScoredClip(np.zeros((2, 30, 30, 3), np.uint8))
+    >>> score(clip, clip).tolist()
+    [nan, nan]
+    """
     if min(reference.size) < SMALLEST:
         return np.full(len(reference.frames), np.nan)
     return lpips(load_network(), np.ascontiguousarray(generated.frames), np.ascontiguousarray(reference.frames))

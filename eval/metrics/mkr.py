@@ -23,13 +23,19 @@ METRIC = Metric(
 
 
 def mkr(generated: Bool[np.ndarray, "t j"], real: Bool[np.ndarray, "t j"]) -> Float64[np.ndarray, " t"]:
-    """Share of the `real` joints that `generated` lacks, a frame; NaN where `real` has none."""
+    """Share of the `real` joints that `generated` lacks, per frame; NaN where `real` has none.
+
+    >>> real = np.array([[True, True, False], [False, False, False]])
+    >>> mkr(np.array([[True, False, True], [True, True, True]]), real).tolist()
+    [0.5, nan]
+    """
     present = real.sum(axis=1)
     missed = (real & ~generated).sum(axis=1)
     return np.where(present > 0, missed / np.maximum(present, 1), np.nan)
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`mkr` of the joints that were found."""
     assert generated.landmarks is not None and reference.landmarks is not None
     return mkr(generated.landmarks.found, reference.landmarks.found)
 

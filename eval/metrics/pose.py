@@ -31,7 +31,14 @@ FEWEST = 3
 def pose(
     generated: Float[np.ndarray, "t j 2"], driving: Float[np.ndarray, "t j 2"], both: Bool[np.ndarray, "t j"]
 ) -> Float64[np.ndarray, " t"]:
-    """AKD of centred joints, `generated` scaled to `driving`; NaN below three joints or where one figure is a point."""
+    """AKD of centred joints, `generated` scaled to `driving`; NaN below three joints or where one figure is a point.
+
+    >>> driving = np.array([[[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]])
+    >>> pose(2 * driving + 5, driving, np.array([[True, True, True]])).round(6).tolist()  # larger, elsewhere
+    [0.0]
+    >>> pose(driving, driving, np.array([[True, True, False]])).tolist()
+    [nan]
+    """
     counts = both.sum(axis=1) >= FEWEST
     mine, radius = _centre(generated, both)
     theirs, size = _centre(driving, both)
@@ -50,6 +57,7 @@ def _centre(
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`pose` of the joints that were found in both clips."""
     assert generated.landmarks is not None and reference.landmarks is not None
     both = generated.landmarks.found & reference.landmarks.found
     return pose(generated.landmarks.pixels(*generated.size), reference.landmarks.pixels(*generated.size), both)

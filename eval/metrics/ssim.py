@@ -23,7 +23,12 @@ METRIC = Metric(
 
 
 def ssim(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3"]) -> Float64[np.ndarray, " t"]:
-    """A value per frame; NaN (n/a) where the window of 11 px is larger than the frame."""
+    """Mean similarity per frame; NaN (n/a) where the window of 11 px is larger than the frame.
+
+    >>> frames = np.zeros((1, 16, 16, 3), np.uint8)
+    >>> ssim(frames, frames).tolist(), ssim(frames[:, :8], frames[:, :8]).tolist()
+    ([1.0], [nan])
+    """
     if min(real.shape[1:3]) < WINDOW:
         return np.full(len(real), np.nan)
     settings = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "use_sample_covariance": False}
@@ -32,4 +37,5 @@ def ssim(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
+    """`ssim` of the clips' frames."""
     return ssim(generated.frames, reference.frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.report.findings import listed
+from eval.report.words import listed
 from eval.stats.intervals import FEWEST, UNITS
 from eval.tables.results import Results
 
@@ -26,11 +26,15 @@ def what_was_run(results: Results, quality: Qualities) -> list[str]:
     manifest = results.manifest
     test = manifest.clips("test")
     frames, identities = sum(entry.frames for entry in test), {entry.identity for entry in test}
+
+    # What is not scored, or not trained here.
     missing = [results.label(run) for run in results.runs if run not in results.scored]
     released = [results.label(run) for run in results.scored if "released" in results.summary(run)]
     pretrained = [str(about["kind"]) for about in quality.values() if "pretrained" in about]
     trained = "Models" if pretrained and len(pretrained) == len(quality) else "Models and evaluators"
     unlike = f" (but for {listed(pretrained)}, pretrained)" if pretrained and trained != "Models" else ""
+
+    # The sentences.
     parts = [
         f"{len(test)} test clips of {len(identities)} identities: {frames:,} frames of {manifest.size} x "
         f"{manifest.size} px. {trained} were trained on the {len(manifest.clips('train'))} training clips{unlike}. "
@@ -86,6 +90,8 @@ def reading(results: Results) -> tuple[str, ...]:
             "of the papers' methods, never one value against the other. Bold takes no account of them.",
         )
     )
+
+    # What holds for every report, with this one's settings.
     return (
         "Arrows say which way is better. Every table shows two controls: a copy of the source, which does not animate "
         "at all, and the real frames.",

@@ -3,72 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from eval.metrics import Metric
+from eval.report.ablations import claims, components, keypoints
+from eval.report.question import Finding, Question
 from eval.report.seed_ranges import seed_ranges
+from eval.report.words import listed, with_interval
 from eval.scoring.controls import SOURCE_COPY
-from eval.stats.intervals import LEVEL, Estimate
+from eval.stats.intervals import LEVEL
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series
 from eval.tables.table import number
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one metric says of a question's runs, best first. `best` has one name where the first is clearly better than
-    every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
-    all. `beside` says how far training seeds move the two runs that the sentence compares, where both have several, and
-    who beats the repeated source; `by_seed` is true where those seeds change places."""
-
-    metric: str
-    unit: str
-    best: tuple[str, ...]
-    sentence: str
-    beside: tuple[str, ...]
-    by_seed: bool
-
-
-@dataclass(frozen=True)
-class Question:
-    """`mode` and `protocol` are what the page filters by; `main` sets the methods' questions apart from ablations'.
-    `headline` sums the findings up."""
-
-    title: str
-    headline: str
-    mode: str
-    protocol: str
-    main: bool
-    findings: tuple[Finding, ...]
-
-
 def answer(results: Results) -> list[Question]:
     """Every question that the tables ask: the methods', those of each animation mode, then the ablations'."""
-    tables = results.config.tables
-    questions = []
-    for title, runs, main in (
-        ("Reconstruction", tables.reconstruction, True),
-        ("Number of keypoints", tables.k_ablation, False),
-        ("Components", tables.components, False),
-    ):
-        for protocol in results.config.protocols:
-            series = [Series(run, protocol=protocol) for run in runs]
-            questions.append(_question(results, title, series, Series("copy-source", protocol=protocol), main))
+    tables, protocols = results.config.tables, results.config.protocols
+    questions = [claims(results, protocol) for protocol in protocols]
+    for protocol in protocols:
+        series = [Series(run, protocol=protocol) for run in tables.reconstruction]
+        questions.append(_question(results, "Reconstruction", series, Series(SOURCE_COPY, protocol=protocol)))
+
+    # A mode's copy of the source is scored with the first run that animates.
     first = next((run for run in tables.animation if results.modes(run)), "")
     for mode in dict.fromkeys(mode for run in tables.animation for mode in results.modes(run)):
         series = [Series(run, "animation", mode) for run in tables.animation if mode in results.modes(run)]
         title = f"Animation across identities, {mode} mode"
-        questions.append(_question(results, title, series, Series(first, "animation", SOURCE_COPY), True))
-    questions.sort(key=lambda question: not question.main)
-    return [question for question in questions if question.findings]
+        questions.append(_question(results, title, series, Series(first, "animation", SOURCE_COPY)))
+
+    questions += [ask(results, protocol) for ask in (keypoints, components) for protocol in protocols]
+    return [question for question in questions if question.findings or question.sentences]
 
 
-def _question(results: Results, title: str, series: Sequence[Series], copy: Series, main: bool) -> Question:
+def _question(results: Results, title: str, series: Sequence[Series], copy: Series) -> Question:
     measured = [metric for metric in results.metrics.values() if not metric.detection]
     found = tuple(f for metric in measured if (f := _finding(results, metric, series, copy)) is not None)
     mode = series[0].mode or "reconstruction" if series else ""
     protocol = series[0].protocol if series else ""
-    return Question(title, headline(found), mode, protocol, main, found)
+    return Question(title, headline(found), mode, protocol, True, findings=found)
 
 
 def headline(findings: Sequence[Finding]) -> str:
@@ -93,7 +66,9 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
         return None
     (first, estimate), *others = ranked
     name = results.label(first.run)
-    value = f"{number(estimate.mean, metric.decimals)}{_interval(estimate, metric.decimals)}"
+    value = with_interval(estimate, metric.decimals)
+
+    # Whom the first beats for sure, and whom not.
     tied: list[tuple[Series, Comparison | None]] = []
     worse: list[tuple[Series, Comparison | None]] = []
     compared = results.comparisons(tuple(series), metric.name)
@@ -104,6 +79,8 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
             comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
         )
         (worse if sure else tied).append((other, comparison))
+
+    # The sentence names the nearest rival, and beside it stand seeds and the repeated source.
     best = (name, *(results.label(other.run) for other, _ in tied))
     rival, comparison = (tied or worse)[0]
     gap = _gap(metric, results.label(rival.run), comparison)
@@ -147,17 +124,6 @@ def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
     gap = replace(difference, mean=sign * difference.mean, low=low, high=high)
     word = "lower" if metric.lower_is_better else "higher"
     p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
-    text = f"{word} than {label} by {number(gap.mean, metric.decimals)}{_interval(gap, metric.decimals)}, p {p}"
+    text = f"{word} than {label} by {with_interval(gap, metric.decimals)}, p {p}"
     # The two tests may disagree; a difference is decided where both find it.
     return text if comparison.decided or comparison.corrected > 1 - LEVEL else f"{text}, but the interval reaches zero"
-
-
-def _interval(estimate: Estimate, decimals: int) -> str:
-    if estimate.low != estimate.low:  # NaN: a single clip or identity
-        return ""
-    return f" [{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Such as `a, b and c`; one name and more."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -21,6 +21,8 @@ def provenance(
     configs = layout.config.parent
     scores = {run: results.about(run).get("provenance") for run in results.scored}
     weights = {name: sha for made in scores.values() if made for name, sha in (made["weights"] or {}).items()}
+
+    # What the report itself was made of.
     about = record(
         began,
         parameters={path.relative_to(configs).as_posix(): sha256_of(path) for path in sorted(configs.rglob("*.yaml"))},
@@ -30,6 +32,8 @@ def provenance(
         precision="fp64",
         seed=results.bootstrap.seed,
     )
+
+    # What training and scoring wrote down of each run.
     runs = dict.fromkeys((*results.config.tables.runs(), *results.scored))
     summaries = {run: results.summary(run) for run in runs if run not in CONTROLS}
     return about | {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from eval.report.facts import PROTOCOL, overlap
-from eval.report.findings import listed
 from eval.report.provenance import in_words
 from eval.report.report import Report
+from eval.report.words import listed
 from eval.tables.table import Table, to_markdown
 from eval.templates import render
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.report.facts import Qualities, reading, what_was_run
-from eval.report.findings import Question, answer
+from eval.report.findings import answer
 from eval.report.provenance import provenance
+from eval.report.question import Question
 from eval.tables.build import build_tables
 from eval.tables.results import Results
 from eval.tables.table import Table, table_files

@@ -19,7 +19,7 @@ class SeedRanges:
 
 def seed_ranges(results: Results, metric: Metric, first: Series, second: Series) -> SeedRanges | None:
     """None where either run was trained from a single seed, or a repeat of it was not scored."""
-    means = [_means(results, metric, series) for series in (first, second)]
+    means = [seed_means(results, metric, series) for series in (first, second)]
     if not all(means):
         return None
     (low, high), (other_low, other_high) = ((min(values), max(values)) for values in means)
@@ -33,7 +33,7 @@ def seed_ranges(results: Results, metric: Metric, first: Series, second: Series)
     return SeedRanges(f"Training seeds: {', '.join(spans)}; they {verdict}.", overlap)
 
 
-def _means(results: Results, metric: Metric, series: Series) -> list[float]:
+def seed_means(results: Results, metric: Metric, series: Series) -> list[float]:
     """One for each seed of a run, or none."""
     runs = results.seeds.get(series.run, {}) if series.task == "reconstruction" else {}
     found = [results.estimate(Series(run, protocol=series.protocol), metric.name) for run in runs]

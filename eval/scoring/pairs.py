@@ -19,7 +19,7 @@ def common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> pd.DataFrame
 
 
 def read_pairs(layout: Layout, run: str, mode: str) -> pd.DataFrame:
-    """The columns pair, source and driving of what a run has animated. Text throughout: a clip may be called NA.
+    """Returns the columns pair, source and driving of what a run has animated, as text: a clip may be called NA.
 
     Raises:
         UserError: the run has not animated in that mode, or what stands there is no table of pairs.

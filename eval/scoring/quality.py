@@ -32,6 +32,8 @@ def landmark_quality(detector: LandmarkDetector, clips: Sequence[Path]) -> Quali
     errors, akd_truth, seen, hidden, frames_found, joints_found, moved_akd = [], [], [], [], [], [], []
     floors: dict[str, list[np.ndarray]] = {name: [] for name in ("noise_akd", "noise_mkr", "shift_akd", "shift_mkr")}
     rng = np.random.default_rng(0)
+
+    # What the detector finds in each clip, against the truth and against itself.
     for path in clips:
         clip = read_clip(path)
         size = clip.frames.shape[1:3]
@@ -52,6 +54,8 @@ def landmark_quality(detector: LandmarkDetector, clips: Sequence[Path]) -> Quali
             floors[f"{name}_akd"].append(akd(again.pixels(*size) - by, detected.pixels(*size), both))
             floors[f"{name}_mkr"].append(mkr(again.found, detected.found))
         moved_akd.append(akd(again.pixels(*size), detected.pixels(*size), both))
+
+    # Means over all clips.
     error = _all(errors)
     return {
         "clips": len(clips),
@@ -78,6 +82,8 @@ def identity_quality(encoder: IdentityEncoder, clips: Sequence[Path]) -> Quality
     two clips of an identity, or two identities, is null without them.
     """
     embeddings, identities, within, frames_found = [], [], [], []
+
+    # The embeddings of each clip.
     for path in clips:
         clip = read_clip(path)
         embedding = encoder(clip.frames)
@@ -88,6 +94,8 @@ def identity_quality(encoder: IdentityEncoder, clips: Sequence[Path]) -> Quality
             embeddings.append(embedding)
             identities.append(clip.identity)
             within.append(aed(embedding, np.broadcast_to(embedding[:1], embedding.shape))[1:])
+
+    # Each frame's distances to the means of all other clips.
     names = np.array(identities)
     centres = [embedding.mean(axis=0) for embedding in embeddings]
     same, different, hits, chances = [], [], [], []
@@ -100,6 +108,8 @@ def identity_quality(encoder: IdentityEncoder, clips: Sequence[Path]) -> Quality
         if alike.any():
             hits.append(alike[distance.argmin(axis=1)])
             chances.append(alike.mean())
+
+    # Means over all clips.
     near, far = _all(same), _all(different)
     return {
         "clips": len(clips),

@@ -1,4 +1,4 @@
-"""Scores of one run: a row a frame, metric and protocol."""
+"""Scores of one run: one row per frame, metric and protocol."""
 
 from __future__ import annotations
 

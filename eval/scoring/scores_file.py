@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ NEWER: dict[str, str | int] = {"protocol": "", "version": 0}
 """What stands for the columns that older scores lack."""
 MODES_OF = {"reconstruction": {""}, "animation": {*MODES, SOURCE_COPY, DRIVING_CLIP}}
 MOST_ROWS, LONGEST_TEXT = 20_000_000, 1000
+RUN: dict[str, type] = {
+    **dict.fromkeys(("run", "method", "precision", "perceptual", "released", "published"), str),
+    **dict.fromkeys(("keypoints", "parameters", "flops_per_frame", "size", "steps", "batch", "seed"), int),
+}
+"""A run in numbers."""
 KEY = b"tpsm"
 """Of the Parquet file's metadata: JSON with the run in numbers (`run`), and what made the scores (`provenance`)."""
 
@@ -42,7 +48,7 @@ KEY = b"tpsm"
 def frame_rows(
     about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
 ) -> pd.DataFrame:
-    """A row a frame that is scored. `about` has the other columns, but for the metric's own."""
+    """Makes one row per frame that is scored. `about` has the other columns, but for the metric's own."""
     first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
     of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
     frame = np.arange(first, len(values), dtype=np.int32)
@@ -50,6 +56,7 @@ def frame_rows(
 
 
 def write_scores(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    """Writes a Parquet file of `rows`, whose metadata say what they are `about`."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: json.dumps(about).encode()})
     with atomic(path) as draft:
@@ -57,8 +64,8 @@ def write_scores(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> No
 
 
 def read_scores(path: Path, remedy: str, newer: Mapping[str, str | int] | None = None) -> pd.DataFrame:
-    """The rows that `write_scores` wrote, here or elsewhere. `newer` are the columns that may be missing, and what then
-    stands in them.
+    """Reads the rows that `write_scores` wrote, here or elsewhere. `newer` are the columns that may be missing, and
+    what then stands in them.
 
     Raises:
         UserError: a column or a value is not as scores have it, or a row stands there twice; it ends with `remedy`.
@@ -71,7 +78,7 @@ def read_scores(path: Path, remedy: str, newer: Mapping[str, str | int] | None =
 
 
 def _faults(rows: pd.DataFrame, protocols: set[str]) -> Iterator[str]:
-    """What no scores have. Values may be NaN: those frames do not count."""
+    """Finds what no scores have. Values may be NaN: those frames do not count."""
     for column in ("dataset", "run"):
         if rows[column].nunique() != 1:
             yield f"has more than one value in the column '{column}'"
@@ -94,8 +101,8 @@ def _faults(rows: pd.DataFrame, protocols: set[str]) -> Iterator[str]:
 def read_table(
     path: Path, columns: Mapping[str, str], remedy: str, optional: Mapping[str, str | int] | None = None
 ) -> pd.DataFrame:
-    """A Parquet file's `columns`, which are of `text`, `whole` numbers or any `number`; texts and whole numbers are
-    never missing. Columns that the file lacks are filled with what `optional` says.
+    """Reads a Parquet file's `columns`, which are of `text`, `whole` numbers or any `number`; texts and whole numbers
+    are never missing. Columns that the file lacks are filled with what `optional` says.
 
     Raises:
         UserError: it is no such file, or larger than any is; the message ends with `remedy`.
@@ -119,7 +126,7 @@ def read_table(
 
 
 def _odd_cells(table: pa.Table, columns: Mapping[str, str]) -> str:
-    """What speaks against the cells."""
+    """Says what speaks against the cells; '' for nothing."""
     for column in table.column_names:
         if columns[column] != "number" and table[column].null_count:
             return f"has empty cells in the column '{column}'"
@@ -129,7 +136,7 @@ def _odd_cells(table: pa.Table, columns: Mapping[str, str]) -> str:
 
 
 def _unlike(schema: pa.Schema, count: int, columns: Mapping[str, str], optional: Mapping[str, str | int]) -> str:
-    """What speaks against the file before its rows are read."""
+    """Says what speaks against the file before its rows are read; '' for nothing."""
     fits: dict[str, Callable[[pa.DataType], bool]] = {
         "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
         "whole": pa.types.is_integer,
@@ -152,7 +159,7 @@ def _unlike(schema: pa.Schema, count: int, columns: Mapping[str, str], optional:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Without dictionaries."""
+    """Turns dictionaries into plain columns."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
@@ -160,7 +167,7 @@ def _plain(table: pa.Table) -> pa.Table:
 
 
 def about_scores(path: Path) -> dict[str, Any]:
-    """What `write_scores` was told; empty for scores that say nothing of themselves.
+    """Reads what `write_scores` was told; empty for scores that say nothing of themselves.
 
     Raises:
         UserError: it is no Parquet file, or what it says is no section of sections.
@@ -172,14 +179,23 @@ def about_scores(path: Path) -> dict[str, Any]:
             isinstance(about.get(key, {}), dict) for key in ("run", "provenance")
         ):
             raise ValueError("it is no section with run and provenance in it")
+        check_run(about.get("run", {}))
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"What {path} says of itself cannot be read ({reason}); score the run again.") from error
     return about
 
 
+def check_run(facts: Mapping[str, Any]) -> None:
+    """Raises ValueError where a run in numbers, which scores and a training's record hold, has a fact of another type
+    than `RUN` says; any may be missing or null."""
+    for key, kind in RUN.items():
+        if (value := facts.get(key)) is not None and type(value) is not kind:
+            raise ValueError(f"its '{key}' is {reprlib.repr(value)}")
+
+
 def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
-    """For `write_scores`. The networks are those that outputs name in their model.json."""
+    """Gathers what `write_scores` is to note of a run. The networks are those that outputs name in their model.json."""
     made = {path.parent.name: _read(layout, path) for path in sorted(layout.outputs(run).glob("**/model.json"))}
     weights = {name: sha256 for about in made.values() for name, sha256 in about["weights"].items()}
     run_facts = {key: value for key, value in made.get("reconstruction", {}).items() if key != "weights"}

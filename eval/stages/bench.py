@@ -102,7 +102,7 @@ def bench(layout: Layout, run: str, frames: int = 1000) -> Cost:
 
 
 def bench_workers(layout: Layout, run: str, clips: int, workers: Sequence[Workers]) -> Iterator[str]:
-    """A heading and a line: how many clips of `run` a second are scored with each of `workers`; keeps no scores."""
+    """A heading and a line: how many clips of `run` per second are scored with each of `workers`; keeps no scores."""
 
     def score(scratch: Path) -> Job:
         task, due = score_job(layout, run, scratch.relative_to(layout.root))

@@ -44,6 +44,8 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
     taken = {} if fresh else published_evaluators(layout)
     if fresh:
         layout = replace(layout, to_publish=True)
+
+    # One after the other: taken, or trained, and measured on the real test frames.
     cards: dict[Role, tuple[str, dict[str, Any]]] = {}
     quality: dict[str, Any] = {}
     measures: dict[Role, Callable] = {"landmarks": landmark_quality, "identity": identity_quality}
@@ -66,6 +68,8 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
         seeds |= {role: settings.seed} if hasattr(settings, "seed") else {}
         used = {"pretrained": evaluator.record} if isinstance(evaluator, Pretrained) else {}
         quality[role] = {"kind": settings.kind} | used | measures[role](evaluator, test)
+
+    # The record beside them.
     quality["provenance"] = record(
         began,
         parameters={"evaluators": sha256_of_text(as_yaml(config.evaluators))},
@@ -75,6 +79,8 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
         seed=seeds,
     )
     write_json(layout.evaluators / "quality.json", quality, indent=2, sort_keys=True)
+
+    # The files that `tpsm publish` publishes.
     if fresh:
         pixels = hash_of_training_pixels(manifest, layout.clips)
         for role, (kind, recipe) in cards.items():

@@ -30,6 +30,8 @@ def write_index(root: Path) -> Path:
     if not folders:
         raise UserError("There is nothing to make a page of in pages/; run `python -m eval report --dataset D` first.")
     contents = [_read(folder) for folder in folders]
+
+    # The page, with all images in it.
     pictures = {f"{folder.name}/{path.name}": _encoded(path) for folder in folders for path in folder.glob("*.webp")}
     page = render(
         "eval.web",

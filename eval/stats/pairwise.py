@@ -1,8 +1,8 @@
-"""Every two of some runs compared: the paired difference, its interval, and what chance alone would do."""
+"""Pairs of runs compared: the paired difference, its interval, and what chance alone would do."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
@@ -39,18 +39,23 @@ class Comparison:
 def compare(
     rows: Mapping[K, pd.DataFrame], config: BootstrapConfig, averaging: Averaging
 ) -> dict[tuple[K, K], Comparison]:
-    """Each pair of keys both ways, from rows as `ClipSums.of` takes them; pairs that share no frame are left out."""
-    pairs, differences, p = [], [], []
-    for one, other in combinations(rows, 2):
-        sums = ClipSums.of(paired(rows[one], rows[other]), config.unit, averaging)
-        difference = mean(sums, config)
-        if difference is not None:
-            pairs.append((one, other))
-            differences.append(difference)
-            p.append(float(sign_flip_p(sums.sums[None], config)[0]))
-    corrected = holm(np.array(p, np.float64))
-    found = {}
-    for (one, other), *numbers in zip(pairs, differences, p, corrected.tolist(), strict=True):
-        found[one, other] = Comparison(*numbers)
-        found[other, one] = found[one, other].reversed()
-    return found
+    """Every two keys both ways, from rows as `ClipSums.of` takes them; pairs that share no frame are left out."""
+    found = compare_pairs(combinations(rows, 2), rows, config, averaging)
+    return found | {(other, one): comparison.reversed() for (one, other), comparison in found.items()}
+
+
+def compare_pairs(
+    pairs: Iterable[tuple[K, K]], rows: Mapping[K, pd.DataFrame], config: BootstrapConfig, averaging: Averaging
+) -> dict[tuple[K, K], Comparison]:
+    """Each of `pairs`, the first less the second, with p corrected for all of them; those without rows of both, or
+    without a frame in common, are left out."""
+    compared, differences, p = [], [], []
+    for one, other in pairs:
+        if one in rows and other in rows:
+            sums = ClipSums.of(paired(rows[one], rows[other]), config.unit, averaging)
+            if (difference := mean(sums, config)) is not None:
+                compared.append((one, other))
+                differences.append(difference)
+                p.append(float(sign_flip_p(sums.sums[None], config)[0]))
+    corrected = holm(np.array(p, np.float64)).tolist()
+    return {pair: Comparison(*numbers) for pair, *numbers in zip(compared, differences, p, corrected, strict=True)}

@@ -53,6 +53,8 @@ class Booklet:
         source, _ = self._read(self.layout.test_clip(pair.source), 1)
         driving, fps = self._read(self.layout.test_clip(pair.driving), self.frames)
         still, moving = self._video(source, pair.source), self._video(driving, pair.driving)
+
+        # Every run's video, which must fit the driving clip.
         made = {}
         for run in runs:
             path = self.layout.outputs(run) / "animation" / self.mode / file_name(pair.name)
@@ -62,6 +64,8 @@ class Booklet:
                     f"{self.layout.relative(path)} is not of the driving clip's length and size; run animate again."
                 )
             made[run] = self._video(frames, self.layout.relative(path))
+
+        # An item for every two of them, and the check.
         compared = [
             self._item(pair.name, {made[first]: first, made[second]: second}, still, moving, fps)
             for first, second in combinations(runs, 2)

@@ -68,6 +68,8 @@ def make_study(layout: Layout, settings: Settings, out: Path) -> Path:
             f"A study compares at least two runs in mode '{settings.mode}', and there is {', '.join(runs) or 'none'}; "
             "name them with --runs, or more of them under `animate.runs` in params.yaml."
         )
+
+    # The videos and items of every pair, and the checks of some.
     pairs = _common_pairs(layout, runs, settings.mode)
     rng = np.random.default_rng()
     booklet = Booklet(layout, settings.mode, settings.frames, settings.quality, rng)
@@ -77,6 +79,8 @@ def make_study(layout: Layout, settings: Settings, out: Path) -> Path:
         items, check = booklet.add(pair, runs, clip in checked)
         compared.append(items)
         checks += check
+
+    # The key, and the page that needs it to be read.
     key = Key(
         study=secrets.token_hex(8),
         dataset=layout.dataset,

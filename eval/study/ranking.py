@@ -33,6 +33,8 @@ def ranking(tally: Tally, config: BootstrapConfig) -> dict[str, Standing] | None
     if not has_maximum(wins):
         return None
     theta = log_strengths(wins[None])
+
+    # Intervals of both, from resamples that have finite strengths.
     bounds = np.full((2, 2, len(tally.runs)), math.nan)  # strength and chance, low and high
     if len(tally.counts) > 1:
         drawn = tally.resampled(config)
@@ -40,6 +42,8 @@ def ranking(tally: Tally, config: BootstrapConfig) -> dict[str, Standing] | None
         if finite.mean() >= 1 - TAIL:
             resampled = log_strengths(drawn[finite])
             bounds[0], bounds[1] = _interval(resampled), _interval(chance_over_others(resampled))
+
+    # Each run's rank and estimates; equal strengths share a rank.
     clips, votes = tally.counts.shape[1], int(wins.sum())
     points = np.stack([theta[0], chance_over_others(theta)[0]])
     ranks = [1 + int((theta[0] > value + 1e-6).sum()) for value in theta[0]]

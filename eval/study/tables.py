@@ -93,6 +93,8 @@ def preference(findings: Findings) -> Table:
 
 def ranks(findings: Findings) -> Table:
     labels = findings.key.runs
+
+    # One row per run, three cells per question.
     rows = []
     for run in labels:
         row: list[Cell] = [labels[run]]
@@ -105,6 +107,8 @@ def ranks(findings: Findings) -> Table:
                 _value(findings, None if standings is None else standings[run].chance, reason),
             ]
         rows.append(tuple(row))
+
+    # The heads, as the cells are.
     columns = [f"{_title(q)}, {what}" for q in QUESTIONS for what in ("rank", "log strength", "chance over another")]
     return Table(
         "study_ranking",
@@ -122,11 +126,15 @@ def ranks(findings: Findings) -> Table:
 def agreement(findings: Findings) -> Table:
     labels = findings.key.runs
     found = {question: findings.agreements(question) for question in QUESTIONS}
+
+    # Every two runs, and all of them together.
     names: list[tuple[str, Callable[[str], Agreement]]] = [
         (f"{labels[pair[0]]}, {labels[pair[1]]}", lambda question, pair=pair: found[question][pair])  # type: ignore[misc]
         for pair in findings.key.pairs()
     ]
     names.append(("all", lambda question: together(list(found[question].values()))))
+
+    # One row for each, three cells per question.
     rows = []
     for name, of in names:
         row: list[Cell] = [name]

@@ -77,6 +77,8 @@ def read_votes(paths: Sequence[Path], key: Key, allowed: int) -> Ballot:
         UserError: a file is no vote file, belongs to another study, is not complete, or contradicts another of the
             same session.
     """
+
+    # Each session's file once; a copy of it may lie about.
     files: dict[str, tuple[Path, VoteFile]] = {}
     for path in paths:
         read = read_vote_file(path, key)
@@ -86,6 +88,8 @@ def read_votes(paths: Sequence[Path], key: Key, allowed: int) -> Ballot:
         if known != read:
             raise UserError(f"{path} and {first} are of the same session and differ; keep the right one.")
         log.warning("%s is the same session as %s; it counts once.", path, first)
+
+    # The votes of raters who pass the checks.
     votes: list[Vote] = []
     slips, dropped = {}, []
     for session, (path, file) in files.items():
@@ -107,6 +111,8 @@ def read_vote_file(path: Path, key: Key) -> VoteFile:
     content = read_json(path, "vote file")
     if isinstance(content, dict) and content.get("study", key.study) != key.study:
         raise UserError(f"{path} is not of this study: its votes need another key.")
+
+    # A sheet of the study, each of its questions answered once, with a video that was shown.
     file = from_mapping(VoteFile, content, str(path))
     if not 0 <= file.sheet < len(key.sheets):
         raise UserError(f"{path} names sheet {file.sheet}, and the study has {len(key.sheets)}; it was altered.")

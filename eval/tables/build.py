@@ -46,6 +46,8 @@ def build_tables(results: Results) -> list[Table]:
     """Every table whose list of runs is not empty, the strict ones first."""
     lists = results.config.tables
     tables = []
+
+    # Each table, where its runs are listed and the protocol has it.
     for protocol in (protocol for protocol in PROTOCOLS if protocol in results.config.protocols):
         strict = protocol == "strict"
         if lists.reconstruction:
@@ -84,7 +86,7 @@ def k_ablation(results: Results, protocol: Protocol) -> Table:
         return tuple(missing if count is None else int(count) for count in counts)
 
     rows = _rows(results, results.config.tables.k_ablation, None, protocol, lead)
-    title, leads = "Number of keypoints", ("Keypoints", "Parameters", "MFLOPs a frame")
+    title, leads = "Number of keypoints", ("Keypoints", "Parameters", "MFLOPs per frame")
     notes = (
         "Keypoints in all: five for each of TPSMM's K transformations. FLOPs: 2 for every multiply-add of one driving "
         "frame at inference, the source's code apart. The paper's Table 3: n/a, not found.",
@@ -102,6 +104,8 @@ def differences(results: Results) -> Table:
     """Each run less the copied source, paired on clips: what animating is worth over doing nothing."""
     columns = _measured(results, "strict")
     base = Series("copy-source")
+
+    # One row per run; a cell without a number says which side lacks one.
     rows = []
     for run in results.config.tables.reconstruction:
         cells: list[Cell] = [results.label(run)]
@@ -114,6 +118,8 @@ def differences(results: Results) -> Table:
                 else Value(estimate, metric.decimals, best=_improves(estimate, metric), signed=True)
             )
         rows.append(tuple(cells))
+
+    # The table, with what is bold in it.
     return Table(
         "difference_to_copy",
         f"Video reconstruction, difference to the copied source, {results.layout.dataset}",

@@ -13,6 +13,8 @@ def detection(results: Results) -> Table:
     metrics = [metric for metric in results.metrics.values() if metric.reconstruction]
     rates = [metric for metric in metrics if metric.detection]
     counted = [metric for metric in metrics if not metric.detection]
+
+    # One row per run and control: rates, then frames that count.
     rows = []
     for run in (*results.config.tables.reconstruction, *CONTROLS):
         rows.append(
@@ -22,6 +24,8 @@ def detection(results: Results) -> Table:
                 *(_frames(results, Series(run), metric) for metric in counted),
             )
         )
+
+    # Its heads and its note.
     heads = (*(f"{metric.title} ↑" for metric in rates), *(f"{metric.title}: frames" for metric in counted))
     notes = (
         "Shares of the generated frames, and in the last row of the real ones [95 % interval, resampled by "

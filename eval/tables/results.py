@@ -15,10 +15,10 @@ from eval import metrics
 from eval.config import EvalConfig, config_key, read_config
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS
-from eval.scoring.scores_file import about_scores, read_scores
+from eval.scoring.scores_file import about_scores, check_run, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
-from eval.stats.pairwise import Comparison, compare
+from eval.stats.pairwise import Comparison, compare, compare_pairs
 from eval.tables.published import read_published
 from eval.types import Protocol
 from tpsm.core.animation import MODES
@@ -73,10 +73,14 @@ class Results:
         section = f"{config_key(layout)}.published"
         self.published = None if config.published is None else read_published(config.published, section)
         self.metrics: dict[str, Metric] = {name: metrics.load(name)[0] for name in config.metrics}
+
+        # Which runs: those of tables, their released weights and repeats, and the controls.
         tabled = config.tables.runs()
         beside = [RELEASED.format(run=run) for run in tabled] + [run for group in self.seeds.values() for run in group]
         beside = [run for run in beside if run in self.labels]
         self.runs = (*dict.fromkeys((*tabled, *beside)), *CONTROLS)
+
+        # Their scores, as far as they exist, and each series of them.
         self._scores: dict[str, pd.DataFrame] = {}
         for run in self.runs:
             path = layout.scores(run)
@@ -93,6 +97,8 @@ class Results:
                 ["task", "mode", "metric"], observed=True
             )
         }
+
+        # What is computed once.
         self._estimates: dict[tuple[Series, str], Estimate | None] = {}
         self._comparisons: dict[tuple[tuple[Series, ...], str], dict[tuple[Series, Series], Comparison]] = {}
 
@@ -156,6 +162,12 @@ class Results:
             self._comparisons[key] = compare(scored, self.bootstrap, averaging)
         return self._comparisons[key]
 
+    def compared(self, pairs: Sequence[tuple[Series, Series]], metric: str) -> dict[tuple[Series, Series], Comparison]:
+        """Each of `pairs`, of one protocol, the first less the second, p corrected for all; none where not scored."""
+        rows = {one: self._series[one, metric] for pair in pairs for one in pair if (one, metric) in self._series}
+        averaging = AVERAGING[pairs[0][0].protocol] if rows else "clip"
+        return compare_pairs(pairs, rows, self.bootstrap, averaging)
+
     def frames(self, series: Series, metric: str) -> int:
         """Scored frames, whether they count or not."""
         rows = self._series.get((series, metric))
@@ -209,8 +221,13 @@ class Results:
         if not path.is_file():
             return scored
         trained = read_json(path, "record of a training")
-        if not isinstance(trained, dict):
-            raise UserError(f"{self.layout.relative(path)} is no section of keys and values; train the run again.")
+        try:
+            if not isinstance(trained, dict):
+                raise ValueError("it is no section of keys and values")
+            check_run(trained)
+        except ValueError as error:
+            where = self.layout.relative(path)
+            raise UserError(f"{where} is no record of a training ({error}); train the run again.") from error
         return scored | trained
 
     @cached_property

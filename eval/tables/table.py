@@ -148,6 +148,7 @@ def to_latex(table: Table) -> str:
         plain = escape(text(cell))
         return rf"\textbf{{{plain}}}" if isinstance(cell, Value) and cell.best else plain
 
+    # Caption and label, the heads, a line per row.
     lines = [
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",

@@ -50,6 +50,8 @@ def _cards(results: Results, series: Series) -> Iterator[Card]:
     layout, pairs = results.layout, None
     if series.task == "animation":
         pairs = common_pairs(layout, [series.run], series.mode).set_index("pair")
+
+    # A card per metric and failure.
     for metric in results.metrics.values():
         for failure in worst_frames(results, series, metric, COUNT):
             clip = Path(file_name(failure.clip)).stem

@@ -28,6 +28,8 @@ def write_content(report: Report) -> Path:
     results, layout = report.results, report.results.layout
     for old in (*layout.page.glob("*.webp"), *layout.page.glob("*.json")):
         old.unlink()
+
+    # All that the page shows of the set; videos and failures write their images as they are asked.
     methods = {results.label(run): method_of(results, run) for run in results.config.tables.runs()}
     content = {
         "format": FORMAT,

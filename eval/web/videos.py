@@ -54,6 +54,8 @@ def _reconstruction(results: Results) -> Iterator[Group]:
     layout, config, main = results.layout, results.config.videos, results.config.tables.reconstruction
     runs = [run for run in results.config.tables.runs() if run in results.scored and layout.has_frames(run)]
     order = hardest(results, [Series(run, protocol=results.protocol) for run in main])
+
+    # For each clip shown: the real one, and every run's.
     for clip in spread(order, config.clips) if runs else ():
         real = layout.test_clip(clip)
         made = [(run, layout.outputs(run) / "reconstruction" / file_name(clip)) for run in runs]
@@ -80,10 +82,14 @@ def _animation(results: Results) -> Iterator[Group]:
     series = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}")]
     if not series:
         return
+
+    # The pairs that all series have, from the hardest on.
     pairs = [common_pairs(layout, [one.run], one.mode) for one in series]
     common = set.intersection(*(set(table["pair"]) for table in pairs))
     order = [pair for pair in hardest(results, series) if pair in common]
     about = pairs[0].set_index("pair")
+
+    # For each pair shown: source, driving clip, and every series'.
     for pair in spread(order, config.pairs):
         names = [str(about.loc[pair, end]) for end in ("source", "driving")]
         source, driving = map(layout.test_clip, names)

@@ -196,3 +196,13 @@ def test_a_file_that_ends_anywhere_is_refused_by_name(tmp_path: Path, zipped: bo
         path.write_bytes(whole[:count])
         with pytest.raises(UserError, match=r"torn\.pt cannot be read as a checkpoint"):
             load_checkpoint(path)
+
+
+def test_one_flipped_bit_of_a_weight_is_found(tmp_path: Path) -> None:
+    path, weight = tmp_path / "last.pt", torch.full((30,), 0.1)
+    torch.save({"weight": weight}, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(weight.numpy().tobytes(), weight.numpy().tobytes()[:-1] + b"\x3c"))
+    assert path.read_bytes() != whole
+    with pytest.raises(UserError, match=r"last\.pt cannot be read as a checkpoint: it is damaged \(the checksum"):
+        load_checkpoint(path)

@@ -59,6 +59,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "links in a loop": loop,
     "no permission": forbidden,
     "UTF-16": lambda path: path.write_bytes("a: é\n".encode("utf-16")),
+    "UTF-16 without its mark": lambda path: path.write_bytes("a: b\n".encode("utf-16-le")),
     "Latin 1": lambda path: path.write_bytes("a: é\n".encode("latin-1")),
     "random bytes": lambda path: path.write_bytes(bytes(range(256)) * 40),
 }
@@ -163,7 +164,11 @@ def test_any_text_is_values_or_refused(text: str) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=20,
 )
@@ -186,8 +191,9 @@ def test_anchors_are_written_out() -> None:
     [
         *("", "{", "[1,]", "nul", '{"a": 1, "a": 2}', "9" * 5000, f'{{"a": {"9" * 5000}}}', "[" * 60 + "]" * 60),
         *("[" * 100_000 + "]" * 100_000, '{"a":' * 60 + "1" + "}" * 60, "{'a': 1}", '{"a": 1} x'),
+        *('{"a": NaN}', "[-Infinity]"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_hostile_json_ends_in_a_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "odd.json"

@@ -153,6 +153,20 @@ def test_manifest_round_trip_and_tampering(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("has_truth", "perhaps"), ("width", 10**9), ("height", 9), ("frames", 1.5), ("split", "../test"), ("name", 7)],
+)
+def test_a_manifest_whose_clips_make_no_sense_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    entry = Entry("p#1", "p", "test", 4, 8, 8, 10.0, "0" * 64, True)
+    path = Manifest("puppets", 8, (entry,)).write(tmp_path)
+    values = json.loads(path.read_text())
+    values["clips"][0][key] = value
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"manifest\.json .*prepare the data set again"):
+        read_manifest(tmp_path)
+
+
 @pytest.mark.parametrize("fps", ["NaN", "Infinity", "-25", "0", "1e308", "1e999999999", '"25"x', "[25]", "null"])
 def test_a_rate_that_makes_no_sense_is_refused(tmp_path: Path, fps: str) -> None:
     path = write_clip(tmp_path, make_clip())

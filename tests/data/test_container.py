@@ -13,7 +13,7 @@ import pytest
 
 from tpsm.core.errors import UserError
 from tpsm.core.reading import require_file
-from tpsm.data.container import codec, iter_wanted
+from tpsm.data.container import codec, frame_rate, iter_wanted
 from tpsm.data.video import iter_video, lossless_video, read_picture, read_video, write_video
 
 RNG = np.random.default_rng(0)
@@ -214,3 +214,13 @@ def test_codecs_that_lose_something(tmp_path: Path) -> None:
     with lossless_video(tmp_path / "a.mkv", 25.0) as add:
         add(blocks(1)[0])
     assert codec(tmp_path / "a.mp4") == ("h264", True) and codec(tmp_path / "a.mkv") == ("ffv1", False)
+
+
+def test_a_list_of_other_files_is_no_video_whatever_it_is_called(tmp_path: Path) -> None:
+    """FFmpeg would open what it names, and wait for a pipe."""
+    os.mkfifo(tmp_path / "other.mp4")
+    path = tmp_path / "list.mp4"
+    path.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    for read in (read_video, frame_rate):
+        with pytest.raises(UserError, match=r"list\.mp4 cannot be read"):
+            read(path)

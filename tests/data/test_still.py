@@ -125,3 +125,14 @@ def test_what_is_a_strip_is_decided_by_what_says_so(tmp_path: Path) -> None:
     assert len(list(iter_video(tmp_path / "photo.png")[0])) == 2, "in a data set it is a strip"
     frames, fps = read_video(tmp_path / "ours.png")
     assert frames.shape == (3, 20, 10, 3) and fps == 12.5
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "PCX"])
+def test_what_is_no_image_format_of_ours_is_not_decoded_by_its_content(tmp_path: Path, kind: str) -> None:
+    """Pillow would start Ghostscript for PostScript, whatever the file is called."""
+    path = tmp_path / "named.png"
+    Image.new("RGB", (16, 16)).save(path, kind)
+    with pytest.raises(UserError, match=r"named\.png cannot be read"):
+        read_picture(path)
+    with pytest.raises(UserError, match=r"named\.png cannot be read"):
+        frame_numbers(path)

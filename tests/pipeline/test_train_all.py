@@ -69,7 +69,7 @@ def alive(pid: int) -> bool:
 PROGRAM = """
 from pathlib import Path
 from tpsm.stages import train_all
-train_all.seconds_a_step = lambda job, count: 1.0
+train_all.seconds_per_step = lambda job, count: 1.0
 train_all.train_all(Path("params.yaml"), ["drawn"], 2)
 """
 
@@ -95,7 +95,7 @@ def test_when_the_first_process_is_killed_the_others_keep_their_step_and_end(
 
     # The same command goes on, here with less to do, and so from another beginning; then there is nothing left.
     set_params(LONG, SHORT)
-    monkeypatch.setattr(module, "seconds_a_step", lambda job, count: 1.0)
+    monkeypatch.setattr(module, "seconds_per_step", lambda job, count: 1.0)
     train_all(Path("params.yaml"), ["drawn"], 2)
     assert {read_card(path).run for path in Path("trained/drawn").glob("*/card.json")} == {"tps", "fomm"}
     assert "All 2 are trained already" in tpsm("train-all", "--dataset", "drawn")
@@ -105,7 +105,7 @@ def test_a_line_says_beforehand_how_long_it_takes(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_params(LONG)
-    monkeypatch.setattr(module, "seconds_a_step", lambda job, count: {"tps": 9.0, "fomm": 4.5}[job.run])
+    monkeypatch.setattr(module, "seconds_per_step", lambda job, count: {"tps": 9.0, "fomm": 4.5}[job.run])
     monkeypatch.setattr(module, "run_all", lambda due, avds, count: [])
     train_all(Path("params.yaml"), ["drawn"], 2)
     line = capsys.readouterr().out  # the longer run alone takes ten hours, and the other fits beside it
@@ -114,7 +114,7 @@ def test_a_line_says_beforehand_how_long_it_takes(
 
 def test_what_fails_is_named_and_the_rest_is_done(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_params(LONG, SHORT, {"scales": {"tiny": {"fomm": {"train": {"learning_rate": 1e30}}}}})
-    monkeypatch.setattr(module, "seconds_a_step", lambda job, count: 1.0)
+    monkeypatch.setattr(module, "seconds_per_step", lambda job, count: 1.0)
     with pytest.raises(UserError, match=r"1 of 2 .* the first being drawn fomm \(see .*drawn-fomm\.log\)"):
         train_all(Path("params.yaml"), ["drawn"], 2)
     assert "fomm" in Path(".work/train-all/drawn-fomm.log").read_text()

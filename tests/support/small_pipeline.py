@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from eval import metrics
 from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.layout import Layout, file_name
 from tpsm.data.clip import read_clip, write_clip
@@ -128,3 +129,22 @@ def make_outputs(layout: Layout) -> None:
 
 def output_clip(layout: Layout, run: str, name: str) -> Path:
     return layout.outputs(run) / "reconstruction" / file_name(name)
+
+
+def score(layout: Layout, run: str, values: dict[str, float]) -> None:
+    """Scores of L1 as the stage writes them: each clip has one value in all 4 frames, by both protocols."""
+    table = [
+        {"dataset": "dots", "run": run, "task": "reconstruction", "mode": "", "clip": clip, "identity": clip[0]}
+        | {
+            "frame": frame,
+            "metric": "l1",
+            "protocol": protocol,
+            "version": metrics.load("l1")[0].version,
+            "value": value,
+        }
+        for protocol in ("strict", "legacy")
+        for clip, value in values.items()
+        for frame in range(4)
+    ]
+    layout.scores(run).parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(table).to_parquet(layout.scores(run))

@@ -5,6 +5,7 @@ The parent computes nothing itself, for threads do not survive a fork.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -41,6 +42,7 @@ def preload() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     for module in PRELOADED:
         import_module(module)
+    gc.freeze()  # A fork need not look through what is never thrown away, and copy it.
 
 
 def program(command: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ def special_files(base: Path, rng: random.Random) -> Iterator[Case]:
         "driving.mp4": (*ANIMATE, "--source", f"data/raw/drawn/test/{raw.name}", "--driving", "driving.mp4"),
         "key.json": ("eval", "study", "read", "votes.json", "--key", "key.json"),
         "released.pth": ("tpsm", "import", "released.pth", *TPS),
-        "pages/drawn/page.json": ("eval", "page"),
+        "pages/drawn/content.json": ("eval", "page"),
         "splits/drawn/own-v1.csv": ("tpsm", "configure"),
     }
     for place, command in places.items():

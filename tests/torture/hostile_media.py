@@ -63,8 +63,11 @@ def _pictures(rng: random.Random) -> dict[tuple[str, bytes], bool]:
         "noise.avi": b"RIFF" + struct.pack("<I", 2**32 - 1) + b"AVI " + rng.randbytes(3000),
         "playlist.m3u8": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
         "concat.mp4": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "pieces.mp4": b"ffconcat version 1.0\nfile good.gif\n",
         "entity.svg": b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><svg>&e;</svg>',
-        "run.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(code-has-run) (w) file\n",
+        **dict.fromkeys(
+            ("run.eps", "run.png"), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(code-has-run) (w) file\n"
+        ),
         "pickled.npy": b"\x93NUMPY\x01\0v\0{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(128)
         + rng.randbytes(50),
         "not-numbers.tiff": not_numbers,
@@ -125,7 +128,7 @@ def _archives(base: Path) -> Iterator[Case]:
         "text": lambda: b"hello",
     }.items():
         change = partial(_member, "truth.npz", make)
-        yield Case(f"clip with truth of {what}", STAGES["features"], partial(_rewritten, change, PREPARED))
+        yield Case(f"clip with truth of {what}", STAGES["score"], partial(_rewritten, change, PREPARED))
 
 
 def _raw(rng: random.Random) -> Iterator[Case]:

@@ -58,7 +58,7 @@ def scores(base: Path, rng: random.Random) -> Iterator[Case]:
         "a method that is a list": {"method": ["x"]},
     }.items():
         about = json.dumps({"run": run, "provenance": {}}).encode()
-        yield Case(f"scores whose run has {what}", STAGES["report"], partial(_about, about), True)
+        yield Case(f"scores whose run has {what}", STAGES["report"], partial(_about, about))
 
 
 def _set(column: str, value: Any, rows: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from forked import Outcome, fork, on_two_processes, program
 from launcher.sitecustomize import KILL_AT, count_operations
+from orphan import TRAIN, refusal
 from pipeline import make_ready, repro
 from subject import STAGES, copy, differences, expect, make_whole, results
 
@@ -20,9 +21,10 @@ SHARES = {
     "train-avd": 6,
     "reconstruct": 7,
     "animate": 6,
-    "score": 4,
+    "score": 3,
     "report": 3,
     "dvc repro": 3,
+    "dvc alone": 1,
 }
 """Of fifty kills."""
 ATTEMPTS = 3
@@ -44,7 +46,11 @@ class Kills:
         make_whole(self.folder, None if only is None else stage_of(only))
         total = sum(SHARES.values())
         for subject, share in SHARES.items():
-            if only in (None, subject):
+            if only not in (None, subject):
+                continue
+            if subject == "dvc alone":
+                self.orphan()
+            else:
                 self.torture(subject, count if only else max(1, round(count * share / total)), every)
 
     def torture(self, subject: str, count: int, every: bool) -> None:
@@ -62,6 +68,25 @@ class Kills:
 
         for at, after in moments(operations, outcome.seconds, count, every, random.Random(f"{self.seed} {subject}")):
             self.once(subject, work, copy(before, self.folder / "killed"), at, after, expected)
+
+    def orphan(self) -> None:
+        """DVC alone is killed while a run trains; what that leaves is what it left in the whole project."""
+        folder = copy(self.folder / "before" / stage_of("dvc repro"), self.folder / "killed")
+        make_ready(folder, self.folder)
+
+        def again() -> Outcome:
+            return fork(lambda: repro(self.folder, TRAIN), folder, self.log)
+
+        wrong = refusal(folder, self.folder, lambda: again().status)
+        ended = again()
+        self.done += 1
+        if wrong is not None:
+            self.find(f"dvc alone, killed while a run trains: {wrong}")
+        if ended.status != 0:
+            self.find(f"dvc alone: the run after that ends with {ended.status}: {ended.output[-300:]}")
+        expected, left = (_trained(results(project)) for project in (self.folder / "whole", folder))
+        if different := differences(expected, left):
+            self.find(f"dvc alone: {', '.join(different[:6])}")
 
     def once(
         self,
@@ -113,7 +138,11 @@ class Kills:
 
 def stage_of(subject: str) -> str:
     """Before which stage the project stands when the subject begins."""
-    return {"dvc repro": "configure", "train on 2 processes": "train"}.get(subject, subject)
+    return {"dvc repro": "configure", "dvc alone": "train-avd", "train on 2 processes": "train"}.get(subject, subject)
+
+
+def _trained(found: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in found.items() if name.startswith("models/")}
 
 
 def moments(

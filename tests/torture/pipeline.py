@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from forked import program
 from launcher.sitecustomize import COUNTER, KILL_AT, count_operations
 from subject import ROOT
 
-CODE = ("tpsm", "baselines", "eval/", "scales", "splits", "weights")
-SOCKET = "forks"
+CODE = ("tpsm", "baselines", "eval", "scales", "splits", "weights")
+"""Folders of the repository that stages depend on."""
+SOCKET, LOG = "forks", "log-of-stages"
+CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
+REPRO = (sys.executable, "-m", "tpsm.jobs.repro")
 SHIM = f"""#!{sys.executable} -SE
 import json, os, socket, sys
 server = socket.socket(socket.AF_UNIX)
@@ -42,42 +46,41 @@ def make_ready(target: Path, shared: Path) -> None:
     """
     stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in stages.values():
-        stage["deps"] = [path for path in stage["deps"] if not path.startswith(CODE)]
+        stage["deps"] = [path for path in stage["deps"] if path.split("/")[0] not in CODE]
     (target / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
-    dvc("init", "--no-scm", "--quiet", folder=target)
-    for key in ("core.analytics", "core.check_update"):
-        dvc("config", key, "false", folder=target)
-    shims = shared / "bin"
-    if not shims.exists():
-        shims.mkdir()
-        for name in ("tpsm", "python"):
-            (shims / name).write_text(SHIM)
-            (shims / name).chmod(0o755)
-        serve(shared / SOCKET)
+    (target / ".dvc").mkdir()
+    (target / ".dvc/config").write_text(CONFIG)
+    serve(shared)
 
 
-def dvc(*arguments: str, folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
-
-
-def repro(shared: Path) -> int:
+def repro(shared: Path, *arguments: str) -> int:
     """`make repro`'s own command, in the working folder; for a fork that counts operations already."""
-    counter = Path("counter").absolute()
-    environment = os.environ | {
+    return subprocess.run([*REPRO, *arguments], env=environment(shared, Path.cwd()), check=False).returncode
+
+
+def environment(shared: Path, folder: Path) -> dict[str, str]:
+    """That of the command in a project's `folder`: commands go to the server, and file operations are counted."""
+    return os.environ | {
         "PATH": f"{shared / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TORTURE_FORKS": str(shared / SOCKET),
         "PYTHONPATH": f"{Path(__file__).parent / 'launcher'}{os.pathsep}{ROOT}",
         "PYTHONDONTWRITEBYTECODE": "1",
-        COUNTER: str(counter),
+        COUNTER: str(folder.absolute() / "counter"),
         KILL_AT: os.environ.get(KILL_AT, "0"),
     }
-    return subprocess.run([sys.executable, "-m", "tpsm.jobs.repro"], env=environment, check=False).returncode
 
 
-def serve(address: Path) -> None:
-    """A process of its own, which ends with this one."""
+@cache
+def serve(shared: Path) -> None:
+    """Starts a process of its own, which ends with this one."""
+    for name in ("tpsm", "python"):
+        shim = shared / "bin" / name
+        shim.parent.mkdir(exist_ok=True)
+        shim.write_text(SHIM)
+        shim.chmod(0o755)
+    (shared / SOCKET).unlink(missing_ok=True)  # an earlier run's
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(address))
+    listener.bind(str(shared / SOCKET))
     listener.listen()
     parent = os.getpid()
     if os.fork():
@@ -105,7 +108,7 @@ def _answer(shim: socket.socket) -> int:
     except OSError:  # It has been killed meanwhile.
         return 1
     os.chdir(folder)
-    log = os.open("../log-of-stages", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(Path("..", LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)

@@ -1,4 +1,4 @@
-"""Checkpoints: what stands in a file, and how a model comes back out of it. Loading one can run no code."""
+"""Reads and writes this project's checkpoints, and builds models from them. Loading one can run no code."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Fit = Literal["crop", "stretch"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's weights beside all that it takes to build it again.
+    """A model's weights, with all that it takes to build the model again.
 
-    `method` is a key of `tpsm.methods.base.METHODS`, or `avd`; `model_config` is the section it was built from;
+    `method` is a key of `tpsm.methods.METHODS`, or `avd`; `model_config` is the section that it was built from;
     `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done. `fit` is how frames became
     squares (`DataConfig.fit`), which a file does not say where they were cropped.
     """
@@ -51,12 +51,13 @@ class Checkpoint:
             raise ValueError(f"fit: must be crop or stretch, not {str(self.fit)[:40]!r}")
 
     def save(self, path: Path) -> None:
+        """Writes the checkpoint; equal ones make equal files."""
         unsaid = {"fit"} if self.fit == "crop" else set()
         write_torch(path, {"format": 1, **{key: value for key, value in vars(self).items() if key not in unsaid}})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Raises `UserError` where the file is absent, damaged, or no checkpoint of this project."""
+    """Reads a checkpoint. Raises UserError where the file is absent, damaged, or no checkpoint of this project."""
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}; train the run first, or name the right file.")
     content = read_torch(path)
@@ -78,7 +79,11 @@ def from_content(content: dict[str, Any], path: Path) -> Checkpoint:
 
 
 def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkpoint]:
-    """The trained method in eval mode. `expected` refuses a checkpoint of another method by name."""
+    """Returns the trained method in eval mode, and its checkpoint.
+
+    Raises:
+        UserError: the file is no checkpoint of a method, or of another than `expected`, or its entries do not fit.
+    """
     checkpoint = load_checkpoint(path)
     if expected is not None and checkpoint.method != expected:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', but '{expected}' is needed here.")

@@ -1,4 +1,4 @@
-"""A file's weights in the place of drawn ones: what a training begins with."""
+"""Puts a file's weights in the place of drawn ones, for a training to begin with."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def begin_with(method: Method, name: str, path: Path) -> None:
 
 
 def fitting(method: Method, name: str, path: Path) -> Mapping[str, Mapping[str, Tensor]]:
-    """Those of the file's modules that `method` has too, which may be on the meta device; `name` is the method's.
+    """Returns those modules of the file that `method` has too, which may be on the meta device; `name` is the method's.
 
     Raises:
         UserError: the file is no checkpoint, or one of another method or configuration.

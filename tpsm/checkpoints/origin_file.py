@@ -1,4 +1,4 @@
-"""The weights that a run's training begins with, by name: those of a file, or of another run. It needs no PyTorch."""
+"""Names the weights that a run's training begins with: those of a file, or of another run. It needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tpsm.core.reading import read_json
 
 @dataclass(frozen=True)
 class Origin:
-    """`train.from`, resolved. `sha256` is the file's, and None where it is not there.
+    """The key `train.from`, resolved. `sha256` is the file's, and None where the file is not there.
 
     Another run's file need not be there yet: `run` names that run, of the same data set, and `sha256` is that of its
     own resolved section, so that whatever changes its weights changes this too.
@@ -24,10 +24,12 @@ class Origin:
 
     @staticmethod
     def at(file: str) -> Origin:
+        """Returns the origin `file`, with the hash that it has now."""
         return Origin(file, sha256_if_there(Path(file)))
 
     def unchanged(self) -> Path:
-        """Raises UserError unless the file is there, and is the one that was meant when this was resolved."""
+        """Returns the file. Raises UserError unless it is there, and is the one that was meant when this was
+        resolved."""
         path = Path(self.file)
         if self.run is not None:
             command = f"type `dvc repro train@{path.parent.parent.name}-{self.run}` first"

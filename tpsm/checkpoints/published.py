@@ -1,4 +1,4 @@
-"""A method's published weights: what of its state dict they hold, and how the whole of it comes back."""
+"""Says which entries of a method's state dict are published, and completes published weights again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tpsm.methods.base import Method
 
 
 def published_entries(method: Method, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights without what training alone uses."""
+    """Returns the weights without those that only training uses."""
     return {name: value for name, value in weights.items() if not _training_only(method, name)}
 
 
 def with_unpublished(method: Method, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, and zeros for what training alone uses. `method` tells the shapes of the latter."""
+    """Returns the weights, and zeros for those that only training uses, in the shapes that `method` has."""
     zeros = {
         name: torch.zeros(value.shape, dtype=value.dtype)
         for name, value in method.state_dict().items()

@@ -1,4 +1,5 @@
-"""Checkpoints that the papers' authors released: every entry accounted for, and no second copy in memory."""
+"""Reads the checkpoints that the papers' authors released: every entry is accounted for, and none is copied in
+memory."""
 
 from __future__ import annotations
 
@@ -32,12 +33,14 @@ WITH_AVD = ("tps", "mraa")
 
 @dataclass(frozen=True)
 class ReleasedCheckpoint:
+    """The state dicts of a released file, by module; `avd` is that of the AVD network, if the file has one."""
+
     path: Path
     modules: Mapping[str, Mapping[str, Tensor]]
     avd: Mapping[str, Tensor] | None
 
     def method(self, name: str, config: Any) -> Method:
-        """The method `name`, built from `config`, whose state dict is the file's.
+        """Returns the method `name`, built from `config`, whose state dict is the file's.
 
         What a state dict leaves out is on the meta device: the method can be written, but cannot run.
 
@@ -49,10 +52,10 @@ class ReleasedCheckpoint:
         return method
 
     def avd_network(self, keypoints: Keypoints, config: AvdConfig) -> AVD:
-        """The AVD network for keypoints such as these.
+        """Returns the AVD network for keypoints such as these.
 
         Raises:
-            UserError: there is none, or an entry is missing, superfluous or of another shape.
+            UserError: the file has none, or an entry is missing, superfluous or of another shape.
         """
         if self.avd is None:
             raise UserError(f"{self.path} holds no AVD network; take its run out of animate.avd in params.yaml.")
@@ -63,7 +66,7 @@ class ReleasedCheckpoint:
 
 
 def read_released(path: Path, method: str) -> ReleasedCheckpoint:
-    """A file that the released code of `method` wrote, by PyTorch of any age.
+    """Reads a file that the released code of `method` wrote, with PyTorch of any age.
 
     Files of today's format are mapped into memory and not read; those from before PyTorch 1.6 are read once.
 
@@ -78,9 +81,11 @@ def read_released(path: Path, method: str) -> ReleasedCheckpoint:
 
 
 def modules_of(content: Any, path: Path) -> dict[str, Mapping[str, Tensor]]:
-    """The modules' state dicts in what was read from a file, as the released programs save them or in a form that is
-    common elsewhere: all below `state_dict`, all entries in one mapping by their whole names (as safetensors have
-    them), or every name below `module.`, as PyTorch's parallel training leaves it. What else is there is training's.
+    """Returns the modules' state dicts in what was read from a file, without what only training needs.
+
+    The file may have the form of the released programs, or one that is common elsewhere: all below `state_dict`, all
+    entries in one mapping by their whole names (as in safetensors), or every name below `module.`, as PyTorch's
+    parallel training leaves it.
 
     Raises:
         UserError: there are no modules by name, or something among them that is no weights.
@@ -98,12 +103,12 @@ def modules_of(content: Any, path: Path) -> dict[str, Mapping[str, Tensor]]:
 
 
 def is_training_state(name: str, value: Any) -> bool:
-    """Numbers and texts count as what a training program notes beside its weights (`best_loss`, `rank1`)."""
+    """Whether an entry only serves training: by its name, or as a number or text such as `best_loss` or `rank1`."""
     return name in TRAINING_STATE or value is None or isinstance(value, (bool, int, float, str, np.generic))
 
 
 def by_module(entries: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
-    """`{"a.b.c": x}` as `{"a": {"b.c": x}}`."""
+    """Returns `{"a.b.c": x}` as `{"a": {"b.c": x}}`. Raises UserError where an entry has no module."""
     modules: dict[str, dict[str, Tensor]] = {}
     for key, value in entries.items():
         module, _, entry = key.partition(".")
@@ -114,7 +119,7 @@ def by_module(entries: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, 
 
 
 def skeleton(name: str, config: Any) -> Method:
-    """The method without memory for its weights: it knows shapes, and can be sent meta tensors."""
+    """Returns the method without memory for its weights: it knows their shapes, and takes meta tensors."""
     with torch.device("meta"):
         method: Method = method_module(name).Model(config)
     return method.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What training left of a run, loaded: the method, and its AVD network."""
+"""Loads what training left of a run: the method, and its AVD network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tpsm.nn.state_dict import build_strictly
 
 @dataclass(frozen=True)
 class CheckpointRef:
-    """A run's checkpoint, by name: it is loaded where it is needed, once a process and training."""
+    """Names a run's checkpoint, which is loaded where it is needed, once per process and per state of the file."""
 
     file: Path
     method: str
@@ -30,18 +30,19 @@ class CheckpointRef:
 
     @classmethod
     def at(cls, file: Path, method: str) -> CheckpointRef:
-        """One that is not there has no hash; whoever loads it says so."""
+        """Returns the reference to `file`. Where there is none it has no hash, and loading it raises a UserError."""
         return cls(file, method, sha256_of(file) if file.is_file() else "")
 
     def load(self) -> Method:
+        """Returns the method, in eval mode and on this process's device."""
         return _loaded(self)[0]
 
     def steps(self) -> int:
-        """How many steps of training made the method."""
+        """Returns how many steps of training made the method."""
         return _loaded(self)[1]
 
     def load_avd(self, method: CheckpointRef, size: int) -> AVD:
-        """This file's AVD network, for `method` on images of `size` pixels."""
+        """Returns this file's AVD network, for `method` on images of `size` pixels."""
         return _avd(self, method, size)
 
 
@@ -57,6 +58,7 @@ def _avd(checkpoint: CheckpointRef, method: CheckpointRef, size: int) -> AVD:
 
 
 def load_avd(path: Path, method: Method, size: int) -> AVD:
+    """Returns the AVD network in `path`, for `method` on images of `size` pixels. Raises UserError where it cannot."""
     if not path.is_file():
         raise UserError(
             f"The run '{path.parent.name}' has no AVD network; `animate.avd` in params.yaml names those that get one."
@@ -72,5 +74,5 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
 
 @torch.inference_mode()
 def example_keypoints(method: Method, size: int) -> Keypoints:
-    """What the method's keypoints look like: how many, and with which parts."""
+    """Returns keypoints such as the method finds, for their number and their parts, on an image of `size` pixels."""
     return method.keypoints(torch.zeros(1, 3, size, size, device=next(method.parameters()).device))

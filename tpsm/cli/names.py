@@ -1,4 +1,4 @@
-"""What every option of a kind is held against, before a command begins."""
+"""Checks the options of all commands before a command begins."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from tpsm.core.layout import check_name
 
 
 def name_option(_: object, option: TyperOption | TyperArgument, value: str | None) -> str | None:
-    """For options and arguments that name a data set or a run."""
+    """Checks an option or argument that names a data set or a run. Raises UserError where no folder can have the
+    name."""
     return None if value is None else check_name(value, option.opts[0])
 
 
 def finite_option(_: object, option: TyperOption | TyperArgument, value: float | None) -> float | None:
-    """For numbers: NaN lies within every bound that an option has."""
+    """Refuses NaN, which lies within every bound that an option has, and infinity."""
     if value is not None and not math.isfinite(value):
         raise UserError(f"{option.opts[0]} is {value}; give a number.")
     return value

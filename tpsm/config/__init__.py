@@ -1,1 +1,1 @@
-"""`params.yaml` as one checked object."""
+"""Reads `params.yaml` as one checked object."""

@@ -1,4 +1,4 @@
-"""`params.yaml`: its sections as types, and how a run's values are put together from them."""
+"""Reads `params.yaml`, and puts a run's values together from its sections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection,
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import Layout, check_name, raw_folder
-from tpsm.core.reading import read_yaml
+from tpsm.core.reading import read_section, read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
@@ -25,11 +25,18 @@ from tpsm.training.config import TrainConfig
 
 
 def read_params(path: Path) -> Params:
+    """Reads the parameters, every section of which is checked.
+
+    Raises:
+        UserError: a key is unknown or missing, a value does not fit, or a name leads nowhere; the message names it.
+    """
     values = read_yaml(path)
     if isinstance(scales := values.get("scales"), Mapping):
         values["scales"] = {name: read_scale(path, name, scale) for name, scale in scales.items()}
     params = from_mapping(Params, values, path.name)
     as_workers(params.workers, f"{path.name}.workers")
+
+    # Every data set and run that a list names has a section, and a name that files can have.
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
@@ -41,6 +48,8 @@ def read_params(path: Path) -> Params:
         for name in sections:
             check_name(name, f"A name under {path.name}.{key}")
     check_stages(params, path.name)
+
+    # Lists agree with one another.
     if reserved := {"avd", "evaluators"} & set(params.run):
         raise UserError(f"{path.name}.run.{min(reserved)}: folders of weights have this name; call the run otherwise.")
     if twice := set(params.runs) & set(params.more.runs):
@@ -61,7 +70,7 @@ def read_params(path: Path) -> Params:
 
 
 def check_stages(params: Params, where: str) -> None:
-    """DVC calls a stage by data set and run with a hyphen between: two that it would call alike are refused."""
+    """Raises UserError where DVC would give two stages one name: it joins data set and run by a hyphen."""
     for datasets, runs in ((params.datasets, params.runs), (params.more.datasets, params.more.runs)):
         stages: dict[str, tuple[str, str]] = {}
         for dataset, run in product(datasets, runs):
@@ -74,9 +83,10 @@ def check_stages(params: Params, where: str) -> None:
 
 
 def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
-    """`scale` has a section for each method, or names the file that does, from the folder of `params`.
+    """Returns the sections of a scale, by method. `scale` holds them, or names a file beside `params` that does.
 
-    Each section is checked by itself: a mistake is then named where it stands, and not in the runs that build on it.
+    Each section is checked by itself, so that a message names a mistake where it stands, and not in the runs that build
+    on it.
     """
     where = f"{params.name}.scales.{name}"
     if isinstance(scale, str):
@@ -98,6 +108,7 @@ def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
 
 
 def data_section(params: Params, dataset: str) -> DataSection:
+    """Returns the section `data.<dataset>`. Raises UserError where there is none, or a value does not fit."""
     where = f"params.yaml.data.{dataset}"
     if dataset not in params.data:
         raise UserError(f"There is no section {where}; its sections are {', '.join(params.data)}.")
@@ -109,6 +120,8 @@ def data_section(params: Params, dataset: str) -> DataSection:
             f"{where}.path: the folder of a data set is always {raw_folder(dataset)}; "
             f"link {values['path']} there, and remove the key."
         )
+
+    # The keys of this section; all others are those of `DataConfig`.
     own = ("scale", "split", "weights", "evaluators")
     raw = {key: value for key, value in values.items() if key not in own}
     scale = values.get("scale", "small")
@@ -125,7 +138,7 @@ def data_section(params: Params, dataset: str) -> DataSection:
 
 
 def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str, Any], str | None]:
-    """A section `train` as what `TrainConfig` knows of it, and its key `from`."""
+    """Returns what `TrainConfig` knows of a section `train`, and the value of its key `from`."""
     origin = train.get("from")
     if origin is not None and (not isinstance(origin, str) or not origin):
         raise UserError(f"{where}.from is {origin!r}; name a run, or a file of weights.")
@@ -133,9 +146,12 @@ def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str,
 
 
 def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] = ()) -> tuple[RunConfig, AvdRun]:
-    """The scale's section of the run's method, changed by the run's own section; every value checked.
+    """Returns all that decides a run: the scale's section of its method, changed by its own section, and checked.
 
     `later` are the runs that begin with this one's weights, one after the other.
+
+    Raises:
+        UserError: a name leads nowhere, a value does not fit, or runs begin with one another's weights in a circle.
     """
     if run not in params.run:
         raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
@@ -143,6 +159,8 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
     where = f"params.yaml.run.{run}"
     if section.method not in METHODS:
         raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
+
+    # The scale's values and the run's own, merged.
     base = params.scales[data.scale].get(section.method, MethodSection())
     schedule, begin = schedule_and_origin(merge(base.train, section.train), f"{where}.train")
     if run in later:
@@ -175,13 +193,13 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
 
 
 def origin_of(run: RunConfig) -> Origin:
-    """Another run's weights, which need not be there yet."""
+    """Returns another run's weights as an origin; they need not be there yet."""
     file = Layout(run.dataset).model(run.run) / "last.pt"
     return Origin(file.as_posix(), sha256_of_text(as_yaml(run)), run.run)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Section by section; a value that is no section, or a null, replaces what stood there."""
+    """Merges section by section; a value that is no section, or a null, replaces what stood there."""
     merged = dict(base)
     for key, value in changes.items():
         below = merged.get(key)
@@ -190,7 +208,13 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def read_data(dataset: str) -> DataConfig:
+    """Reads the resolved section of a data set. Raises UserError where `tpsm configure` has not written it."""
+    return from_mapping(DataConfig, read_section(Layout(dataset), "data"), f"data.{dataset}")
+
+
 def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:
+    """Reads the resolved section of a run. Raises UserError where `tpsm configure` has not written it."""
     path = configs / dataset / "runs" / f"{run}.yaml"
     if not path.is_file():
         raise UserError(

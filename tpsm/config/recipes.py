@@ -1,4 +1,4 @@
-"""What decided a training, as a card records it, and whether it is what params.yaml says today."""
+"""Compares what decided a training, as a card records it, with what params.yaml says today."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from tpsm.published.card import difference
 from tpsm.training.config import TrainConfig
 
 PLUMBING = ("workers", "checkpoint_every", "preview_every")
-"""Keys of a schedule that decide no result."""
+"""The keys of a schedule that decide no result."""
 
 
 def run_recipe(config: RunConfig, data: DataConfig) -> dict[str, Any]:
+    """Returns what decides the training of a run."""
     return plain({"data": asdict(data), "model": asdict(config.model), "train": asdict(config.train)})
 
 
 def avd_recipe(section: AvdSection, method_sha256: str | None) -> dict[str, Any]:
-    """`method_sha256` is that of the trained run's last.pt, whose keypoints the network was trained on."""
+    """Returns what decides the training of an AVD network; `method_sha256` is that of its run's last.pt."""
     return plain({"model": asdict(section.model), "train": asdict(section.train), "last.pt": method_sha256})
 
 
 def run_difference(mine: Mapping[str, Any], recipe: Mapping[str, Any], method: str, where: str) -> str | None:
-    """The first key in which a run's recipe, of a card, differs from `mine`; None where they decide the same.
+    """Names the first key in which the recipe of a card differs from `mine`; None where they decide the same.
 
-    Keys that are newer than the card have their defaults in it. Raises UserError where the card has unknown ones.
+    Keys that are newer than the card count as their defaults. Raises UserError where the card has unknown ones.
     """
     model = asdict(from_mapping(method_module(method).Config, recipe.get("model"), f"{where}: recipe.model"))
     data = asdict(from_mapping(DataConfig, recipe.get("data"), f"{where}: recipe.data"))
@@ -39,7 +40,7 @@ def run_difference(mine: Mapping[str, Any], recipe: Mapping[str, Any], method: s
 
 
 def avd_difference(mine: Mapping[str, Any], recipe: Mapping[str, Any], where: str) -> str | None:
-    """The same for an AVD network's recipe."""
+    """Does the same as `run_difference` for the recipe of an AVD network."""
     model = asdict(from_mapping(AvdConfig, recipe.get("model"), f"{where}: recipe.model"))
     theirs = {"model": model, "train": _schedule(recipe, where), "last.pt": recipe.get("last.pt")}
     return _difference(_decisive(mine), _decisive(plain(theirs)))
@@ -50,7 +51,7 @@ def _schedule(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what decides no result, and without VGG-19's file, which nobody needs who does not train."""
+    """Leaves out what decides no result, and VGG-19's file, which nobody needs who does not train."""
     decisive = {key: dict(value) if isinstance(value, Mapping) else value for key, value in recipe.items()}
     for key in PLUMBING:
         decisive["train"].pop(key)

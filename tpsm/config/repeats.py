@@ -1,4 +1,4 @@
-"""Runs that repeat another one with another seed."""
+"""Checks runs that repeat another one with another seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def check_names(sections: Mapping[str, RunSection], runs: tuple[str, ...], where: str) -> None:
-    """Every repeat among `runs` names another of them, which is none itself. `where` is the file of parameters."""
+    """Raises UserError unless every repeat among `runs` names another of them that is no repeat itself.
+
+    `where` is the name of the file of parameters.
+    """
     for run in runs:
         original = sections[run].repeat_of
         if original is None:
@@ -41,7 +44,7 @@ def check_repeat(mine: RunConfig, original: RunConfig) -> None:
 
 
 def seeds(sections: Mapping[str, RunSection], runs: Mapping[str, RunConfig]) -> dict[str, dict[str, int]]:
-    """Run -> the seeds of it and of each run that repeats it, by name. Runs that none repeats are left out."""
+    """Returns, for each run that others repeat, its seed and theirs, by name."""
     found: dict[str, dict[str, int]] = {}
     for run, config in runs.items():
         original = sections[run].repeat_of

@@ -1,4 +1,4 @@
-"""The sections of `params.yaml`."""
+"""Defines the sections of `params.yaml`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tpsm.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class MethodSection:
-    """What a scale says of a method: sections of its `Config`, of `TrainConfig`, and of AVD where it has one."""
+    """What a scale says of a method: parts of its `Config`, of `TrainConfig`, and of `AvdSection` if it has an AVD."""
 
     model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +65,9 @@ class MoreRuns:
 
 @dataclass(frozen=True)
 class Params:
+    """All of `params.yaml`. `datasets` and `runs` are those of the pipeline; `data` and `run` have a section for
+    each."""
+
     datasets: tuple[str, ...]
     runs: tuple[str, ...]
     animate: AnimateConfig
@@ -76,16 +79,18 @@ class Params:
     more: MoreRuns = MoreRuns()
 
     def runs_on(self, dataset: str) -> tuple[str, ...]:
-        """All that is trained, reconstructed and scored on a data set."""
+        """Returns all runs that are trained, reconstructed and scored on a data set."""
         return self.runs + (self.more.runs if dataset in self.more.datasets else ())
 
     def trained_on(self, dataset: str) -> tuple[str, ...]:
-        """The same without runs whose weights the methods' authors released."""
+        """Returns the same without runs whose weights the methods' authors released."""
         return tuple(run for run in self.runs_on(dataset) if self.run[run].released is None)
 
 
 @dataclass(frozen=True)
 class AvdSection:
+    """The AVD network of a method and its training; the defaults are TPSMM's."""
+
     model: AvdConfig = field(default_factory=AvdConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=256, learning_rate=1e-3, clip_norm=None))
 

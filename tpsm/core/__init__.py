@@ -1,1 +1,1 @@
-"""The vocabulary of the project: what every room may use, and what uses no room."""
+"""The vocabulary of the project: every room may import it, and it imports none of them."""

@@ -30,7 +30,7 @@ class AnimateConfig:
             raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
 
     def on(self, dataset: str) -> AnimateConfig:
-        """What of it concerns one data set."""
+        """The same configuration as one data set sees it: without runs where the set is not among `datasets`."""
         here = dataset in self.datasets
         return replace(self, datasets=(), runs=self.runs if here else (), avd=self.avd if here else ())
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What a synthetic clip knows about itself.
+    """What is known exactly of a synthetic clip: its joints, the part that each pixel shows, and every part's motion.
 
     `labels` names the rigid part that each pixel shows (0 is the background); `to_first` maps a point of that part in
     frame `t` to the same point in frame 0, so labels and matrices together are the dense motion.
@@ -22,7 +22,7 @@ class GroundTruth:
     to_first: Float32[np.ndarray, "t p 2 3"]
 
     def motion(self, frame: int) -> Float32[np.ndarray, "h w 2"]:
-        """For every pixel of `frame`, where its surface point lay in frame 0."""
+        """Returns, for every pixel of `frame`, where its surface point lay in frame 0: (x, y) in [-1, 1]."""
         labels = self.labels[frame]
         height, width = labels.shape
         x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
@@ -30,7 +30,7 @@ class GroundTruth:
         return np.einsum("hwij,hwj->hwi", self.to_first[frame][labels], points).astype(np.float32)
 
     def motion_is_visible(self, frame: int) -> Bool[np.ndarray, "h w"]:
-        """Pixels of `frame` whose surface point is inside the image and unoccluded in frame 0."""
+        """Returns which pixels of `frame` show a surface point that lies inside the image and unoccluded in frame 0."""
         height, width = self.labels.shape[1:]
         x, y = np.moveaxis(self.motion(frame), -1, 0)
         column = np.rint((x + 1) / 2 * (width - 1)).astype(int)
@@ -42,7 +42,10 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video in memory. `identity` is what stands before the first `#` of its name, or the whole name."""
+    """A video in memory, at `fps` frames per second.
+
+    `identity` is what stands before the first `#` of its name, or the whole name.
+    """
 
     name: str
     identity: str

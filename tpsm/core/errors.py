@@ -1,4 +1,5 @@
-"""The one exception that a user is meant to read, and optional packages, whose absence raises it."""
+"""`UserError`, the one exception that a user is meant to read, and the import of optional packages, which may raise
+it."""
 
 from __future__ import annotations
 
@@ -9,12 +10,18 @@ from types import ModuleType
 
 
 class UserError(Exception):
-    """Bad input: one sentence that names the file or the key, and what to do. Commands print it and exit with 2."""
+    """Says what is wrong with the input: one sentence that names the file or the key, and what to do.
+
+    Commands print it and exit with status 2.
+    """
 
 
 @contextmanager
 def working_on(what: str) -> Iterator[None]:
-    """Whatever else than a UserError leaves the block says what was being worked on, from another process too."""
+    """Notes in any exception but a `UserError` that leaves the block what was being worked on.
+
+    The note survives the way from one process to another.
+    """
     try:
         yield
     except UserError:
@@ -25,10 +32,10 @@ def working_on(what: str) -> Iterator[None]:
 
 
 def package(module: str, distribution: str, kind: str) -> ModuleType:
-    """An optional package, imported when it is needed.
+    """Imports an optional package when it is needed.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the package is not installed.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: everything is written beside its place, then renamed into it.
+"""Writes files that are either whole or absent: each is written beside its place, then renamed into it.
 
 A draft has the same name every time, so that what a killed process left of one is taken over by the next that writes
 the same file: no draft stays behind for good. While it is written it is locked, as `locked` locks; the system ends a
@@ -23,26 +23,25 @@ from tpsm.core.errors import UserError
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_if_there(path: Path) -> str | None:
-    """As `sha256_of`; None where there is no such file."""
+    """Does the same as `sha256_of`, but returns None where there is no such file."""
     return sha256_of(path) if path.is_file() else None
 
 
 def sha256_of_bytes(content: bytes) -> str:
+    """Returns the SHA-256 of `content`, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, of the same suffix, that becomes `path` when the block ends without an error.
-
-    It is there already, and empty.
-    """
+    """Makes an empty file beside `path`, of the same suffix, that becomes `path` when the block ends without an
+    error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _draft(path, folder=False) as draft:
         yield draft
@@ -50,33 +49,33 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, content: str) -> None:
-    """UTF-8, whole or not at all."""
+    """Writes a text file in UTF-8, whole or not at all."""
     with atomic(path) as draft:
         draft.write_text(content, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any, **style: Any) -> None:
-    """UTF-8, whole or not at all; `style` as of `to_json`."""
+    """Writes a JSON file in UTF-8, whole or not at all; `style` is as in `to_json`."""
     write_text(path, to_json(content, **style))
 
 
 def to_json(content: Any, **style: Any) -> str:
-    """A JSON file's text; `style` is that of `json.dumps`, whose indent is 1 unless it says otherwise."""
+    """Returns a JSON file's text; `style` is passed to `json.dumps`, with an indent of 1 by default."""
     return json.dumps(content, **{"indent": 1, **style}) + "\n"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
+    """Writes a binary file, whole or not at all."""
     with atomic(path) as draft:
         draft.write_bytes(content)
 
 
 @contextmanager
 def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A new folder beside `path` that becomes `path` when the block ends without an error.
+    """Makes a folder beside `path` that becomes `path` when the block ends without an error.
 
-    A folder that is there already stays, for both were made from the same; with `replace` the new one takes its place,
-    and between the two there may be none.
+    A folder that is there already stays, because both were made from the same inputs. With `replace` the new one takes
+    its place; for a moment there may then be neither.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _draft(path, folder=True) as draft:
@@ -92,7 +91,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder and all that is in it, so that it is whole or gone: it is renamed first."""
+    """Removes a folder with all that is in it. It is renamed first, so that it is always either whole or gone."""
     doomed = path.with_name(f".{path.name}.removed")
     if doomed.exists():  # a killed process was at it
         shutil.rmtree(doomed)
@@ -102,16 +101,16 @@ def remove_folder(path: Path) -> None:
 
 
 def beside(path: Path) -> Path:
-    """A draft of `path`, of no other process on any machine: two may write the same file in one shared folder."""
+    """Returns a path for a draft of `path` that no other process uses, on any machine that shares the folder."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
 
 
 @contextmanager
 def locked(path: Path, work: str) -> Iterator[None]:
-    """Holds the lock `path` within the block, in the name of this process.
+    """Holds the lock file `path` within the block, in the name of this process.
 
     Raises:
-        UserError: another living process holds it; the message names it, and `work` is what that is doing.
+        UserError: another living process holds it; the message names that process, and says what it does (`work`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Hashes of values and of source files."""
+"""Computes hashes of values and of source files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ same files and folders."""
 
 
 def hashes_by_name(paths: Iterable[Path]) -> dict[str, str]:
+    """Returns the SHA-256 of those of the files that exist, by file name."""
     return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
 
 def sha256_of_text(text: str) -> str:
+    """Returns the SHA-256 of a text in UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def training_code_hash() -> str:
-    """Of every source file that can decide what a training step does."""
+    """Returns the hash of every source file that can decide what a training step does."""
     root = Path(__file__).parents[2]
     tops = [root / name for name in TRAINING_CODE]
     files = [path for top in tops for path in ([top] if top.is_file() else sorted(top.rglob("*.py")))]
@@ -36,12 +38,12 @@ def training_code_hash() -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """A hash of values, in 16 hexadecimal digits; what JSON does not know counts as its text."""
+    """Returns a hash of values, in 16 hexadecimal digits. A value that JSON does not know counts as its text."""
     return sha256_of_text(json.dumps(parts, sort_keys=True, default=str))[:16]
 
 
 def code_hash(*packages: str) -> str:
-    """Of every source file of these packages."""
+    """Returns the SHA-256 of the names and contents of all source files of these packages."""
     digest = hashlib.sha256()
     for package in packages:
         spec = importlib.util.find_spec(package)

@@ -1,4 +1,4 @@
-"""How both programs end: their exit status, and one sentence on what the user can mend."""
+"""Ends both programs in the same way: with an exit status, and one sentence on what the user can mend."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from typing import Any
 from tpsm.core.errors import UserError
 
 ERRORS = Path(".work/errors")
-"""Tracebacks of what nobody foresaw, a file each."""
+"""The folder of tracebacks of unforeseen errors, one file each."""
 UNFORESEEN = 3
 log = logging.getLogger(__name__)
 
 
 def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | None, prefix: str = "") -> int:
-    """Run a typer application, called `name` in its help, with `arguments` (None: those of the command line).
+    """Runs a typer application, called `name` in its help, with `arguments` (None: those of the command line).
 
     Returns:
-        0; the status that a command ends with; 2 after one sentence on standard error about wrong usage, a `UserError`
-        or a file that the system refuses, which `prefix` comes before; 3 after one on what nobody foresaw.
+        0, or the status that a command ends with; 2 after one sentence on standard error about wrong usage, a
+        `UserError` or a file that the system refuses; 3 after one sentence about an unforeseen error. `prefix` comes
+        before these sentences.
     """
     try:
         app(args=arguments, prog_name=name)
@@ -44,7 +45,7 @@ def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | N
 
 
 def _of_system(error: OSError) -> str:
-    """A full disk, a folder that may not be written, a name that is too long, a network that is down."""
+    """Words an error of the system: a full disk, a folder that may not be written, a network that is down."""
     file = next((name for name in (error.filename2, error.filename) if name is not None), None) or _worked_on(error)
     what = error.strerror or str(error) or type(error).__name__
     return f"{file or 'A file'}: {what}; mend that, and type the same command again. {_kept(error)}"
@@ -59,7 +60,7 @@ def _unforeseen(error: Exception) -> str:
 
 
 def _worked_on(error: BaseException) -> object:
-    """What the error says itself, or else the file that a function of ours has at hand, the nearest to the fault."""
+    """Returns what the error itself names, or else the file that our function nearest to the fault had at hand."""
     if (said := error.__dict__.get("working_on")) is not None:
         return said
     found: Path | None = None
@@ -86,5 +87,5 @@ def _kept(error: BaseException) -> str:
 
 
 def _one_line(sentence: str) -> str:
-    """Without line ends and terminal codes, which a file's name or a server's answer may hold."""
+    """Removes line ends and terminal codes, which a file's name or a server's answer may hold."""
     return " ".join("".join(c if c.isprintable() else " " for c in sentence).split())

@@ -1,13 +1,13 @@
-"""What made a result: code, parameters, data, networks, versions, machine and time. No path, no host, no user, no date.
+"""Records what made a result: code, parameters, data, networks, versions, machine and seconds.
 
-Every result file carries one record, all of its keys, null where one does not apply.
+No path, host, user or date is recorded. Every result file carries one record with all of its keys; a key that does not
+apply is null.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import time
@@ -28,8 +28,10 @@ DECIDES = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """`parameters`, `weights` and `evaluators` are names and SHA-256. `seconds` is the wall time of the process that
-    ended the work; where `resumed`, others had begun it."""
+    """One record. `parameters`, `weights` and `evaluators` map names to SHA-256.
+
+    `seconds` is the wall time of the process that ended the work; where `resumed`, other processes had begun it.
+    """
 
     code: dict[str, Any]
     parameters: dict[str, str]
@@ -55,7 +57,7 @@ def record(
     seed: int | Mapping[str, int] | None = None,
     resumed: bool = False,
 ) -> dict[str, Any]:
-    """The record of what began at `since` (of `time.monotonic()`) and ends now, ready for JSON.
+    """Returns the record of work that began at `since` (a value of `time.monotonic()`) and ends now, ready for JSON.
 
     `data` is what the manifest of the clips says of itself, `Manifest.about()`.
     """
@@ -76,7 +78,7 @@ def record(
 
 
 def code() -> dict[str, Any]:
-    """The commit of the code that runs, and whether it was `changed` since; nulls where this is no checkout of it."""
+    """Returns the commit of the running code, and whether the code was `changed` since; nulls outside a checkout."""
     here = Path(__file__).resolve()
     # Installed into another project's tree, that project's commit says nothing of this code.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
@@ -86,7 +88,7 @@ def code() -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None where there is no git, or nothing that it can say."""
+    """Returns what git prints; None where git is missing or fails."""
     try:
         command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -97,6 +99,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 @cache
 def versions() -> dict[str, str | None]:
+    """Returns the versions of Python and of `PACKAGES`; None for a package that is not installed."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
@@ -108,7 +111,8 @@ def _version(package: str) -> str | None:
 
 
 def hardware() -> dict[str, Any]:
-    """`instructions` are those that PyTorch computes with on the CPU: they and the threads decide how sums round."""
+    """Describes this machine. `instructions` are the CPU's that PyTorch uses; with `threads` they decide how sums
+    round."""
     import torch  # Here, as below: what only reads records needs no PyTorch.
 
     gpus = torch.cuda.device_count()
@@ -123,13 +127,13 @@ def hardware() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """The number that this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
 def cpu_model() -> str:
-    """As the maker calls it; the architecture's name where the system does not tell."""
+    """Returns the CPU's name as its maker gives it, or the architecture's where the system does not tell."""
     listed = Path("/proc/cpuinfo")
     if listed.is_file():
         for line in listed.read_text(errors="replace").splitlines():
@@ -143,24 +147,18 @@ def cpu_model() -> str:
 
 
 def device_name() -> str:
+    """Returns the name of the device that computes: the GPU's, or `CPU` and the CPU's."""
     import torch
 
-    from tpsm.core.device import device
-
-    if device().type == "cuda":
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
-    return f"CPU {models[0] if models else platform.processor() or platform.machine()}"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU {cpu_model()}"
 
 
 def runtime_versions() -> dict[str, str]:
+    """Returns the versions of Python, PyTorch, CUDA, cuDNN and the driver; on a CPU, the number of threads instead."""
     import torch
 
-    from tpsm.core.device import device
-
     known = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    if device().type == "cuda":
+    if torch.cuda.is_available():
         known |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
         if shutil.which("nvidia-smi"):
             ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]

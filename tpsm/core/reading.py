@@ -1,6 +1,6 @@
-"""The one door for text from elsewhere: regular files of UTF-8, and YAML, JSON and CSV within limits.
+"""Reads text from elsewhere: regular files in UTF-8, and YAML, JSON and CSV within limits.
 
-Whatever is wrong with a file ends as a `UserError` that names it. YAML's aliases, tags and nesting are checked before
+Whatever is wrong with a file becomes a `UserError` that names it. YAML's aliases, tags and nesting are checked before
 anything is built of them, so that no small file can take much time or memory.
 """
 
@@ -22,10 +22,10 @@ from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 
 LARGEST_TEXT, LARGEST_YAML = 1 << 28, 1 << 20
-"""Bytes."""
+"""The most bytes of a text file, and of a YAML file."""
 DEEPEST, MOST_VALUES, LONGEST_NUMBER = 50, 100_000, 40
-"""Of a YAML file: sections in sections, values once aliases are written out, characters of a number. JSON has the same
-depth."""
+"""Limits of a YAML file: sections within sections (of JSON too), values with all aliases written out, and the
+characters of a number."""
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -47,7 +47,7 @@ def require_file(path: Path, what: str) -> None:
 
 
 def read_text(path: Path, what: str, most: int = LARGEST_TEXT) -> str:
-    """The text of a file in UTF-8, with line ends as they stand and without a byte order mark.
+    """Returns the text of a file in UTF-8, with its line ends as they stand and without a byte order mark.
 
     Raises:
         UserError: it is missing, no regular file, unreadable, larger than `most` bytes, or of another encoding.
@@ -60,6 +60,8 @@ def read_text(path: Path, what: str, most: int = LARGEST_TEXT) -> str:
         raise UserError(f"The {what} {path} cannot be read ({error.strerror}).") from error
     if len(content) > most:
         raise UserError(f"The {what} {path} has more than {most:,} bytes, which no such file needs; name another.")
+    if (zero := content.find(0)) >= 0:  # It would pass as UTF-8.
+        raise UserError(f"The {what} {path} is no text (byte {zero} is zero); save it as UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,7 +69,7 @@ def read_text(path: Path, what: str, most: int = LARGEST_TEXT) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The sections of a YAML file.
+    """Returns the sections of a YAML file.
 
     Raises:
         UserError: it cannot be read, a key stands twice in a section, or it is beyond a limit.
@@ -82,7 +84,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_section(layout: Layout, name: str) -> dict[str, Any]:
-    """What `tpsm configure` resolved for a data set and wrote to `configs/<data set>/<name>.yaml`.
+    """Returns what `tpsm configure` resolved for a data set and wrote to `configs/<data set>/<name>.yaml`.
 
     Raises:
         UserError: as `read_yaml`; or the data set is not configured, and then the message names the key to change.
@@ -97,7 +99,7 @@ def read_section(layout: Layout, name: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """One document of plain values. Raises yaml.YAMLError at whatever is wrong with it."""
+    """Returns a YAML document of plain values. Raises yaml.YAMLError where anything is wrong with it."""
     _check_size(yaml.parse(text, Loader))
     loader = Loader(text)
     try:
@@ -117,6 +119,7 @@ def _check_size(events: Iterable[yaml.Event]) -> None:
     values, anchored = 0, dict[str, tuple[int, int]]()
     opened: list[tuple[str | None, int, int]] = [(None, 0, 0)]  # sections: anchor, values before them, height so far
     for event in events:
+        # How many values the event stands for, and how deep they lie.
         anchor, size, height = getattr(event, "anchor", None), 0, 0
         if isinstance(event, yaml.CollectionStartEvent):
             opened.append((anchor, values, 0))
@@ -132,10 +135,13 @@ def _check_size(events: Iterable[yaml.Event]) -> None:
         elif isinstance(event, yaml.ScalarEvent):
             size, values = 1, values + 1
 
+        # What an alias of it will cost, and what it adds to the section that it stands in.
         if anchor is not None:
             anchored[anchor] = size, height
         owner, before, tallest = opened[-1]
         opened[-1] = owner, before, max(tallest, height)
+
+        # The limits, and tags, which could build objects.
         if values > MOST_VALUES:
             raise yaml.YAMLError(f"it has more than {MOST_VALUES:,} values, those that its aliases repeat counted too")
         if len(opened) + height > DEEPEST:
@@ -168,7 +174,7 @@ def _check_values(node: yaml.Node) -> None:
 
 
 def read_json(path: Path, what: str, most: int = LARGEST_TEXT) -> Any:
-    """What a JSON file holds; `what` is what it should be, as messages call it.
+    """Returns what a JSON file holds; `what` says in messages what the file should be.
 
     Raises:
         UserError: it cannot be read, or is no JSON.
@@ -180,9 +186,14 @@ def read_json(path: Path, what: str, most: int = LARGEST_TEXT) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Raises ValueError where a key stands twice, a number has too many digits, or sections lie too deep, too."""
+    """Returns what a JSON text holds.
+
+    Raises:
+        ValueError: the text is no JSON, a key stands twice, a number is none or has too many digits, or sections lie
+            too deep.
+    """
     try:
-        content = json.loads(text, object_pairs_hook=_section)
+        content = json.loads(text, object_pairs_hook=_section, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError(f"its sections lie deeper than {DEEPEST} in one another") from error
     layer, depth = [content], 0
@@ -194,20 +205,25 @@ def parse_json(text: str) -> Any:
     return content
 
 
+def _refuse_constant(name: str) -> None:
+    """Refuses what Python writes and reads although JSON does not know it."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _inside(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _section(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    section = dict(pairs)
+    if len(section) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key '{twice[:80]}' stands twice in one section")
-    return found
+    return section
 
 
 def read_csv(path: Path, what: str, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file that has `columns`, and perhaps others.
+    """Yields the rows of a CSV file that has `columns`, and perhaps others.
 
     Raises:
         UserError: as `read_text` and `csv_rows`.
@@ -216,7 +232,7 @@ def read_csv(path: Path, what: str, columns: Sequence[str]) -> Iterator[dict[str
 
 
 def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str, hint: str = "") -> Iterator[dict[str, str]]:
-    """The rows of a table that has `columns`, and perhaps others, one in memory at a time.
+    """Yields the rows of a table that has `columns`, and perhaps others; one row is in memory at a time.
 
     Raises:
         UserError: a column is missing, and `hint` says what to do; one stands twice; or a row has another number of
@@ -241,7 +257,7 @@ def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str, hint: str
 
 
 def finite(value: float | int, where: str, low: float | int, high: float | int) -> float | int:
-    """A number of an option or a file; UserError, which names `where` it stands, unless it lies between the bounds."""
+    """Returns `value` if it lies between the bounds; otherwise raises a UserError that names `where` it stands."""
     if not (math.isfinite(value) and low <= value <= high):
         raise UserError(f"{where} is {value:g}; it must be between {low:g} and {high:g}.")
     return value

@@ -1,4 +1,4 @@
-"""The random numbers of a training step: the same whether one process computes the whole batch or many a part each."""
+"""Draws the random numbers of a training step, which do not depend on how many processes share the batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BatchSlice:
-    """The rows `start` to `stop` of a batch of `total`: what one process computes, in one turn of accumulation."""
+    """The rows from `start` to before `stop` of a batch of `total`: what one process computes in one turn of
+    accumulation."""
 
     start: int
     stop: int
@@ -19,33 +20,34 @@ class BatchSlice:
 
     @staticmethod
     def split(total: int, count: int) -> tuple[BatchSlice, ...]:
-        """A batch in `count` parts, in order, whose sizes differ by one at most."""
+        """Cuts a batch into `count` parts, in order, whose sizes differ by one at most."""
         bounds = [index * total // count for index in range(count + 1)]
         return tuple(BatchSlice(start, stop, total) for start, stop in pairwise(bounds))
 
     @property
     def rows(self) -> slice:
+        """The rows as an index into the batch."""
         return slice(self.start, self.stop)
 
     @property
     def share(self) -> float:
-        """Of the batch, from 0 to 1."""
+        """The part's share of the batch, from 0 to 1."""
         return (self.stop - self.start) / self.total
 
 
 class BatchRng:
-    """Numbers from a CPU generator. They are drawn for the whole batch, of which a part sees its own rows."""
+    """Draws numbers on the CPU. They are drawn for the whole batch, and a part sees its own rows of them."""
 
     def __init__(self, seed: int, part: BatchSlice | None = None) -> None:
         self._generator = torch.Generator().manual_seed(seed)
         self._part = part
 
     def normal(self, rows: int, *shape: int) -> Tensor:
-        """Standard normal numbers for the `rows` samples at hand."""
+        """Returns standard normal numbers of shape (`rows`, *`shape`) for the samples at hand."""
         part = self._part or BatchSlice(0, rows, rows)
         return torch.randn(part.total, *shape, generator=self._generator)[part.rows]
 
     def uniform(self, rows: int, *shape: int) -> Tensor:
-        """Numbers from 0 to 1 for the `rows` samples at hand."""
+        """Returns numbers from [0, 1) of shape (`rows`, *`shape`) for the samples at hand."""
         part = self._part or BatchSlice(0, rows, rows)
         return torch.rand(part.total, *shape, generator=self._generator)[part.rows]

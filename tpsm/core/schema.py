@@ -1,4 +1,4 @@
-"""From plain mappings, as YAML gives them, to frozen dataclasses; what does not fit is refused by name."""
+"""Turns plain mappings, as YAML gives them, into frozen dataclasses, and refuses by name what does not fit."""
 
 from __future__ import annotations
 
@@ -81,11 +81,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def as_yaml(section: Any) -> str:
+    """Returns a dataclass or a mapping as YAML, in the order of its keys."""
     return yaml.safe_dump(plain(asdict(section) if is_dataclass(section) else section), sort_keys=False)  # type: ignore[arg-type]
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists, which YAML has a word for."""
+    """Returns `value` with lists in the place of tuples, for which YAML has no word."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,7 @@
-"""Files of tensors: equal content makes an equal file, and what is read can run no code."""
+"""Reads and writes files of tensors, and turns stored frames into images and back.
+
+Equal content makes equal files, and no file that is read can run code.
+"""
 
 from __future__ import annotations
 
@@ -42,18 +45,20 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, tor
 
 
 def write_torch(path: Path, content: Any) -> None:
-    """The same file whenever the content is the same: given a path, `torch.save` would write its name into the file."""
+    """Writes `content` with `torch.save`. Equal content makes equal files, because PyTorch is not told the file's
+    name."""
     with atomic(path) as draft, draft.open("wb") as file:
         torch.save(content, file)
 
 
 def read_torch(path: Path, *, mmap: bool = False) -> Any:
-    """What `torch.save` wrote, or a safetensors file's tensors by name, on the CPU; nothing in it is run.
+    """Returns what `torch.save` wrote, or a safetensors file's tensors by name, on the CPU; nothing in it is run.
 
-    No more memory is taken than the file is long. With `mmap` a file of today's format is mapped and not read.
+    It takes no more memory than the file is long. With `mmap` a file of today's format is mapped and not read;
+    otherwise it is held against its checksums, which PyTorch does not look at.
 
     Raises:
-        UserError: it cannot be read; the message says what the file is instead, and what to do.
+        UserError: the file cannot be read; the message says what the file is instead, and what to do.
     """
     if not path.is_file():
         raise _refused(path, "it is no regular file")
@@ -64,7 +69,7 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
             return load_file(path)
         except (SafetensorError, *_DAMAGED) as error:
             raise _refused(path, f"its safetensors are damaged ({_first_line(error)}); fetch it again") from error
-    if fault := _foreign(path, start):
+    if fault := _foreign(path, start) or (_flipped(path) if start.startswith(b"PK") and not mmap else None):
         raise _refused(path, fault)
     try:
         with torch.serialization.safe_globals(_NUMBERS):
@@ -74,8 +79,8 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """A network's tensors by name, from a file as `read_torch` takes it; what a training checkpoint has beside them is
-    left out, and so is the `module.` that training on several GPUs puts before every name.
+    """Returns a network's tensors by name, from a file as `read_torch` takes it; what a training checkpoint has beside
+    them is left out, and so is the `module.` that training on several GPUs puts before every name.
 
     Raises:
         UserError: as `read_torch`; or the file holds something else than tensors by name.
@@ -87,20 +92,20 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def state_dict_in(content: Any) -> Any:
-    """What stands below `state_dict`, where a training program put it there; else the content itself."""
+    """Returns what stands below `state_dict`, where a training program put it there; else the content itself."""
     inner = content.get("state_dict") if isinstance(content, Mapping) else None
     return inner if isinstance(inner, Mapping) else content
 
 
 def unwrapped(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entries without the prefix `module.`, where all have it."""
+    """Returns the entries without the prefix `module.`, where all have it."""
     if all(key.startswith("module.") for key in entries):
         return {key.removeprefix("module."): value for key, value in entries.items()}
     return dict(entries)
 
 
 def unlike_numbers(value: Tensor) -> str | None:
-    """What a tensor of a file is, if it is no plain array of real numbers that the file holds one by one."""
+    """Says what is wrong with a tensor of a file; None if it is a plain array of real numbers that the file holds."""
     if value.is_meta:
         return "has a shape but no values"
     if value.layout != torch.strided or value.is_nested:
@@ -115,12 +120,12 @@ def unlike_numbers(value: Tensor) -> str | None:
 
 
 def _is_safetensors(start: bytes) -> bool:
-    """The length of a JSON header, in eight bytes, and its first brace."""
+    """Whether a file begins with the length of a JSON header, in eight bytes, and the header's first brace."""
     return start[8:9] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= 100_000_000
 
 
 def _foreign(path: Path, start: bytes) -> str | None:
-    """What the file is, where it is none of PyTorch's, or is one that declares more than it holds."""
+    """Says what the file is, where PyTorch did not write it or where it declares more than it holds."""
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
             return what
@@ -140,7 +145,7 @@ def _foreign(path: Path, start: bytes) -> str | None:
 
 
 def _not_pytorchs(path: Path) -> str | None:
-    """What speaks against a ZIP archive. PyTorch's holds its members as they are, each in a place of its own."""
+    """Says what speaks against a ZIP archive. PyTorch stores its members uncompressed, each in a place of its own."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -156,8 +161,18 @@ def _not_pytorchs(path: Path) -> str | None:
     return None
 
 
+def _flipped(path: Path) -> str | None:
+    """Says what speaks against the bytes of an archive of PyTorch's, which holds a checksum of each member."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, *_DAMAGED) as error:
+        return f"it is damaged ({_first_line(error)}); fetch it again"
+    return damaged and f"it is damaged (the checksum of {damaged:.80} is another); get or make it anew"
+
+
 def _why(error: Exception, path: Path) -> str:
-    """What PyTorch's reader stumbled over: something else than tensors in a whole file, or a file that is not whole."""
+    """Says what PyTorch's reader stumbled over: something else than tensors, or a file that is not whole."""
     text = str(error)
     if foreign := re.search(r"(?:GLOBAL|Unsupported global: GLOBAL|class) ([\w.]+)", text):
         return f"it holds a {foreign[1]}, and to read that could run code; save the model's state dict alone"
@@ -178,20 +193,22 @@ def _refused(path: Path, what: str) -> UserError:
 
 
 def to_images(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[Tensor, "t 3 h w"]:
+    """Returns stored frames as 8-bit images on the CPU, channel first."""
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).contiguous()
 
 
 def to_tensor(frames: UInt8[np.ndarray, "t h w 3"], device: torch.device) -> Float[Tensor, "t 3 h w"]:
+    """Returns stored frames as float images in [0, 1] on `device`, channel first."""
     return torch.tensor(frames, device=device).permute(0, 3, 1, 2).float() / 255
 
 
 def to_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """Rounded to the nearest level."""
+    """Returns images in [0, 1] as 8-bit frames, rounded to the nearest level."""
     return _bytes((images.clamp(0, 1) * 255).round())
 
 
 def to_truncated_frames(images: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """As the released code stores them, half a level darker on average."""
+    """Returns frames as the released code stores them: truncated, and so half a level darker on average."""
     return _bytes(images.clamp(0, 1) * 255)
 
 
@@ -200,5 +217,5 @@ def _bytes(levels: Float[Tensor, "t 3 h w"]) -> UInt8[np.ndarray, "t h w 3"]:
 
 
 def to_float(images: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """8-bit images as numbers from 0 to 1."""
+    """Returns 8-bit images as float images in [0, 1]."""
     return images.float() / 255

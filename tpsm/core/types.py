@@ -1,8 +1,8 @@
-"""The data objects that cross a module boundary.
+"""Defines the objects that methods, training and inference exchange.
 
-Conventions, everywhere: coordinates are (x, y) in [-1, 1] with the corner *pixels' centres* at -1 and 1 (so that pixel
-`j` of `w` lies at `2j / (w - 1) - 1`); images are float RGB in [0, 1], channel first; stored frames are uint8, channel
-last.
+The conventions everywhere are: coordinates are (x, y) in [-1, 1] with the corner *pixels' centres* at -1 and 1 (so that
+pixel `j` of `w` lies at `2j / (w - 1) - 1`); images are float RGB in [0, 1], channel first; stored frames are uint8,
+channel last.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ class FramePair:
     driving: Float[Tensor, "b 3 h w"]
 
     def to(self, device: torch.device | str) -> FramePair:
+        """Returns the pair on `device`."""
         return FramePair(self.source.to(device), self.driving.to(device))
 
 
 @dataclass(frozen=True)
 class Keypoints:
-    """What a method knows of an image's pose.
+    """What a method knows of an image's pose: k points, with (x, y) in [-1, 1].
 
     `affine` is FOMM's local Jacobian or MRAA's principal axes; `covariance` is MRAA's region covariance, kept apart
     from `affine` because relative animation changes one and not the other.
@@ -47,7 +48,7 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class Motion:
-    """Backward motion: `grid` says where in the source each driving position comes from.
+    """Backward motion: `grid` holds the source position (x, y) in [-1, 1] that each driving position comes from.
 
     `weights` are the soft assignments of pixels to the `m` candidate motions (background or identity first);
     `occlusion` runs from the coarsest mask to the finest, 1 where the warped source is to be trusted.
@@ -60,20 +61,22 @@ class Motion:
 
 @dataclass(frozen=True)
 class Prediction:
+    """The image that a method draws, RGB in [0, 1], and the motion that it follows."""
+
     image: Float[Tensor, "b 3 h w"]
     motion: Motion
 
 
 @dataclass(frozen=True)
 class EncodedSource:
-    """All that a method computes from the source alone, once a clip; the finest map of `features` comes first."""
+    """All that a method computes from the source alone, once per clip; the finest map of `features` comes first."""
 
     image: Float[Tensor, "b 3 h w"]
     keypoints: Keypoints
     features: tuple[Float[Tensor, "b _ _ _"], ...]
 
     def expand(self, size: int) -> EncodedSource:
-        """The code of one source (b = 1), seen as a batch of `size` without a copy."""
+        """Returns the encoding of one source (b = 1) as a batch of `size`, without a copy."""
 
         def grow(tensor: Tensor) -> Tensor:
             return tensor.expand(size, *tensor.shape[1:])

@@ -1,4 +1,4 @@
-"""Arrays in .npz files: read no larger than they may be, and written a piece at a time."""
+"""Reads arrays from .npz files within limits of size, and writes them piece by piece."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tpsm.core.errors import UserError
 from tpsm.data.limits import max_pixels
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What `read_arrays` may raise."""
+"""The errors that `read_arrays` may raise."""
 _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -25,11 +25,13 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 
 
 def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> tuple[np.ndarray, ...]:
-    """The arrays of these names. All sizes are summed up before the first is read, for a small file may declare
-    terabytes. They may take `most` bytes or, by default, 16 for each pixel that a frame may have.
+    """Returns the arrays of these names.
+
+    All sizes are summed up before the first is read, because a small file may declare terabytes. The arrays may take
+    `most` bytes or, by default, 16 for each pixel that a frame may have.
 
     Raises:
-        ValueError: they are too large, or no plain arrays. (KeyError, OSError and others of `UNREADABLE`: as it says.)
+        ValueError: the arrays are too large, or no plain arrays; other errors of `UNREADABLE` for a damaged file.
     """
 
     def file() -> Any:
@@ -42,10 +44,10 @@ def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> t
 
 @contextmanager
 def opened_arrays(path: Path, remedy: str, most: int | None = None) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of a file that a stage wrote, each read when it is asked for; sizes are checked as `read_arrays` does.
+    """Gives the arrays of a file that a stage wrote, each read when it is asked for; `read_arrays` has the limits.
 
     Raises:
-        UserError: it is missing or damaged, or lacks what the block asks for; the message ends with `remedy`.
+        UserError: the file is missing or damaged, or lacks what the block asks for; the message ends with `remedy`.
     """
     try:
         _check_sizes(path, 16 * max_pixels() if most is None else most)
@@ -73,11 +75,12 @@ def _check_sizes(file: Any, most: int) -> None:
 def streamed_array(
     path: Path, name: str, shape: tuple[int, ...], dtype: type, *, compressed: bool = False
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that adds a piece to the array `name` of `shape` in the new file `path`, in order. Its bytes are those
-    that `np.savez` or `np.savez_compressed` writes of the whole.
+    """Gives a function that adds pieces, in order, to the array `name` of `shape` in the new file `path`.
+
+    The file's bytes are those that `np.savez` or `np.savez_compressed` writes of the whole array.
 
     Raises:
-        ValueError: at the end, the pieces are not as large as the whole.
+        ValueError: at the end, the pieces together are not as large as the array.
     """
     descr, written = np.lib.format.dtype_to_descr(np.dtype(dtype)), 0
     kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED

@@ -1,4 +1,4 @@
-"""Random changes of a training pair, the same for both frames (spec: flip, resize, crop, then colour jitter)."""
+"""Changes training pairs at random, both frames alike: flip, resize, crop, then colour jitter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tpsm.data.config import AugmentConfig
 def augment(
     pair: UInt8[np.ndarray, "2 h w 3"], config: AugmentConfig, rng: np.random.Generator
 ) -> UInt8[Tensor, "2 3 h w"]:
-    """Source and driving after the same random changes, as 8-bit images, which the released code trains on too."""
+    """Returns source and driving after the same random changes, as 8-bit images, on which the released code trains
+    too."""
     images = torch.from_numpy(pair).permute(0, 3, 1, 2)
     # Time first, so that a pair is never flipped in both ways: 1/2 time, 1/4 mirror, 1/4 as it is.
     if config.flip_time and rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""One clip, one file: a ZIP of PNG frames, any of which can be decoded alone, and the manifest of a folder of clips.
+"""Reads and writes clips. A clip is one file, a ZIP of PNG frames of which each can be decoded alone.
 
 The bytes depend on nothing but the clip, so equal clips have equal hashes.
 """
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class ClipWriter:
-    """Takes a clip's frames one after another. `truth` may be set until the end."""
+    """Takes a clip's frames one after another. Its `truth` may be set until the end."""
 
     def __init__(self, spool: IO[bytes]) -> None:
         self.shape: tuple[int, ...] = ()
@@ -48,6 +48,7 @@ class ClipWriter:
         return len(self.sizes)
 
     def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Adds a frame. Raises ValueError unless it has the size of those before."""
         self.shape = self.shape or frame.shape[:2]
         if frame.shape != (*self.shape, 3) or frame.dtype != np.uint8:
             raise ValueError(f"frames must be uint8 of shape {(*self.shape, 3)}, not {frame.dtype} {frame.shape}")
@@ -56,10 +57,10 @@ class ClipWriter:
 
 @contextmanager
 def clip_writer(folder: Path, name: str, identity: str, fps: float, *, origin: str = "") -> Iterator[ClipWriter]:
-    """Writes a clip into `folder`, whole or not at all, as the block adds its frames; a frame is in memory at a time.
-    `origin` may record what the clip was made from.
+    """Writes a clip into `folder`, whole or not at all, as the block adds its frames; one frame is in memory at a time.
 
-    The archive begins with the number of frames, so they wait in a file without a name until it is known.
+    `fps` is in frames per second; `origin` may record what the clip was made from. The archive begins with the number
+    of frames, so they wait in a file without a name until it is known.
     """
     path = folder / file_name(name)
     with atomic(path) as draft, tempfile.TemporaryFile(dir=folder) as spool:
@@ -79,7 +80,7 @@ def clip_writer(folder: Path, name: str, identity: str, fps: float, *, origin: s
 
 
 def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
-    """Write `clip` into `folder`, as `clip_writer` does."""
+    """Writes `clip` into `folder`, as `clip_writer` does, and returns its file."""
     with clip_writer(folder, clip.name, clip.identity, clip.fps, origin=origin) as writer:
         for frame in clip.frames:
             writer.add(frame)
@@ -88,7 +89,7 @@ def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
 
 
 def read_clip(path: Path) -> Clip:
-    """The whole clip, in memory.
+    """Reads the whole clip into memory.
 
     Raises:
         UserError: the file is missing or corrupt.
@@ -98,7 +99,7 @@ def read_clip(path: Path) -> Clip:
 
 
 def read_frames(path: Path, which: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
-    """The frames `which` of a clip, counted from 0.
+    """Reads the frames `which` of a clip, counted from 0.
 
     Raises:
         UserError: the file is missing or corrupt.
@@ -108,7 +109,11 @@ def read_frames(path: Path, which: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"
 
 
 class ClipFile:
-    """Random access to a clip on disk. One handle must not be shared by processes or threads."""
+    """Gives access to any frame of a clip on disk. One handle must not be shared by processes or threads.
+
+    Raises:
+        UserError: the file is missing or corrupt, when it is opened or when a frame is read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -131,6 +136,7 @@ class ClipFile:
         return self._count
 
     def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Reads the frame `index`, counted from 0."""
         if not 0 <= index < self._count:
             raise IndexError(f"frame {index} of a clip of {self._count}")
         try:
@@ -147,6 +153,7 @@ class ClipFile:
         return pixels
 
     def frames(self, start: int = 0, stop: int | None = None) -> UInt8[np.ndarray, "t h w 3"]:
+        """Reads the frames from `start` to before `stop`."""
         indices = range(*slice(start, stop).indices(self._count))
         pixels = np.empty((len(indices), self.height, self.width, 3), np.uint8)
         for row, index in enumerate(indices):
@@ -155,9 +162,11 @@ class ClipFile:
 
     @property
     def has_truth(self) -> bool:
+        """Whether the file holds a ground truth."""
         return "truth.npz" in self._archive.namelist()
 
     def truth(self) -> GroundTruth | None:
+        """Reads the ground truth; None where the file holds none."""
         if not self.has_truth:
             return None
         try:
@@ -169,9 +178,11 @@ class ClipFile:
         return truth
 
     def read(self) -> Clip:
+        """Reads the whole clip into memory."""
         return Clip(self.name, self.identity, self.frames(), self.fps, self.truth())
 
     def close(self) -> None:
+        """Closes the file."""
         self._archive.close()
 
     def __enter__(self) -> ClipFile:
@@ -192,7 +203,7 @@ class ClipFile:
 
 
 def pack_truth(truth: GroundTruth) -> bytes:
-    """The arrays as an .npz file."""
+    """Returns the ground truth as the bytes of an .npz file."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, joints=truth.joints, visible=truth.visible, labels=truth.labels, to_first=truth.to_first
@@ -201,7 +212,11 @@ def pack_truth(truth: GroundTruth) -> bytes:
 
 
 def unpack_truth(data: bytes) -> GroundTruth:
-    """The arrays of an .npz file; an error of `arrays.UNREADABLE` where they are not a clip's ground truth."""
+    """Returns the ground truth from the bytes of an .npz file.
+
+    Raises:
+        ValueError: the arrays are not a clip's ground truth; other errors of `arrays.UNREADABLE` for a damaged file.
+    """
     truth = GroundTruth(*read_arrays(data, "joints", "visible", "labels", "to_first"))
     if [truth.joints.dtype, truth.visible.dtype, truth.labels.dtype, truth.to_first.dtype] != ["f4", "?", "u1", "f4"]:
         raise ValueError("the arrays of the ground truth are of other types")
@@ -250,14 +265,16 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def times(frames: int, count: int) -> list[int]:
+    """Returns `count` frame numbers, evenly spread from the first of `frames` to the last; some repeat in short
+    clips."""
     return [int(i) for i in np.linspace(0, frames - 1, count).round()]
 
 
 def spread_index(size: int, count: int) -> list[int]:
-    """At most `count` of the numbers below `size`, evenly spread from the first to the last."""
+    """Returns at most `count` different indices below `size`, evenly spread from the first to the last."""
     return sorted({int(i) for i in np.linspace(0, size - 1, min(count, size)).round()}) if size else []
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, evenly spread."""
+    """Returns at most `count` of the items, evenly spread."""
     return [items[i] for i in spread_index(len(items), count)]

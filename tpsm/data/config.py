@@ -1,4 +1,4 @@
-"""How a data set's raw clips become squares, and how training draws from them."""
+"""Configures how a data set's raw clips become squares, and how training draws from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Strengths; 0 or false turns a change off. The defaults are the released code's for the 256 x 256 sets.
+    """The strengths of random changes; 0 or false turns a change off. The defaults are the released code's for the 256
+    x 256 sets.
 
     `flip_time` swaps source and driving with probability 1/2; `flip_horizontal` mirrors with probability 1/2 those
     pairs that were not swapped in time. `brightness`, `contrast`, `saturation` scale by 1 +- value, `hue` turns by
@@ -46,8 +47,8 @@ class DataConfig:
     """A data set: how its raw clips become squares of `size` pixels, and how training draws from them.
 
     `fit` is "crop" (largest centred square) or "stretch". `max_frames` keeps the first frames of each clip.
-    `frame_width` is the width of one frame in a strip (default: the strip's height), and
-    `fps` the frame rate of strips and folders that do not say theirs (default 25). With `identity_sampling` every
+    `frame_width` is the width of one frame in a strip, in pixels (default: the strip's height), and `fps` the rate, in
+    frames per second, of strips and folders that do not say theirs (default: 25). With `identity_sampling` every
     identity is drawn equally often, however many clips it has.
     """
 

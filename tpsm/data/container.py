@@ -1,4 +1,4 @@
-"""Files that FFmpeg reads: a video's frames as they are shown, at the rate that its time stamps say, all of them."""
+"""Reads videos with FFmpeg: all frames as players show them, at the rate that the time stamps say."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from tpsm.data.still import Frame, on_white
 
 LOSSLESS = ("ffv1", "png", "apng", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "qtrle", "magicyuv", "bmp", "tiff")
 """FFmpeg's names of codecs that give back the pixels they were given."""
+_FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mxf,yuv4mpegpipe"
+"""FFmpeg's names of formats that are read. It goes by content, and knows lists that name other files and addresses."""
 _ONES = 0xFFFFFFFF
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
@@ -31,12 +33,12 @@ _FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
 
 
 def frame_rate(path: Path) -> float | None:
-    """The mean rate at which the frames follow one another, in frames per second, by their time stamps.
+    """Returns the mean rate of the frames in frames per second, by their time stamps; None where there are none.
 
-    What the header says is taken where it agrees with them, for it is the exact number. None where there are no times.
+    The header's rate is taken where the time stamps agree with it, because it is the exact number.
 
     Raises:
-        UserError: unreadable, or a rate out of bounds.
+        UserError: the file is unreadable, or its rate is out of bounds.
     """
     with _opened(path) as (container, stream):
         said = float(stream.average_rate) if stream.average_rate else None
@@ -62,12 +64,11 @@ def frame_rate(path: Path) -> float | None:
 
 
 def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Frame]]:
-    """The frames of a video file whose index is `wanted`, with their indices, as players show them: turned, mirrored
-    and stretched. The others are decoded and no more, which saves much of the time where a clip stands late in a long
-    video.
+    """Yields the index and the frame for all indices that are `wanted`, as players show them: turned, mirrored and
+    stretched. The other frames are only decoded, which saves much time where a clip stands late in a long video.
 
     Raises:
-        UserError: missing, unreadable or damaged, or a frame is too large; some of it only when the frame is reached.
+        UserError: the file is missing, unreadable or damaged, or a frame is too large; it may come at a late frame.
     """
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
@@ -75,6 +76,8 @@ def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int
         aspect = float(stream.sample_aspect_ratio or 1)
         is_ffv1 = stream.codec_context.name == "ffv1" and bool(stream.codec_context.extradata)  # of version 3
         progress, count = _Progress(path), 0
+
+        # Every packet is checked, of other streams too: their end tells a video that was cut off.
         try:
             for packet in container.demux():
                 progress.add_packet(packet)
@@ -95,7 +98,7 @@ def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int
 
 
 def codec(path: Path) -> tuple[str, bool]:
-    """FFmpeg's name of a video's codec, and whether it loses something of what the frames show."""
+    """Returns FFmpeg's name of a video's codec, and whether it loses something of what the frames show."""
     with _opened(path) as (_, stream):
         name = stream.codec_context.name
         subsampled = "420" in (pixels := str(stream.codec_context.pix_fmt)) or "422" in pixels or "411" in pixels
@@ -104,7 +107,7 @@ def codec(path: Path) -> tuple[str, bool]:
 
 @dataclass
 class _Progress:
-    """How far the packets of a container reach, to tell a video that was cut off from one that is whole."""
+    """Notes how far the packets of a container reach, to tell a video that was cut off from one that is whole."""
 
     path: Path
     end: float = 0.0
@@ -154,7 +157,7 @@ def _is_shorter_than_said(path: Path) -> bool:
 def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
     require_file(path, "video")
     try:
-        container = av.open(str(path.absolute()), "r")
+        container = av.open(str(path.absolute()), "r", options={"format_whitelist": _FORMATS})
     except _FAILURES as error:
         raise UserError(f"The video {path} cannot be read ({error}).") from error
     with container:
@@ -166,7 +169,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStre
 
 
 def _duration(container: av.container.InputContainer, stream: VideoStream) -> float:
-    """What the header says of the video, or of the whole file, in seconds; 0 where it says nothing."""
+    """Returns the duration of the video, or of the whole file, by the header, in seconds; 0 where it says nothing."""
     own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
     return own or (container.duration or 0) / av.time_base
 

@@ -1,4 +1,4 @@
-"""What input from elsewhere may be: a frame of so many pixels, a rate between these bounds."""
+"""Sets limits to input from elsewhere: the pixels of a frame, and the frame rate."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from tpsm.core.errors import UserError
 PIXELS = 64_000_000
 """The most pixels of an image or a video frame, unless the environment variable TPSM_MAX_PIXELS says another number."""
 FPS_RANGE = (0.01, 1000.0)
+"""The lowest and the highest frame rate, in frames per second."""
 
 
 def max_pixels() -> int:
-    """The most pixels that a frame may have.
+    """Returns the most pixels that a frame may have.
 
     Raises:
         UserError: TPSM_MAX_PIXELS is no number of pixels.
@@ -35,7 +36,7 @@ def check_pixels(path: Path, width: int, height: int) -> None:
 
 
 def check_fps(fps: float, where: str) -> float:
-    """The rate, in frames per second; UserError where it is not within `FPS_RANGE`."""
+    """Returns the rate, in frames per second. Raises UserError where it is not within `FPS_RANGE`."""
     low, high = FPS_RANGE
     if not (math.isfinite(fps) and low <= fps <= high):
         raise UserError(f"{where} says {fps:g} frames per second; it must be between {low:g} and {high:g}.")

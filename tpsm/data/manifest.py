@@ -1,4 +1,4 @@
-"""The manifest of a folder of clips: which there are, and their hashes."""
+"""Reads and writes the manifest of a folder of clips: which clips it holds, and their hashes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """What a manifest says of one clip. `sha256` is of the clip's file."""
+    """What a manifest says of one clip: its sides in pixels, frames per second, and the SHA-256 of its file."""
 
     name: str
     identity: str
@@ -38,6 +38,8 @@ class Entry:
             raise ValueError(f"the record of the clip {self.name!r:.80} has a text that makes no sense")
         if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
             raise ValueError(f"the record of the clip {self.name!r:.80} has a number that makes no sense")
+        if type(self.has_truth) is not bool:
+            raise ValueError(f"the record of the clip {self.name!r:.80} has a has_truth that is neither true nor false")
         check_fps(self.fps, f"the record of the clip {self.name!r:.80}")
 
     @property
@@ -48,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A prepared data set: its clips are square, `size` pixels, in `train/` and `test/`."""
+    """A prepared data set. Its clips are squares of `size` pixels, in `train/` and `test/`."""
 
     dataset: str
     size: int
@@ -56,17 +58,18 @@ class Manifest:
 
     @property
     def sha256(self) -> str:
-        """One hash over all clips."""
+        """One hash of all clips' names and files."""
         lines = sorted(f"{entry.split}/{entry.name} {entry.sha256}" for entry in self.entries)
         return sha256_of_text("\n".join(lines))
 
     def clips(self, split: str) -> tuple[Entry, ...]:
+        """Returns the clips of `train` or `test`."""
         return tuple(entry for entry in self.entries if entry.split == split)
 
     def about(self) -> dict[str, Any]:
-        """What a record of provenance says of the set.
+        """Returns what a record of provenance says of the set.
 
-        `sha256` is over all clips' files, `split` over the names in each part alone.
+        `sha256` is the hash of all clips' files, `split` that of the names in each part alone.
         """
         names = {split: sorted(entry.name for entry in self.clips(split)) for split in ("train", "test")}
         return {
@@ -78,22 +81,23 @@ class Manifest:
         }
 
     def write(self, folder: Path) -> Path:
-        text = {
+        """Writes `folder/manifest.json`, and returns its path."""
+        content = {
             "dataset": self.dataset,
             "size": self.size,
             "sha256": self.sha256,
             "clips": [asdict(entry) for entry in self.entries],
         }
         path = folder / "manifest.json"
-        write_json(path, text)
+        write_json(path, content)
         return path
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a prepared folder.
+    """Reads the manifest of a prepared folder.
 
     Raises:
-        UserError: it is missing, unreadable or altered.
+        UserError: the manifest is missing, unreadable or altered.
     """
     path = Path(folder) / "manifest.json"
     if not path.is_file():
@@ -103,6 +107,8 @@ def read_manifest(folder: Path) -> Manifest:
         clips: Sequence[dict[str, Any]] = values["clips"]
         manifest = Manifest(str(values["dataset"]), int(values["size"]), tuple(Entry(**clip) for clip in clips))
         intact = manifest.sha256 == values["sha256"]
+        if odd := [entry for entry in manifest.entries if {entry.width, entry.height} != {values["size"]}]:
+            raise ValueError(f"the clip {odd[0].name!r:.80} is not of {values['size']} pixels")
         check_name(manifest.dataset, f"The data set of {path}")
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a readable manifest ({error}); prepare the data set again.") from error

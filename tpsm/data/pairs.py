@@ -1,4 +1,4 @@
-"""Training pairs: which frames, in which order, is a function of (seed, epoch, index) alone."""
+"""Draws training pairs. Their frames and their order are a function of (seed, epoch, index) alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PairDataset(Dataset[UInt8[Tensor, "2 3 h w"]]):
     """One epoch of training pairs from the clips of `train/`.
 
     With `identity_sampling` an item is an identity, of which a random clip is taken; otherwise it is a clip. Two frame
-    indices are drawn with replacement, the earlier frame is the source. Every item appears `repeats` times an epoch,
+    indices are drawn with replacement; the earlier frame is the source. Every item appears `repeats` times per epoch,
     in a random order.
     """
 
@@ -59,9 +59,9 @@ class PairDataset(Dataset[UInt8[Tensor, "2 3 h w"]]):
 
 
 class PairBatches:
-    """The training batches of a prepared folder, epoch after epoch; an epoch's incomplete last batch is dropped.
+    """Loads the training batches of a prepared folder, epoch after epoch; an incomplete last batch is dropped.
 
-    `workers` load them on each machine, shared out to its processes.
+    `workers` processes load them on each machine, divided among its training processes.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PairBatches:
         return self._count
 
     def epoch(self, epoch: int, first: int = 0, parts: Sequence[BatchSlice] = ()) -> Iterator[FramePair]:
-        """The given parts (or else all) of every batch of `epoch`, from batch `first` on, on `device()`."""
+        """Yields the given parts (or else all) of every batch of `epoch`, from batch `first` on, on `device()`."""
         size = self._batch_size
         parts = parts or BatchSlice.split(size, 1)
         loader: DataLoader[Any] = DataLoader(
@@ -102,7 +102,7 @@ class PairBatches:
 
 
 def _groups(manifest: Manifest, by_identity: bool) -> list[list[str]]:
-    """The training clips' files, grouped into what is drawn equally often."""
+    """Returns the training clips' files, in groups that are drawn equally often."""
     groups: dict[str, list[str]] = defaultdict(list)
     for entry in manifest.clips("train"):
         groups[entry.identity if by_identity else entry.name].append(str(entry.file))
@@ -110,7 +110,7 @@ def _groups(manifest: Manifest, by_identity: bool) -> list[list[str]]:
 
 
 class _OpenClips:
-    """The most recently used clips, open. A process has its own: a file's position must not be shared."""
+    """Keeps the most recently used clips open. A process has its own: a file's position must not be shared."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[Path, ClipFile] = OrderedDict()

@@ -1,4 +1,4 @@
-"""Raw clips of any usual kind -> square clips on disk, one file each, and a manifest.
+"""Turns raw clips of any usual kind into square clips, one file each, and a manifest.
 
 The raw layout is that of the released code: `train/` and `test/`, each with strips, GIFs, videos or folders of
 frames, named `identity#anything`. Clips in further folders, as VoxCeleb's identity/video/clip.mp4, are called
@@ -30,18 +30,19 @@ from tpsm.jobs.map import Workers, map_clips
 log = logging.getLogger(__name__)
 
 _FORMAT, _DECODED = 1, 2  # raise one when preparing the same strip or folder, or the same video, gives other bytes
+_RELEVANT = ("size", "fit", "max_frames", "frame_width", "fps")
 
 
 def prepare(
     name: str, folder: Path, config: DataConfig, out: Path, split: Split | None = None, workers: Workers = 1
 ) -> Manifest:
-    """The raw clips of `folder` -> `out/{train,test}/*.zip` and `out/manifest.json`.
+    """Writes the raw clips of `folder` as `out/{train,test}/*.zip`, and `out/manifest.json`.
 
-    With a named split just its clips are taken, as it says, wherever they lie in `folder`; those that are not there are
-    told. Clips already written from the same source are kept.
+    With a named split exactly its clips are taken, wherever they lie in `folder`; a warning names those that are not
+    there. Clips already written from the same source are kept.
 
     Raises:
-        UserError: no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
+        UserError: there are no or unreadable clips, a clip of fewer than two frames, or two clips of one name.
     """
     sources = find_clips(folder) if split is None else split_clips(folder, split)
     train, test = ({identity_of(clip_name(path, folder)) for path in sources[part]} for part in SPLITS)
@@ -60,43 +61,39 @@ def prepare(
 
 @dataclass(frozen=True)
 class PrepareClip:
-    """A raw clip -> its file below `out`, unless it is there from the same source, and what the manifest says of it."""
+    """Writes a raw clip below `out`, unless it is there from the same source, and returns its entry in the manifest."""
 
     config: DataConfig
     out: Path
 
     def __call__(self, raw: RawClip) -> Entry:
-        return _prepare_one(raw, self.config, self.out)
+        source, config = raw.source, self.config
+        beside = source.with_name((source.name if source.is_dir() else source.stem) + ".npz")
+        truth_path = beside if beside.is_file() else None
+        origin = _origin(source, truth_path, config)
+        path = self.out / raw.split / file_name(raw.name)
+        if not _is_from(path, origin):
+            truth = None if truth_path is None else read_truth(truth_path)
+            width = config.frame_width or (None if truth is None else truth.labels.shape[2])
+            frames, fps = iter_video(source, strip_width=width, fps=config.fps)
+            with clip_writer(path.parent, raw.name, identity_of(raw.name), fps, origin=origin) as writer:
+                shape = fit_all(source, islice(frames, config.max_frames), config, writer)
+                if len(writer) < 2:
+                    raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
+                if truth is not None:
+                    writer.truth = fit_truth(truth, len(writer), shape, config, source)
+        return _entry(path, raw.split)
 
 
 def _remove_strangers(folder: Path, wanted: set[str]) -> None:
-    """Clips of an earlier configuration, and drafts of an interrupted run."""
+    """Removes clips of an earlier configuration, and drafts of an interrupted run."""
     for path in folder.glob("*.zip"):
         if path.name not in wanted:
             path.unlink()
 
 
-def _prepare_one(raw: RawClip, config: DataConfig, out: Path) -> Entry:
-    source, name, split = raw.source, raw.name, raw.split
-    beside = source.with_name((source.name if source.is_dir() else source.stem) + ".npz")
-    truth_path = beside if beside.is_file() else None
-    origin = _origin(source, truth_path, config)
-    path = out / split / file_name(name)
-    if not _is_from(path, origin):
-        truth = None if truth_path is None else read_truth(truth_path)
-        width = config.frame_width or (None if truth is None else truth.labels.shape[2])
-        shown, fps = iter_video(source, strip_width=width, fps=config.fps)
-        with clip_writer(path.parent, name, identity_of(name), fps, origin=origin) as writer:
-            shape = fit_all(source, islice(shown, config.max_frames), config, writer)
-            if len(writer) < 2:
-                raise UserError(f"The clip {source} has a single frame; a clip needs at least two, so remove it.")
-            if truth is not None:
-                writer.truth = fit_truth(truth, len(writer), shape, config, source)
-    return _entry(path, split)
-
-
 def _origin(source: Path, truth: Path | None, config: DataConfig) -> str:
-    """A hash of everything that the prepared clip depends on."""
+    """Returns a hash of everything that the prepared clip depends on."""
     relevant = {key: value for key, value in asdict(config).items() if key in _RELEVANT}
     kind = kind_of(source)
     drawn = kind == "folder" or (kind == "strip" and source.suffix.lower() not in (".tif", ".tiff"))
@@ -108,9 +105,6 @@ def _origin(source: Path, truth: Path | None, config: DataConfig) -> str:
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
-
-
-_RELEVANT = ("size", "fit", "max_frames", "frame_width", "fps")
 
 
 def _is_from(path: Path, origin: str) -> bool:

@@ -1,4 +1,4 @@
-"""The clips of a raw folder, by split."""
+"""Finds the clips of a raw folder, by split."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ from tpsm.data.video import is_clip, is_picture, natural
 
 log = logging.getLogger(__name__)
 TEST_SHARE = 0.2
-_TOLD = 5  # so many names of what is not taken
+_TOLD = 5  # the most names in a warning
 
 
 @dataclass(frozen=True)
 class RawClip:
+    """A raw clip: its file or folder, its split, and the name of the clip that it becomes."""
+
     source: Path
     split: str
     name: str
 
 
 def find_clips(folder: Path) -> dict[str, list[Path]]:
-    """The raw clips of each split, in natural order. Without `train/`, a fifth of the identities becomes the test.
+    """Returns the raw clips of each split, in natural order. Without `train/`, a fifth of the identities is the test.
 
-    What is there besides, and is not taken, is told with the reason.
+    Warnings name what else is there, and why it is not taken.
+
+    Raises:
+        UserError: a split has no clips, or the folder cannot be read.
     """
+    # The clips of the two folders, or of one that is split here.
     check_folder(folder)
     passed: dict[str, list[str]] = {}
     if (folder / "train").is_dir():
@@ -48,28 +54,33 @@ def find_clips(folder: Path) -> dict[str, list[Path]]:
         clips = {split: [] for split in SPLITS}
         for path in everything:
             clips["test" if identity_of(clip_name(path, folder)) in held_out else "train"].append(path)
+
+    # What was not taken, and what is missing.
     for reason, names in passed.items():
         if names:
             some = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
             log.warning("%s: not taken, %s: %s", folder, reason, some)
-    for split, found in clips.items():
-        if not found:
+    for split, paths in clips.items():
+        if not paths:
             place = folder / split if (folder / "train").is_dir() else folder
             raise UserError(f"There are no {split} clips in {place}; add strips, GIFs, videos or folders of frames.")
     return clips
 
 
 def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
-    """The raw clips that the split names. One of a name that is in both train/ and test/ is taken from its own folder.
+    """Returns the raw clips that the split names. One that is in both train/ and test/ is taken from its own folder.
 
     Raises:
         UserError: none of the clips of train, or of test, is there.
     """
+    # The clips by name: outside of train/ and test/, and in each of them.
     check_folder(folder)
     inside = [path for path in _clips_in(folder, {}) if path.relative_to(folder).parts[0] not in SPLITS]
     flat = by_name(inside, folder)
     there = {part: flat | by_name(_clips_in(folder / part, {}), folder) for part in SPLITS}
-    found: dict[str, list[Path]] = {part: [] for part in SPLITS}
+
+    # Those that the split names, each first in its own folder.
+    chosen: dict[str, list[Path]] = {part: [] for part in SPLITS}
     missing = []
     for row in split.rows:
         others = [part for part in SPLITS if part != row.split]
@@ -77,18 +88,20 @@ def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
         if path is None:
             missing.append(row.clip)
         else:
-            found[row.split].append(path)
+            chosen[row.split].append(path)
+
+    # What is missing.
     if missing:
         log.warning(
             "%d of the %d clips of the split %s are not in %s (%s%s)",
             *(len(missing), len(split.rows), split.name, folder, ", ".join(missing[:5]), ", ..." * (len(missing) > 5)),
         )
-    for part, clips in found.items():
+    for part, clips in chosen.items():
         if not clips:
             raise UserError(
                 f"None of the {part} clips of the split {split.name} is in {folder}; fetch or link the set."
             )
-    return {part: sorted(clips, key=natural) for part, clips in found.items()}
+    return {part: sorted(clips, key=natural) for part, clips in chosen.items()}
 
 
 def check_folder(folder: Path) -> None:
@@ -104,20 +117,24 @@ def check_folder(folder: Path) -> None:
 
 
 def clip_name(path: Path, folder: Path) -> str:
-    """What a raw clip of the data set in `folder` is called: the folders below its split, and its own name, by '#'."""
+    """Returns the name of a raw clip of the data set in `folder`: the folders below its split and its own name, by
+    '#'."""
     parts = path.relative_to(folder).parts
     above = parts[1:-1] if parts[0] in SPLITS else parts[:-1]
     return "#".join([*above, path.name if path.is_dir() else path.stem])
 
 
 def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
-    """The clips in a folder and the folders below it, in natural order. `passed` takes what is none, by the reason."""
+    """Returns the clips in a folder and the folders below it, in natural order; `passed` gets all else, by the
+    reason."""
     clips: list[Path] = []
     truths: list[Path] = []
     try:
         children = sorted(folder.iterdir(), key=natural) if folder.is_dir() else []
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be read ({error.strerror}); change its permissions.") from error
+
+    # A clip is a file or a folder of frames; other folders are searched too.
     for path in children:
         if path.name.startswith("."):
             reason = "hidden, for its name begins with a dot"
@@ -138,6 +155,8 @@ def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
             reason = "no video or image of a known kind"
         if reason:
             passed.setdefault(reason, []).append(path.name)
+
+    # A ground truth belongs to the clip of its name.
     named = {path.name if path.is_dir() else path.stem for path in clips}
     passed.setdefault("ground truth of no clip", []).extend(path.name for path in truths if path.stem not in named)
     return clips
@@ -152,7 +171,7 @@ def _leads_up(link: Path) -> bool:
 
 
 def _strangers_among_frames(path: Path) -> list[str]:
-    """The videos and folders that stand in a folder of frames."""
+    """Returns the videos and folders that stand in a folder of frames."""
     inside = path.iterdir() if path.is_dir() else ()
     return [
         f"{path.name}/{child.name}" for child in inside if child.is_dir() or (is_clip(child) and not is_picture(child))
@@ -160,7 +179,7 @@ def _strangers_among_frames(path: Path) -> list[str]:
 
 
 def by_name(paths: list[Path], folder: Path) -> dict[str, Path]:
-    """Raises UserError where two have one name."""
+    """Returns the clips by name. Raises UserError where two have the same."""
     named: dict[str, Path] = {}
     for path in paths:
         other = named.setdefault(clip_name(path, folder), path)

@@ -1,4 +1,4 @@
-"""Frames and their ground truth at the benchmark's size."""
+"""Brings frames and their ground truth to the benchmark's size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 def fit_all(
     source: Path, frames: Iterator[UInt8[np.ndarray, "_ _ 3"]], config: DataConfig, writer: ClipWriter
 ) -> tuple[int, ...]:
-    """Writes the fitted frames, one at a time; returns the height and width that they had before."""
+    """Writes the fitted frames, one at a time, and returns the height and width that they had before.
+
+    Raises:
+        UserError: the frames are not all of one size.
+    """
     shape: tuple[int, ...] = ()
     for frame in frames:
         if shape and frame.shape[:2] != shape:
@@ -36,7 +40,8 @@ def fit_all(
 def fit_to_size(
     frame: UInt8[np.ndarray, "h w 3"], size: int, fit: Literal["crop", "stretch"] = "crop"
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The largest centred square ("crop") or the whole image ("stretch"), resized to `size` pixels, anti-aliased."""
+    """Returns the largest centred square ("crop") or the whole image ("stretch"), resized to `size` pixels,
+    anti-aliased."""
     height, width = frame.shape[:2]
     if fit == "crop":
         side = min(height, width)
@@ -51,7 +56,10 @@ def fit_to_size(
 def fit_truth(
     truth: GroundTruth, count: int, shape: tuple[int, ...], config: DataConfig, source: Path
 ) -> GroundTruth | None:
-    """The ground truth of the first `count` frames at the new size, or None where it does not apply to it."""
+    """Returns the ground truth of the first `count` frames at the new size, or None where it no longer applies.
+
+    `shape` is the height and width that the frames had before.
+    """
     if truth.labels.shape[1:] != shape or len(truth.labels) < count:
         log.warning("the ground truth of %s is of another size or length: it is dropped", source)
         return None
@@ -71,6 +79,7 @@ def fit_truth(
 
 
 def read_truth(path: Path) -> GroundTruth:
+    """Reads the ground truth beside a raw clip. Raises UserError where it is damaged."""
     try:
         return unpack_truth(path.read_bytes())
     except UNREADABLE as error:

@@ -1,7 +1,7 @@
-"""Named splits: which clips of a data set are trained on, and which are tested, in a file that never changes again.
+"""Reads and writes named splits: which clips of a data set are for training and which for testing, for good.
 
-`splits/<data set>/<name>.csv` begins with the hash of what follows; then a row a clip: its name, `train` or `test`, and
-the hash of its prepared frames, if that is known. A changed split is another one, with the next number in its name.
+`splits/<data set>/<name>.csv` begins with the hash of what follows. One row per clip has its name, `train` or `test`,
+and the hash of its prepared frames, if that is known. A changed split is another one, with the next number in its name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _HEAD = "# sha256 "
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """A clip of a split; `sha256` is of its prepared frames, or empty."""
+    """A clip of a split; `sha256` is that of its prepared frames, or empty."""
 
     clip: str
     split: str
@@ -41,28 +42,31 @@ class SplitEntry:
 
 @dataclass(frozen=True)
 class Split:
-    """A named split. `sha256` is of its rows."""
+    """A named split."""
 
     name: str
     rows: tuple[SplitEntry, ...]
 
     @property
     def sha256(self) -> str:
+        """The hash of the rows."""
         return hashlib.sha256(_table(self.rows).encode()).hexdigest()
 
     def clips(self, split: str) -> tuple[str, ...]:
+        """Returns the names of the clips of `train` or `test`."""
         return tuple(row.clip for row in self.rows if row.split == split)
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """The split that a data set's stages take, and its hash; neither where the folders train/ and test/ decide."""
+    """The split that a data set's stages take, and its hash; both are None where the folders train/ and test/
+    decide."""
 
     name: str | None = None
     sha256: str | None = None
 
     def read(self, dataset: str, root: Path = Path()) -> Split | None:
-        """Raises UserError where the file is not the one that `tpsm configure` saw."""
+        """Reads the split. Raises UserError where the file is not the one that `tpsm configure` saw."""
         if self.name is None:
             return None
         split = read_split(dataset, self.name, root)
@@ -74,17 +78,17 @@ class SplitConfig:
 
 
 def split_path(dataset: str, name: str, root: Path = Path()) -> Path:
-    """Raises UserError where the name has no version."""
+    """Returns the file of a split. Raises UserError where the name has no version."""
     if not _NAME.fullmatch(name):
         raise UserError(f"A split is named like protocol-v1, with a version at its end, not {name!r}.")
     return root / FOLDER / dataset / f"{name}.csv"
 
 
 def read_split(dataset: str, name: str, root: Path = Path()) -> Split:
-    """The split, as it was published.
+    """Reads the split as it was published.
 
     Raises:
-        UserError: it is missing, unreadable, contradicts itself, or was changed.
+        UserError: the file is missing, unreadable, contradicts itself, or was changed.
     """
     path = split_path(dataset, name, root)
     if not path.is_file():
@@ -97,6 +101,11 @@ def read_split(dataset: str, name: str, root: Path = Path()) -> Split:
     split = Split(name, tuple(SplitEntry(*(line[column] for column in COLUMNS)) for line in lines))
     if odd := [row.clip for row in split.rows if row.split not in ("train", "test")]:
         raise UserError(f"{path} has {odd[0]} neither in train nor in test; make it by `tpsm split make`.")
+    if not split.rows:
+        raise UserError(f"{path} names no clip; make it by `tpsm split make`.")
+    clip, times = Counter(row.clip for row in split.rows).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{path} names the clip {clip} {times} times; make it by `tpsm split make`.")
     if split.sha256 != head.removeprefix(_HEAD).strip():
         raise UserError(
             f"{path} is not what was published: it contradicts the hash in its first line. Restore it, or publish the "
@@ -109,7 +118,7 @@ def make_split(manifest: Manifest, folder: Path, name: str, root: Path = Path())
     """Writes the split of the prepared set `manifest` in `folder`, with the hashes of the clips' frames.
 
     Raises:
-        UserError: there is such a split, which is never overwritten.
+        UserError: there is a split of that name, which is never overwritten.
     """
     path = split_path(manifest.dataset, name, root)
     if path.exists():
@@ -123,13 +132,13 @@ def make_split(manifest: Manifest, folder: Path, name: str, root: Path = Path())
 
 
 def frames_hashes(paths: Sequence[Path]) -> list[str]:
-    """`frames_sha256` of each clip, several at a time."""
+    """Returns `frames_sha256` of each clip, computed for several at a time."""
     with ThreadPoolExecutor() as pool:
         return list(tqdm(pool.map(frames_sha256, paths), total=len(paths), desc="hash", unit="clip", disable=None))
 
 
 def frames_sha256(path: Path) -> str:
-    """A hash of a clip's pixels and their number alone: not of its name, its frame rate or how its file was packed."""
+    """Returns a hash of a clip's pixels alone: not of its name, its frame rate or how its file was packed."""
     with ClipFile(path) as clip:
         digest = hashlib.sha256(np.array([len(clip), clip.height, clip.width], "<i8").tobytes())
         for index in range(len(clip)):

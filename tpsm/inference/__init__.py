@@ -1,1 +1,1 @@
-"""Predictions from a trained method."""
+"""Makes predictions with a trained method."""

@@ -1,4 +1,4 @@
-"""Running a trained method over clips: reconstruction, and animation of one identity by another's motion."""
+"""Runs a trained method over clips: reconstruction, and animation of one identity by another's motion."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from tpsm.methods.base import Method, full_motion
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Some frames of a clip that follow one another.
+    """Some successive frames of a clip, reconstructed.
 
-    `l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation; `motion` maps each frame
-    to the first, at the frames' resolution. `rounded_up` says where a frame's value lies above the prediction: there,
-    one less is what the released code stores, which truncates."""
+    `l1` is the mean absolute error of each frame on floats in [0, 1], before quantisation. `motion` maps each frame to
+    the first, at the frames' resolution, in [-1, 1]. `rounded_up` says where a frame's value lies above the prediction:
+    there the released code, which truncates, stores one less.
+    """
 
     frames: UInt8[np.ndarray, "t h w 3"]
     rounded_up: Bool[np.ndarray, "t h w 3"]
@@ -36,9 +37,10 @@ class Reconstruction:
 
 @torch.inference_mode()
 def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Iterator[Reconstruction]:
-    """The first frame, driven by every frame of the same clip (the first included), with the background's motion.
+    """Yields the first frame, driven by every frame of the same clip (the first included), with the background's
+    motion.
 
-    It comes in pieces of `batch` frames, of which one is in memory at a time, however long the clip is.
+    It comes in pieces of `batch` frames. One piece is in memory at a time, however long the clip is.
     """
     device = next(method.parameters()).device
     code = method.encode(to_tensor(clip.frames(0, 1), device))
@@ -64,10 +66,10 @@ def animate(
     avd: AVD | None = None,
     batch: int = 16,
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The source in the driving frames' poses, one frame for each, before a still background (as the papers animate).
+    """Yields the source in the pose of each driving frame, before a still background (as the papers animate).
 
     Raises:
-        UserError: `mode` is unknown, or is `avd` and there is no AVD network.
+        UserError: `mode` is unknown, or is `avd` without an AVD network.
     """
     if mode not in MODES:
         raise UserError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")

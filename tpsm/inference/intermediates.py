@@ -1,4 +1,4 @@
-"""What a method computes on the way to a frame, kept for a few frames of a few clips: points, motion, masks."""
+"""Keeps what a method computes on the way to a frame, for a few frames of a few clips: points, motion, masks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import torch
 from torch import Tensor
 
 from tpsm.core.files import atomic
-from tpsm.core.layout import file_name
+from tpsm.core.layout import array_file
 from tpsm.core.tensors import to_tensor
 from tpsm.data.clip import ClipFile, spread, spread_index
 from tpsm.data.manifest import read_manifest
 from tpsm.methods.base import Method, full_motion
 
 CLIPS, FRAMES = 3, 4
-"""Spread evenly: over the test clips, and over each of them without its first frame, which shows no motion."""
+"""How many test clips, and how many frames of each. Both are spread evenly, without the first frame, which shows no
+motion."""
 
 
 @torch.inference_mode()
 def write_insides(method: Method, clips: Path, out: Path) -> None:
-    """Of some test clips of the prepared set in `clips`, rebuilt from their first frame: `out/<clip>.npz` with
+    """Writes `out/<clip>.npz` of some test clips of the prepared set in `clips`, reconstructed from their first frame.
 
-    - `frames` (n), which ones; `source_xy` (k, 2) and `driving_xy` (n, k, 2), in [-1, 1];
+    A file has these arrays:
+
+    - `frames` (n), which frames; `source_xy` (k, 2) and `driving_xy` (n, k, 2), in [-1, 1];
     - `motion` (n, h, w, 2), where in the first frame each pixel comes from; `weights` (n, m, rows, columns), how much
       of each of the m motions, background or none first; `occlusion_0` to the last, coarsest first (n, rows, columns),
       1 where the warped source is trusted; all in half precision.
@@ -31,16 +34,13 @@ def write_insides(method: Method, clips: Path, out: Path) -> None:
     for old in out.glob("*.npz"):
         old.unlink()
     for entry in spread(read_manifest(clips).clips("test"), CLIPS):
-        with (
-            ClipFile(clips / entry.file) as clip,
-            atomic(out / Path(file_name(entry.name)).with_suffix(".npz")) as draft,
-        ):
+        with ClipFile(clips / entry.file) as clip, atomic(out / array_file(entry.name)) as draft:
             frames = spread_index(len(clip), FRAMES + 1)[1:]
             np.savez_compressed(draft, **insides(method, clip, frames))  # type: ignore[arg-type]
 
 
 def insides(method: Method, clip: ClipFile, frames: list[int]) -> dict[str, np.ndarray]:
-    """The arrays of `write_insides`, by name."""
+    """Returns the arrays that `write_insides` writes, by name."""
     device = next(method.parameters()).device
     code = method.encode(to_tensor(clip.frames(0, 1), device)).expand(len(frames))
     driving = to_tensor(np.stack([clip.frame(index) for index in frames]), device)

@@ -1,4 +1,4 @@
-"""An image of what a run has learnt so far: source | driving | prediction | motion | masks, one pair a row."""
+"""Draws what a run has learnt so far: source | driving | prediction | motion | masks, with one row per pair."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from tpsm.nn.geometry import coordinate_grid
 
 @torch.inference_mode()
 def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2) -> None:
-    """Motion is drawn as hue (direction) and strength (displacement; full at half the image)."""
+    """Writes the preview of `pair`, every pixel `enlarge` times as large, as an image in `path`."""
+    # The prediction, in eval mode.
     training = method.training
     method.eval()
     code = method.encode(pair.source)
     background = method.background(pair.source, pair.driving)
     prediction = method.render(code, method.keypoints(pair.driving), background)
     method.train(training)
+
+    # The columns of the image, from left to right.
     size = (pair.source.shape[-2], pair.source.shape[-1])
     columns = [to_frames(image) for image in (pair.source, pair.driving, prediction.image)]
     columns.append(colour_motion(full_motion(method, prediction.motion.grid, size)))
@@ -38,6 +41,7 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
 
 
 def colour_motion(grid: Float[Tensor, "n h w 2"]) -> UInt8[np.ndarray, "n h w 3"]:
+    """Draws motion as hue (its direction) and saturation (its length; full at half the image)."""
     shift = grid - coordinate_grid(grid.shape[1], grid.shape[2], grid)
     from matplotlib.colors import hsv_to_rgb  # Here: Matplotlib takes long to load.
 

@@ -1,4 +1,4 @@
-"""Relative animation: the source's pose, changed as the driving video's pose changes from its first frame."""
+"""Animates relatively: changes the source's pose as the driving video's pose changes from its first frame."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tpsm.nn.geometry import inverse
 
 
 def relative_keypoints(source: Keypoints, driving: Keypoints, initial: Keypoints, adapt_scale: bool) -> Keypoints:
-    """`driving` is a batch; `source` and `initial` (the driving video's first frame) are of one image each.
+    """Returns the keypoints of relative animation, one set for each in `driving`.
 
-    xy = s + scale (d - d0), with scale the root of the ratio of the hulls' areas of s and d0 (1 unless `adapt_scale`);
+    `driving` is a batch; `source` and `initial` (the driving video's first frame) are of one image each. They give xy =
+    s + scale (d - d0), with scale the root of the ratio of the hulls' areas of s and d0 (1 unless `adapt_scale`);
     affine = A_d A_d0^-1 A_s. The covariance stays the driving one, as in MRAA's released code.
     """
     scale = math.sqrt(area_ratio(source.xy[0], initial.xy[0])) if adapt_scale else 1.0
@@ -25,13 +26,13 @@ def relative_keypoints(source: Keypoints, driving: Keypoints, initial: Keypoints
 
 
 def area_ratio(source: Float[Tensor, "k 2"], initial: Float[Tensor, "k 2"]) -> float:
-    """Area of the source's convex hull over the initial frame's; 1 where either has no area (so: no scaling)."""
+    """Returns the area of the source's convex hull over that of the initial frame's; 1 where either has no area."""
     areas = hull_area(source), hull_area(initial)
     return areas[0] / areas[1] if min(areas) > 0 else 1.0
 
 
 def hull_area(points: Float[Tensor, "k 2"]) -> float:
-    """Area of the convex hull; 0 for fewer than 3 points, and for points on one line."""
+    """Returns the area of the convex hull; 0 for fewer than 3 points, and for points on one line."""
     if points.shape[0] < 3:
         return 0.0
     from scipy.spatial import ConvexHull, QhullError  # Here: SciPy takes long to load.

@@ -1,4 +1,4 @@
-"""What the generating stages do with one clip, wherever it is done: read it, run the model, write a unit's files."""
+"""Does what the generating stages do with one clip, in any process: reads it, runs the model, and writes a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.core.animation import Mode
 from tpsm.core.files import atomic
-from tpsm.core.layout import pair_name
+from tpsm.core.layout import array_file, pair_name
 from tpsm.data.arrays import streamed_array
 from tpsm.data.clip import ClipFile, clip_writer
 from tpsm.data.manifest import Entry
@@ -21,12 +21,12 @@ from tpsm.inference.generate import animate, reconstruct
 from tpsm.jobs.resume import ResumeCache
 
 OUTPUT, L1 = "output", "l1.npy"
-"""In a reconstructed clip's unit: the files that go to the stage's output, and the errors that its table is made of."""
+"""In a reconstructed clip's folder: the files for the stage's output, and the errors of which its table is made."""
 
 
 @dataclass(frozen=True)
 class ReconstructClip:
-    """A test clip from its first frame -> a unit's folder."""
+    """Reconstructs a test clip from its first frame, and returns a folder of the result."""
 
     clips: Path
     model: CheckpointRef
@@ -35,8 +35,8 @@ class ReconstructClip:
     def __call__(self, entry: Entry) -> Path:
         return self.cache.make(partial(self._write, entry), entry.sha256)
 
-    def _write(self, entry: Entry, unit: Path) -> None:
-        out, arrays, errors = unit / OUTPUT, entry.file.with_suffix(".npz").name, []
+    def _write(self, entry: Entry, folder: Path) -> None:
+        out, arrays, errors = folder / OUTPUT, array_file(entry.name), []
         with ExitStack() as stack:
             # Every output is open at once, so that a clip of any length passes through in pieces.
             clip = stack.enter_context(ClipFile(self.clips / entry.file))
@@ -58,7 +58,7 @@ class ReconstructClip:
                 errors.append(piece.l1)
                 if add_motion is not None:
                     add_motion(piece.motion.astype(np.float16))
-        np.save(unit / L1, np.concatenate(errors))
+        np.save(folder / L1, np.concatenate(errors))
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,13 @@ class Pair:
 
     @property
     def name(self) -> str:
+        """The name of the animation."""
         return pair_name(self.source.name, self.driving.name)
 
 
 @dataclass(frozen=True)
 class AnimatePair:
-    """A pair's source in its driving clip's motion -> a unit's folder, as it goes to the stage's output."""
+    """Animates a pair's source by its driving clip, and returns a folder, as it goes to the stage's output."""
 
     clips: Path
     size: int
@@ -87,11 +88,11 @@ class AnimatePair:
     def __call__(self, pair: Pair) -> Path:
         return self.cache.make(partial(self._write, pair), pair.source.sha256, pair.driving.sha256)
 
-    def _write(self, pair: Pair, unit: Path) -> None:
+    def _write(self, pair: Pair, folder: Path) -> None:
         method = self.model.load()
         avd = None if self.avd is None else self.avd.load_avd(self.model, self.size)
         with ClipFile(self.clips / pair.source.file) as still, ClipFile(self.clips / pair.driving.file) as moving:
             poses = (moving.frame(i) for i in range(len(moving)))
-            with clip_writer(unit, pair.name, still.identity, moving.fps) as writer:
+            with clip_writer(folder, pair.name, still.identity, moving.fps) as writer:
                 for frame in animate(method, still.frame(0), poses, self.mode, avd):
                     writer.add(frame)

@@ -1,1 +1,1 @@
-"""Running one function over many clips: in processes, on a cluster, resumable."""
+"""Runs one function over many clips: in processes or on a cluster, and resumable."""

@@ -1,4 +1,4 @@
-"""A Dask cluster, by its scheduler's address. Its workers see this project's folder under the same path.
+"""Runs clips on a Dask cluster, whose workers must see this project's folder under the same path.
 
 Dask gives the clips of a worker that died to others, and gives up on one that ended several (its setting
 distributed.scheduler.allowed-failures).
@@ -20,14 +20,14 @@ from tpsm.core.fingerprint import code_hash
 
 log = logging.getLogger(__name__)
 CONNECT, ARRIVE = 10, 60
-"""Seconds that the scheduler may take to answer, and the first worker to be there."""
+"""Seconds that the scheduler may take to answer, and the first worker to arrive."""
 CODE = code_hash("tpsm", "baselines", "eval")
-"""Of what this process runs: taken when it imports it, for files may change under a worker that stays up."""
+"""The hash of the code that this process runs, taken at the import: files may change under a worker that stays up."""
 _one_at_a_time = threading.Lock()
 
 
 def on_cluster(task: Callable[[Any], Any], items: Sequence[Any], address: str) -> Iterator[tuple[int, Any]]:
-    """Each item's number and result as they end.
+    """Yields each item's number and result as they end; `address` is the scheduler's.
 
     Raises:
         UserError: `distributed` is not installed, there is no scheduler or no worker, the scheduler went away, or a
@@ -48,6 +48,8 @@ def on_cluster(task: Callable[[Any], Any], items: Sequence[Any], address: str) -
             f"No Dask scheduler answers at {address} (workers in params.yaml, or --workers); start it with `dask "
             "scheduler`, or correct the address."
         ) from error
+
+    # The clips wait for the first worker.
     with client:
         try:
             client.wait_for_workers(1, timeout=ARRIVE)
@@ -55,6 +57,8 @@ def on_cluster(task: Callable[[Any], Any], items: Sequence[Any], address: str) -
             raise UserError(
                 f"The Dask scheduler at {address} has no workers; start some with `dask worker {address} --nthreads 1`."
             ) from error
+
+        # The clips, in the order in which they end.
         futures = client.map(Remote(task, os.getcwd(), CODE), items, pure=False)
         number = {future.key: index for index, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop)
@@ -78,7 +82,7 @@ def on_cluster(task: Callable[[Any], Any], items: Sequence[Any], address: str) -
 
 @dataclass(frozen=True)
 class Remote:
-    """A task as it runs on a worker: in the project's folder, by the same code, and alone in its process."""
+    """Runs a task on a worker: in the project's folder, by the same code, and alone in its process."""
 
     task: Callable[[Any], Any]
     root: str

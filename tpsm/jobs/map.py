@@ -1,6 +1,6 @@
-"""One function for everything that maps over clips: in this process, on this machine's workers, or on a Dask cluster.
+"""Maps a task over clips: in this process, in worker processes of this machine, or on a Dask cluster.
 
-Where it runs decides no result. A task writes what it makes into files that appear whole and skips what is there
+Where a task runs decides no result. A task writes what it makes into files that appear whole and skips what is there
 already, so that a clip may be begun again after a worker died.
 """
 
@@ -24,21 +24,22 @@ MOST_WORKERS = 4096
 
 @runtime_checkable
 class Named(Protocol):
+    """Anything with a name, by which messages call the clip."""
+
     @property
-    def name(self) -> str:
-        """What messages call the clip."""
+    def name(self) -> str: ...
 
 
 Item = TypeVar("Item", bound=Named)
 Result = TypeVar("Result")
 Workers = int | str
-"""1: this process. More: so many processes of this machine. An address, as tcp://host:8786: a Dask cluster."""
+"""1 is this process, a larger number so many processes of this machine, an address (tcp://host:8786) a Dask cluster."""
 
 
 def map_clips(
     task: Callable[[Item], Result], items: Sequence[Item], workers: Workers = 1, desc: str = ""
 ) -> list[Result]:
-    """`task` of every item, in the items' order.
+    """Returns the results of `task` for every item, in the items' order.
 
     Unless `workers` is 1, the task, the items and the results are pickled: they should name files, not hold arrays.
 
@@ -56,7 +57,7 @@ def map_clips(
 def imap_unordered(
     task: Callable[[Item], Result], items: Sequence[Item], workers: Workers
 ) -> Generator[tuple[int, Result], None, None]:
-    """Each item's number and result, once, as they end. Closing it ends the work."""
+    """Yields each item's number and result, once, as they end. Closing the generator ends the work."""
     if isinstance(workers, str):
         from tpsm.jobs.cluster import on_cluster
 
@@ -73,7 +74,7 @@ def imap_unordered(
 
 
 def as_workers(value: Any, where: str) -> Workers:
-    """What `value` of a YAML file or a command line says; UserError names `where` it stands."""
+    """Returns `value` of a YAML file or a command line, checked; a UserError names `where` it stands."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_WORKERS:
@@ -87,8 +88,9 @@ def as_workers(value: Any, where: str) -> Workers:
 
 
 def chosen_workers(option: str | None, configs: Path = Path("configs")) -> Workers:
-    """Where a stage maps over clips: `option`, of a command line, or else what `tpsm configure` resolved; or else in
-    this process."""
+    """Returns where a stage maps over clips: the command line's `option`, or else what `tpsm configure` resolved, or
+    else this process.
+    """
     if option is not None:
         return as_workers(option, "--workers")
     path = configs / WORKERS

@@ -1,4 +1,4 @@
-"""Worker processes of this machine. One that dies is replaced, and only the clip that it had is begun again."""
+"""Runs clips in processes of this machine. One that dies is replaced, and only its clip is begun again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import torch
 from tpsm.core.errors import UserError, working_on
 
 ATTEMPTS = 3
-"""So often a clip may end its process, which may also have been another's fault: where memory runs out, say."""
+"""How often a clip may end its process: another clip may be at fault, say where memory runs out."""
 
 
 class Worker:
-    """A process that does one item at a time, with `threads` threads and, where there are GPUs, the `number`th."""
+    """A process that does one item at a time, with `threads` threads and, where there are GPUs, on the `number`th."""
 
     def __init__(self, number: int, threads: int, preload: str) -> None:
         # Forked from a server that has imported what takes seconds, but has never used a thread or a GPU.
@@ -39,15 +39,17 @@ class Worker:
 
     @property
     def pid(self) -> int:
+        """The number of the process."""
         return int(self._process.pid)
 
     def give(self, index: int, task: Callable[[Any], Any], item: Any) -> None:
+        """Sends the item to the process, which runs `task` on it; `index` is the item's number."""
         self.index = index
         with suppress(BrokenPipeError):  # It died idle: `take` will say so.
             self.pipe.send_bytes(pickle.dumps((task, item)))
 
     def take(self) -> Any:
-        """The item's result, or EOFError where the process has died; raises what the task raised."""
+        """Returns the item's result. Raises what the task raised, or EOFError where the process has died."""
         try:
             result, error = pickle.loads(self.pipe.recv_bytes())
         except OSError as ended:  # in the middle of a message
@@ -58,6 +60,7 @@ class Worker:
         return result
 
     def stop(self) -> None:
+        """Asks the process to end."""
         self.pipe.close()
         self._process.terminate()
 
@@ -72,7 +75,11 @@ class Worker:
 
 
 def on_processes(task: Callable[[Any], Any], items: Sequence[Any], count: int) -> Iterator[tuple[int, Any]]:
-    """Each item's number and result as they end, on `count` processes that share this one's threads."""
+    """Yields each item's number and result as they end, from `count` processes that share this one's threads.
+
+    Raises:
+        UserError: a clip ended its process `ATTEMPTS` times. What a task raises is raised too.
+    """
     count = min(count, len(items))
     threads = max(1, torch.get_num_threads() // max(1, count))
     waiting = deque(range(len(items)))
@@ -81,6 +88,7 @@ def on_processes(task: Callable[[Any], Any], items: Sequence[Any], count: int) -
     try:
         workers += (Worker(number, threads, task.__module__) for number in range(count))
         while True:
+            # Every idle process gets the next item.
             for worker in workers:
                 if worker.index is None and waiting:
                     index = waiting.popleft()
@@ -88,6 +96,8 @@ def on_processes(task: Callable[[Any], Any], items: Sequence[Any], count: int) -
             busy = {worker.pipe: worker for worker in workers if worker.index is not None}
             if not busy:
                 return
+
+            # The results that are there, and a new process for each that died.
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
                 assert worker.index is not None
@@ -130,7 +140,7 @@ def _serve(pipe: Connection, number: int, threads: int) -> None:
 
 
 def _outcome(message: bytes) -> bytes:
-    """The result and None, or None and the error, pickled."""
+    """Returns the result and None, or None and the error, pickled."""
     try:
         task, item = pickle.loads(message)
         with working_on(f"the clip '{item.name}'"):

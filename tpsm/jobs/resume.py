@@ -1,8 +1,8 @@
-"""Keeps what an unended stage has finished, one folder per clip, so that the stage continues where it was interrupted.
+"""Keeps what an interrupted stage has finished, one folder per clip, so that the stage continues from there.
 
 DVC removes a stage's outputs before it runs it, so finished clips wait in `.work` and move to the outputs together. A
-clip's folder appears whole and is named by everything that decides what is in it: what was made from other inputs, or
-by other code, is not found.
+clip's folder appears whole and is named by everything that decides what is in it, so that what was made from other
+inputs or by other code is not found.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class ResumeCache:
 
     @classmethod
     def of(cls, stage: str, dataset: str, run: str, *decides: object, work: Path = WORK) -> ResumeCache:
-        """`decides` is everything that every clip's result depends on, as JSON can hold it."""
+        """Returns the cache of a stage; `decides` is everything that all clips' results depend on, as JSON can hold
+        it."""
         name = "@".join(quote(part, safe="") for part in (stage, dataset, run))
         return cls(work / name, fingerprint(stage, dataset, run, *decides))
 
     def make(self, write: Callable[[Path], None], *decides: object) -> Path:
-        """The folder that `write` fills, unless it is there already. `decides` is what its clip's result depends on."""
+        """Returns a clip's folder, which `write` fills unless it is there; `decides` is what this clip's result
+        depends on."""
         path = self.folder / fingerprint(self.common, *decides)
         if not path.is_dir():
             with atomic_folder(path) as draft:
@@ -42,12 +44,12 @@ class ResumeCache:
         return path
 
     def remove(self) -> None:
-        """Removes all of them, and what an interrupted stage made from other inputs; none is found half removed."""
+        """Removes all finished clips, also those made from other inputs; none is found half removed."""
         remove_folder(self.folder)
 
 
 def gather(folders: Iterable[Path], out: Path) -> None:
-    """`out` holds the files of all `folders` and nothing else; the folders keep them."""
+    """Fills `out` with the files of all `folders` and nothing else; the folders keep theirs."""
     remove_folder(out)
     out.mkdir(parents=True)
     for folder in folders:

@@ -1,4 +1,4 @@
-"""How many clips a second a task gets through, by the number of workers.
+"""Measures how many clips per second a task gets through, by the number of workers.
 
 A task's first clips wait for processes to start and models to load: from then on the rate is what a large data set
 sees.
@@ -22,8 +22,9 @@ Job = tuple[Callable[[Any], Any], Sequence[Any]]
 def compare_workers(
     jobs: Mapping[str, Callable[[Path], Job]], workers: Sequence[Workers], work: Path = WORK
 ) -> Iterator[str]:
-    """A heading, then a line a job: clips/s from start to end, and once every worker has ended a clip, with each of
-    `workers`. A job is told a folder for what it makes, which is removed again."""
+    """Yields a heading, then one line per job with two rates (clips per second) for each of `workers`: from start to
+    end, and from when every worker had ended a clip. A job is given a folder for what it makes, which is removed again.
+    """
     work.mkdir(parents=True, exist_ok=True)
     columns = [f"{count} workers" if count != 1 else "1 worker" for count in workers]
     yield f"{'':12}" + "".join(f"{column:>22}" for column in columns) + f"{'ratio':>18}"
@@ -40,7 +41,10 @@ def compare_workers(
 
 
 def clips_per_second(task: Callable[[Any], Any], items: Sequence[Any], workers: Workers) -> tuple[float, float]:
-    """Over all, and from when as many clips had ended as there are workers (of a cluster, a fifth of all clips)."""
+    """Returns the rate over all, and that from when as many clips had ended as there are workers.
+
+    On a cluster, a fifth of all clips stands for the number of workers.
+    """
     ended = [time.perf_counter()]
     with closing(imap_unordered(task, items, workers)) as stream:
         ended += (time.perf_counter() for _ in stream)

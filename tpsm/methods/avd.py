@@ -1,4 +1,5 @@
-"""Animation via disentanglement (MRAA sec. 3.4, TPSMM sec. 3.5): the pose of one subject in the shape of another."""
+"""Animation via disentanglement (AVD; MRAA, and TPSMM after it): puts the pose of one subject into the shape of
+another."""
 
 from __future__ import annotations
 
@@ -17,7 +18,10 @@ from tpsm.nn.geometry import inverse
 
 
 class AVD(nn.Module):
-    """Keypoints of any method, flattened (shift and, where there is one, affine part of each point)."""
+    """Encodes the source's keypoints as an identity and the driving ones as a pose, and decodes both as keypoints.
+
+    It takes keypoints of any method, flattened: the shift and, where there is one, the affine part of each point.
+    """
 
     def __init__(self, config: AvdConfig, num_points: int, affine: bool) -> None:
         super().__init__()
@@ -29,11 +33,11 @@ class AVD(nn.Module):
 
     @staticmethod
     def like(keypoints: Keypoints, config: AvdConfig) -> AVD:
-        """An AVD for keypoints such as these."""
+        """Returns an AVD for as many keypoints as these, with an affine part if these have one."""
         return AVD(config, keypoints.xy.shape[1], keypoints.affine is not None)
 
     def forward(self, identity: Keypoints, pose: Keypoints) -> Keypoints:
-        """The pose `pose` as `identity` would strike it. Both must have the same batch size (`repeat` one)."""
+        """Returns the pose `pose` as `identity` would strike it. Both must have the same batch size."""
         # Principal axes have an arbitrary sign; the identity's follow the pose's. Jacobians (no covariance) have none.
         signed = identity
         if identity.affine is not None and pose.affine is not None and identity.covariance is not None:
@@ -48,7 +52,7 @@ class AVD(nn.Module):
 
 
 class AvdTraining(nn.Module):
-    """What the trainer minimises to train an AVD on a trained method's keypoints.
+    """Computes what the trainer minimises to train an AVD on a trained method's keypoints.
 
     The method is kept out of the parameters and the state dict, and always in eval mode. (The released code leaves the
     keypoint detector in train mode, so that its batch norms drift, and saves the drifted detector: we do not.)
@@ -64,16 +68,17 @@ class AvdTraining(nn.Module):
         self._method = (method.eval(),)  # A tuple hides it from nn.Module.
 
     def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
-        """L1 between the driving keypoints and those told from the source's shape and the stretched driving pose."""
+        """Returns the L1 between the driving keypoints and those predicted from the source and the stretched driving
+        pose."""
         method = self._method[0].to(pair.source.device)
         with torch.no_grad():
             source, driving = method.keypoints(pair.source), method.keypoints(pair.driving)
             factors = 1 + self.config.scale * (2 * draws.uniform(driving.xy.shape[0], 2) - 1)
             pose = stretch(driving, factors.to(driving.xy))
-        told = self.avd(source, pose)
-        losses = {"keypoints": self.config.weight * (told.xy - driving.xy).abs().mean()}
-        if told.affine is not None and driving.affine is not None:
-            losses["affine"] = self.config.weight * (told.affine - driving.affine).abs().mean()
+        predicted = self.avd(source, pose)
+        losses = {"keypoints": self.config.weight * (predicted.xy - driving.xy).abs().mean()}
+        if predicted.affine is not None and driving.affine is not None:
+            losses["affine"] = self.config.weight * (predicted.affine - driving.affine).abs().mean()
         return losses
 
     def forward(
@@ -83,7 +88,7 @@ class AvdTraining(nn.Module):
 
 
 def stretch(keypoints: Keypoints, factors: Float[Tensor, "b 2"]) -> Keypoints:
-    """Every pose scaled along x and y about the centre of the image."""
+    """Returns every pose scaled along x and y about the centre of the image."""
     affine, covariance = keypoints.affine, keypoints.covariance
     rows = factors[:, None, :, None]
     return Keypoints(

@@ -1,4 +1,4 @@
-"""The interface of an animation method, and how one is found by name."""
+"""Defines the interface of an animation method."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class Method(nn.Module, ABC):
     """
 
     align_corners: bool
-    """How this method samples images: what its released code did. FOMM's configuration may say the other."""
+    """Whether images are sampled with corners aligned, as the method's released code does; FOMM's configuration
+    decides."""
 
     resize_align_corners: ClassVar[bool]
-    """How it brings flows and masks to another size: with corners aligned or not, which need not be as it samples."""
+    """Whether flows and masks are resized with corners aligned, which need not agree with `align_corners`."""
 
     clip_grad_modules: ClassVar[tuple[str, ...]] = ()
     """Submodules whose gradient the trainer clips, each by itself."""
@@ -43,29 +44,34 @@ class Method(nn.Module, ABC):
     scale_relative_motion: ClassVar[bool] = True
     """Whether relative animation scales the driving displacement to the size of the source's pose."""
 
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
+        """Raises UserError unless the networks take images of this size. `keypoints` asks it first; `tpsm configure`
+        does so before anything is trained."""
+
     @abstractmethod
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
-        """The pose of each image."""
+        """Returns the pose of each image. Raises UserError where the images' sides do not fit the model."""
 
     def background(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 3 3"] | None:
-        """Homogeneous matrix from driving to source coordinates, or None where the method has no background model."""
+        """Returns homogeneous matrices from driving to source coordinates, or None without a model of the
+        background."""
         return None
 
     @abstractmethod
     def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:
-        """Everything that depends on the source alone."""
+        """Computes everything that depends on the source alone."""
 
     @abstractmethod
     def render(
         self, code: EncodedSource, driving: Keypoints, background: Float[Tensor, "b 3 3"] | None = None
     ) -> Prediction:
-        """The source in the pose `driving`. Without `background` the background stays where it is."""
+        """Draws the source in the pose `driving`. Without `background` the background stays where it is."""
 
     @abstractmethod
     def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
-        """Weighted scalar losses of one training step, by name; the trainer minimises their sum.
+        """Returns the weighted scalar losses of one training step, by name; the trainer minimises their sum.
 
         `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
         """
@@ -73,12 +79,12 @@ class Method(nn.Module, ABC):
     def forward(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: BatchRng
     ) -> dict[str, Tensor]:
-        """`losses`, in the form that wrappers for many devices take."""
+        """Returns `losses`, in the form that wrappers for many devices take."""
         return self.losses(FramePair(source, driving), epoch, draws)
 
     @abstractmethod
     def load_released(self, modules: ReleasedModules) -> None:
-        """Take the weights of a released checkpoint, strictly.
+        """Takes the weights of a released checkpoint, strictly.
 
         Raises:
             UserError: an entry is missing, superfluous or does not fit; the message names it and the file.
@@ -88,7 +94,8 @@ class Method(nn.Module, ABC):
 def full_motion(
     method: Method | type[Method], grid: Float[Tensor, "t a b 2"], size: Sequence[int]
 ) -> Float[Tensor, "t h w 2"]:
-    """Where each pixel of an image comes from, as the method itself enlarges its grid and samples by it.
+    """Returns where each pixel of an image of `size` (height, width) comes from, in [-1, 1], as the method itself
+    enlarges its grid and samples by it.
 
     Without `align_corners`, sampling takes +-1 for the image's outer edge, half a pixel beyond the centres of its
     outermost pixels, where this package's coordinates have it.

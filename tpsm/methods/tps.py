@@ -1,4 +1,5 @@
-"""Thin-Plate Spline Motion Model for Image Animation (Zhao and Zhang, CVPR 2022), as its released code computes it."""
+"""TPSMM: Thin-Plate Spline Motion Model for Image Animation (Zhao and Zhang, CVPR 2022), as its released code computes
+it."""
 
 from __future__ import annotations
 
@@ -40,9 +41,9 @@ from tpsm.nn.vgg import PerceptualConfig
 
 @dataclass(frozen=True)
 class DropoutConfig:
-    """The probability that a spline is left out grows from `start` by `maximum` every `ramp_epochs`, up to `maximum`.
+    """Dropout of splines: the probability grows from `start` by `maximum` every `ramp_epochs`, up to `maximum`.
 
-    From `until_epoch` on there is no dropout.
+    From `until_epoch` on there is none.
     """
 
     start: float = 0.1
@@ -57,7 +58,7 @@ class DropoutConfig:
                 raise ValueError(f"{name}: a probability, at least 0 and below 1")
 
     def probability(self, epoch: int) -> float | None:
-        """None: no dropout any more."""
+        """Returns the probability P that a spline is left out in `epoch`; None where dropout has ended."""
         if epoch >= self.until_epoch:
             return None
         return min(epoch / self.ramp_epochs * self.maximum + self.start, self.maximum)
@@ -65,6 +66,8 @@ class DropoutConfig:
 
 @dataclass(frozen=True)
 class LossWeights:
+    """The factors of the losses; `PerceptualConfig.weights` holds those of the perceptual loss."""
+
     equivariance: float = 10.0
     warp: float = 10.0
     background: float = 10.0
@@ -105,6 +108,8 @@ class Config:
 
 
 class KeypointDetector(nn.Module):
+    """Finds 5 keypoints for each spline, in [-1, 1]."""
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.fg_encoder = ResNet18(3, config.num_tps * POINTS_PER_TPS * 2, config.encoder_width)
@@ -114,7 +119,10 @@ class KeypointDetector(nn.Module):
 
 
 class BackgroundPredictor(nn.Module):
-    """Affine motion of the background, from driving to source coordinates; the identity at first."""
+    """Predicts the affine motion of the background, T_bg(p) = A_bg [p, 1], from driving to source coordinates.
+
+    It is the identity at first.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -131,7 +139,8 @@ class BackgroundPredictor(nn.Module):
 
 
 class DenseMotionNetwork(nn.Module):
-    """Which of the background's and the splines' motions each pixel follows, and where the warped source is hidden."""
+    """Predicts which of the background's and the splines' motions each pixel follows, and where the source is
+    hidden."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -160,22 +169,26 @@ class DenseMotionNetwork(nn.Module):
         """`keep` is 0 for the motions that dropout leaves out, 1 for others; None takes the plain softmax."""
         small = self.down(source)
         batch, _, height, width = small.shape
-        # Candidate motions: the background's, then every spline's (eq. 1 to 4).
+
+        # The candidate motions: the background's T_bg, then every spline's T_k.
         grid = coordinate_grid(height, width, small)
         still = grid.expand(batch, -1, -1, -1) if background is None else project(background, grid)
         driving_sets = driving_points.unflatten(1, (-1, POINTS_PER_TPS))
         splines = thin_plate_splines(driving_sets, source_points.unflatten(1, (-1, POINTS_PER_TPS)))
         candidates = torch.cat([still[:, None], apply_splines(splines, driving_sets, height, width)], dim=1)
+
         # What the network sees: where points are, and the source as each motion moves it.
         warped = warp_by_each(small, candidates, align_corners=True)
         heatmaps = gaussians(driving_points, height, width) - gaussians(source_points, height, width)
         heatmaps = torch.cat([heatmaps.new_zeros(batch, 1, height, width), heatmaps], dim=1)
         outputs = self.hourglass(torch.cat([heatmaps, warped.flatten(1, 2)], dim=1))
-        # Contribution maps (eq. 6), with dropout (eq. 7), and the flow (eq. 5).
+
+        # The contribution maps by a softmax, with dropout in training (equation 7), and the flow as their weighted sum.
         logits = self.maps(outputs[-1])
         weights = assignments(logits) if keep is None else dropout_softmax(logits, keep)
         flow = blend(weights, candidates)
-        # Multi-resolution occlusion masks.
+
+        # The multi-resolution occlusion masks, from coarse to fine.
         features = outputs[-self.coarse_masks :]
         for block in self.up:
             features.append(block(features[-1]))
@@ -185,16 +198,18 @@ class DenseMotionNetwork(nn.Module):
 
 @full_precision
 def dropout_softmax(logits: Float[Tensor, "b m h w"], keep: Float[Tensor, "b m"]) -> Float[Tensor, "b m h w"]:
-    """Softmax over the motions kept.
+    """Returns the softmax over the motions that dropout keeps (equation 7 of the paper).
 
-    As released: the maximum is over all motions, 1e-6 is added to the sum, and nothing is rescaled by 1 / (1 - P) as
-    eq. 7 has it; where the strongest motion is left out, the weights can therefore sum to less than 1.
+    As released, the maximum is over all motions, 1e-6 is added to the sum, and nothing is rescaled by 1 / (1 - P) as
+    the equation has it; where the strongest motion is left out, the weights can therefore sum to less than 1.
     """
     kept = torch.exp(logits - logits.amax(dim=1, keepdim=True)) * keep[:, :, None, None]
     return kept / (kept.sum(dim=1, keepdim=True) + 1e-6)
 
 
 class Model(Method):
+    """TPSMM: keypoints, thin-plate spline motion, multi-resolution occlusion masks and inpainting."""
+
     align_corners = True
     resize_align_corners: ClassVar[bool] = True
     clip_grad_modules: ClassVar[tuple[str, ...]] = ("kp_detector", "dense_motion_network", "bg_predictor")
@@ -208,11 +223,14 @@ class Model(Method):
         self.bg_predictor = BackgroundPredictor(config) if config.background else None
         self.perceptual = PerceptualLoss(config.perceptual)
 
-    @full_precision
-    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
         divisor = math.lcm(self.config.dense_motion.divisor, 2**self.config.inpainting.num_down_blocks)
         smallest = max(divisor, self.config.dense_motion.smallest)
         check_sides(image, divisor, smallest, "TPSMM's hourglass and inpainting network")
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        self.check_sides(image)
         return Keypoints(self.kp_detector(image))
 
     @full_precision
@@ -244,12 +262,16 @@ class Model(Method):
     def training_step(
         self, pair: FramePair, epoch: int, draws: BatchRng, transform: RandomTPS
     ) -> tuple[Prediction, dict[str, Tensor]]:
-        """The prediction and the weighted losses, with the equivariance loss's transform given."""
+        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance loss
+        given."""
+        # The driving frame, predicted from the source; the background moves once its training has begun.
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)
         forth = self.background(pair.source, pair.driving) if epoch >= self.config.background_start else None
         prediction = self._render(code, driving, forth, self._keep(pair.source, epoch, draws))
+
+        # The paper's losses: reconstruction, equivariance, warp and background.
         losses = {}
         if any(self.config.perceptual.weights):
             losses["perceptual"] = self.perceptual(prediction.image, pair.driving)
@@ -273,7 +295,10 @@ class Model(Method):
         return F.pad(kept.to(source), (1, 0), value=1.0)  # The background is never left out.
 
     def _warp_loss(self, driving: Tensor, features: tuple[Tensor, ...], motion: Motion) -> Tensor:
-        """Warped source features against the driving image's, summed over resolutions; trains the flow alone."""
+        """Returns the L1 between warped source features and the driving image's, summed over resolutions.
+
+        As released, it trains the flow alone: features and masks are detached.
+        """
         with torch.no_grad():
             targets = self.inpainting_network.encode(driving)
         grids, masks = motion_at(motion, features[::-1])

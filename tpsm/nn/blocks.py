@@ -1,4 +1,4 @@
-"""Convolution blocks, hourglass and anti-aliased downsampling that the methods share.
+"""Defines the convolution blocks, the hourglass and the anti-aliased downsampling that the methods share.
 
 A norm is given by the function that makes it: `instance_norm` for TPSMM, `nn.BatchNorm2d` for FOMM and MRAA. Every
 convolution has a bias, also before a norm, because released checkpoints hold one.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -21,12 +22,12 @@ Norm = Callable[[int], nn.Module]
 
 
 def instance_norm(channels: int) -> nn.Module:
-    """Affine instance norm: one group a channel is the same function, and faster on a CPU."""
+    """Returns an affine instance norm. One group per channel is the same function, and is faster on a CPU."""
     return nn.GroupNorm(channels, channels)
 
 
 class ConvBlock(nn.Module):
-    """Convolution, norm, ReLU at one resolution."""
+    """Applies a convolution, a norm and a ReLU at one resolution."""
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, kernel: int = 3) -> None:
         super().__init__()
@@ -38,14 +39,14 @@ class ConvBlock(nn.Module):
 
 
 class DownBlock(ConvBlock):
-    """`ConvBlock`, then the mean of every 2 x 2 pixels."""
+    """Applies a `ConvBlock`, then takes the mean of every 2 x 2 pixels."""
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h//2 w//2"]:
         return F.avg_pool2d(super().forward(x), 2)
 
 
 class UpBlock(ConvBlock):
-    """Each pixel four times, then `ConvBlock`: one transposed convolution, with 4/9 of the multiplications.
+    """Doubles each pixel in both directions, then applies a `ConvBlock`, with 4/9 of the multiplications.
 
     Doubling pixels is a transposed convolution with 2 x 2 ones, so both steps together are one with the 4 x 4 kernel
     that spreads each of the 3 x 3 weights over 2 x 2 places.
@@ -65,7 +66,7 @@ class UpBlock(ConvBlock):
 
 
 class Conv7x7(nn.Conv2d):
-    """7 x 7 convolution at one resolution, to the few channels of a mask or an image.
+    """Applies a 7 x 7 convolution at one resolution, to the few channels of a mask or an image.
 
     On a CPU, a single channel takes a matrix product and a sum of shifted maps: five times as fast there as the
     convolution, which computes channels by the eight. The maps would fill a GPU's memory for nothing.
@@ -85,7 +86,7 @@ class Conv7x7(nn.Conv2d):
 
 
 class Residual(nn.Module):
-    """x + conv(ReLU(norm(conv(ReLU(norm(x))))))."""
+    """Computes x + conv(ReLU(norm(conv(ReLU(norm(x))))))."""
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
@@ -95,12 +96,13 @@ class Residual(nn.Module):
         self.norm2 = norm(channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        out = self.conv1(F.relu(self.norm1(x), inplace=True))
-        return x + self.conv2(F.relu(self.norm2(out), inplace=True))
+        change = self.conv1(F.relu(self.norm1(x), inplace=True))
+        return x + self.conv2(F.relu(self.norm2(change), inplace=True))
 
 
 class AntiAlias(nn.Module):
-    """Gaussian blur with zero padding (which darkens the border, as released), then every 1/scale-th pixel."""
+    """Blurs by a Gaussian with zero padding (which darkens the border, as released), then takes every 1/scale-th
+    pixel."""
 
     weight: Tensor
 
@@ -119,22 +121,43 @@ class AntiAlias(nn.Module):
 
 
 def placed(kernel: Tensor) -> Tensor:
-    """`kernel`, which was computed on the CPU, where a new tensor would be: to compute it on the meta device instead
-    would load PyTorch's compiler, which takes seconds."""
+    """Moves `kernel` from the CPU to the device of new tensors.
+
+    To compute it on the meta device would load PyTorch's compiler, which takes seconds.
+    """
     return kernel.to(torch.get_default_device())
 
 
 def downsample(channels: int, scale: float) -> nn.Module:
-    """`AntiAlias`, or nothing at scale 1 (which has no kernel in released checkpoints either)."""
+    """Returns an `AntiAlias`, or the identity at scale 1, of which released checkpoints hold no kernel of use."""
     return nn.Identity() if scale == 1 else AntiAlias(channels, scale)
 
 
 def stride(scale: float) -> int:
-    """1 / scale, which must be whole."""
+    """Returns 1 / scale. Raises ValueError unless it is a whole number from 1 to `DEEPEST`."""
     whole = round(1 / scale) if 1e-9 < scale <= 1 else 0
     if not 1 <= whole <= DEEPEST or abs(whole * scale - 1) > 1e-6:
         raise ValueError(f"scale_factor: must be 1 divided by a whole number, {DEEPEST} at most")
     return whole
+
+
+class FeatureEncoder(nn.Module):
+    """Encodes an image as feature maps, the first at its own resolution and each other at half of the one before.
+
+    `sizes` has the channels of each map, from fine to coarse.
+    """
+
+    def __init__(self, sizes: list[int], norm: Norm) -> None:
+        super().__init__()
+        self.first = ConvBlock(3, sizes[0], norm, kernel=7)
+        self.down_blocks = nn.ModuleList(DownBlock(above, below, norm) for above, below in pairwise(sizes))
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Returns the feature maps, the finest first."""
+        features = [self.first(image)]
+        for block in self.down_blocks:
+            features.append(block(features[-1]))
+        return tuple(features)
 
 
 @dataclass(frozen=True)
@@ -152,23 +175,25 @@ class HourglassConfig:
 
     @property
     def divisor(self) -> int:
-        """What the sides of an image must be a multiple of."""
+        """The number of pixels that an image's sides must be multiples of."""
         return stride(self.scale_factor) * 2**self.num_blocks
 
     @property
     def smallest(self) -> int:
-        """The least side: it leaves 2 x 2 pixels at the bottom, for a single one has no pattern to tell."""
+        """The least side of an image in pixels: it leaves 2 x 2 at the bottom, because a norm needs more than one."""
         return 2 * self.divisor
 
 
 class Encoder(nn.Module):
+    """Halves the resolution with every block; the last map has min(width * 2^blocks, max_features) channels."""
+
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
         super().__init__()
         sizes = [inputs, *channels(config.width, config.max_features, config.num_blocks)[1:]]
-        self.down_blocks = nn.ModuleList(DownBlock(sizes[i], sizes[i + 1], norm) for i in range(config.num_blocks))
+        self.down_blocks = nn.ModuleList(DownBlock(above, below, norm) for above, below in pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
-        """The input, then every block's output."""
+        """Returns the input, then every block's output, from fine to coarse."""
         outputs = [x]
         for block in self.down_blocks:
             outputs.append(block(outputs[-1]))
@@ -176,6 +201,8 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
+    """Doubles the resolution with every block, and joins the encoder's map of that resolution."""
+
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
         super().__init__()
         sizes = channels(config.width, config.max_features, config.num_blocks)
@@ -190,7 +217,7 @@ class Decoder(nn.Module):
         self.up_blocks = nn.ModuleList(blocks)
 
     def forward(self, skips: list[Tensor]) -> list[Tensor]:
-        """Every block's output with the skip that joins it, from coarse to fine."""
+        """Returns every block's output with the skip that joins it, from coarse to fine."""
         outputs = [skips[-1]]
         for block, skip in zip(self.up_blocks, reversed(skips[:-1]), strict=True):
             outputs.append(torch.cat([block(outputs[-1]), skip], dim=1))
@@ -198,7 +225,7 @@ class Decoder(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """U-Net. The last output has `config.width` + `inputs` channels at the input's resolution."""
+    """A U-Net. Its last output has `config.width` + `inputs` channels at the input's resolution."""
 
     def __init__(self, inputs: int, config: HourglassConfig, norm: Norm) -> None:
         super().__init__()
@@ -207,12 +234,12 @@ class Hourglass(nn.Module):
         self.out_channels = tuple(self.decoder.out_channels)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> list[Tensor]:
-        """The outputs of all decoder blocks, from coarse to fine."""
+        """Returns the outputs of all decoder blocks, from coarse to fine."""
         return self.decoder(self.encoder(x))
 
 
 def channels(width: int, max_features: int, blocks: int) -> list[int]:
-    """`width` doubled `blocks` times, never above `max_features`: from the finest map to the coarsest."""
+    """Returns the channels of the maps from the finest to the coarsest: `width`, doubled up to `max_features`."""
     return [min(max_features, width * 2**i) for i in range(blocks + 1)]
 
 

@@ -1,4 +1,4 @@
-"""Grids, gaussians, warps, thin-plate splines and 2 x 2 linear algebra, in the coordinates of `tpsm.core.types`."""
+"""Computes grids, Gaussians, warps, thin-plate splines and 2 x 2 matrices, in the coordinates of `tpsm.core.types`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTS_PER_TPS = 5
 
 
 def coordinate_grid(height: int, width: int, like: Tensor) -> Float[Tensor, "h w 2"]:
-    """(x, y) of every pixel's centre, corner pixels at -1 and 1; device and type of `like`."""
+    """Returns (x, y) of every pixel's centre, corner pixels at -1 and 1, on the device and in the type of `like`."""
     x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
     y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
@@ -24,7 +24,10 @@ def coordinate_grid(height: int, width: int, like: Tensor) -> Float[Tensor, "h w
 def gaussians(
     centres: Float[Tensor, "b k 2"], height: int, width: int, variance: float = 0.01
 ) -> Float[Tensor, "b k h w"]:
-    """exp(-|z - centre|^2 / (2 variance)) at every pixel, as the product of its rows and columns."""
+    """Returns exp(-|z - centre|^2 / (2 variance)) at every pixel z: the heatmap of each keypoint (all three papers).
+
+    It is computed as the product of its rows and columns.
+    """
     grid = coordinate_grid(height, width, centres)
     x = grid[0, :, 0] - centres[..., 0, None]
     y = grid[:, 0, 1] - centres[..., 1, None]
@@ -39,21 +42,24 @@ def warp(
     align_corners: bool,
     padding: Literal["zeros", "border", "reflection"] = "zeros",
 ) -> Float[Tensor, "b c h w"]:
-    """Bilinear backward warp. `align_corners=False` misreads our corner-aligned grids, as some released code does."""
+    """Warps backward: samples `image`, bilinearly, at the positions in `grid`.
+
+    `align_corners=False` misreads our corner-aligned grids, as some released code does.
+    """
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
 
 
 def warp_by_each(
     image: Float[Tensor, "b c h w"], grids: Float[Tensor, "b m h w 2"], *, align_corners: bool
 ) -> Float[Tensor, "b m c h w"]:
-    """The image moved by each of the motions, in one warp by a grid m times as high."""
+    """Returns the image moved by each of the m motions, in one warp by a grid m times as high."""
     motions, height = grids.shape[1:3]
     warped = warp(image, grids.flatten(1, 2), align_corners=align_corners)
     return warped.unflatten(2, (motions, height)).transpose(1, 2)
 
 
 def resize(image: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corners: bool) -> Float[Tensor, "b c h w"]:
-    """Bilinear, without anti-aliasing."""
+    """Resizes images to `size` (height, width), bilinearly and without anti-aliasing."""
     if tuple(image.shape[-2:]) == size:
         return image
     return F.interpolate(image, size, mode="bilinear", align_corners=align_corners)
@@ -62,12 +68,13 @@ def resize(image: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corn
 def resize_grid(
     grid: Float[Tensor, "b _ _ 2"], size: tuple[int, int], *, align_corners: bool
 ) -> Float[Tensor, "b h w 2"]:
+    """Resizes a grid of positions to `size` (height, width), as `resize` does images."""
     return resize(grid.permute(0, 3, 1, 2), size, align_corners=align_corners).permute(0, 2, 3, 1)
 
 
 @full_precision
 def project(matrix: Float[Tensor, "b 3 3"], points: Float[Tensor, "*n 2"]) -> Float[Tensor, "b *n 2"]:
-    """Points through homogeneous matrices."""
+    """Returns points (x, y) mapped by homogeneous matrices; TPSMM's background motion is such a map, A_bg [p, 1]."""
     flat = points.reshape(-1, 2)
     moved = flat @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
     return (moved[..., :2] / moved[..., 2:]).reshape(matrix.shape[0], *points.shape)
@@ -77,10 +84,15 @@ def project(matrix: Float[Tensor, "b 3 3"], points: Float[Tensor, "*n 2"]) -> Fl
 def thin_plate_splines(
     driving: Float[Tensor, "b k n 2"], source: Float[Tensor, "b k n 2"]
 ) -> Float[Tensor, "b k n+3 2"]:
-    """Coefficients of the splines that take driving points to source points (TPSMM eq. 1 and 2).
+    """Solves for the k thin-plate splines that take their n driving points to their source points (TPSMM, section on
+    TPS motion estimation).
+
+    A spline is T(p) = A [p, 1] + sum_i w_i U(|p - p_i|) with U(r) = r^2 log r^2. The first n rows of the result are the
+    w_i, the last three the columns of A.
 
     The released code adds 0.01 to the whole diagonal, the zero block included, so a spline only nears its points.
     """
+    # The matrix [[U, P], [P^T, 0]] of the points, whose solution bends least among all that fit.
     count = driving.shape[-2]
     distance = (driving[..., :, None, :] - driving[..., None, :, :]).square().sum(-1)
     affine = F.pad(driving, (0, 1), value=1.0)
@@ -94,7 +106,10 @@ def thin_plate_splines(
 def apply_splines(
     coefficients: Float[Tensor, "b k m 2"], driving: Float[Tensor, "b k n 2"], height: int, width: int
 ) -> Float[Tensor, "b k h w 2"]:
-    """Every spline at every pixel: where in the source that pixel comes from."""
+    """Returns T(p) of every spline at every pixel p: where in the source that pixel comes from.
+
+    `coefficients` and `driving` are the result and the first argument of `thin_plate_splines`.
+    """
     grid = coordinate_grid(height, width, driving)
     dx = grid[0, :, 0] - driving[..., 0, None]
     dy = grid[:, 0, 1] - driving[..., 1, None]
@@ -107,42 +122,51 @@ def apply_splines(
 
 @full_precision
 def assignments(logits: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
-    """How much every pixel follows each motion. In bf16 the weights would not sum to 1, and the flow would shrink."""
+    """Returns how much every pixel follows each of the m motions: the softmax over contribution maps (TPSMM) or masks
+    (FOMM).
+
+    In bf16 the weights would not sum to 1, and the flow would shrink.
+    """
     return torch.softmax(logits, dim=1)
 
 
 @full_precision
 def blend(weights: Float[Tensor, "b m h w"], motions: Float[Tensor, "b m h w 2"]) -> Float[Tensor, "b h w 2"]:
-    """The flow: at every pixel the weighted sum of the candidate motions."""
+    """Returns the flow: at every pixel the weighted sum of the candidate motions (all three papers)."""
     return torch.einsum("bmhw,bmhwd->bhwd", weights, motions)
 
 
 @full_precision
 def compose(second: Float[Tensor, "b 3 3"], first: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
-    """The homogeneous matrix of `first`, then `second`."""
+    """Returns the homogeneous matrix that maps by `first`, then by `second`."""
     return second @ first
 
 
 @full_precision
 def relative_affine(source: Float[Tensor, "b k 2 2"], driving: Float[Tensor, "b k 2 2"]) -> Float[Tensor, "b k 2 2"]:
-    """A_s A_d^-1: from the neighbourhood of each driving point to that of its source point."""
+    """Returns A_s A_d^-1, which maps the neighbourhood of each driving point to that of its source point.
+
+    It is the matrix J_k of FOMM, and the product of regions' affine maps in MRAA.
+    """
     return source @ inverse(driving)
 
 
 def inverse(matrix: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
-    """Closed form; infinite where the matrix is singular."""
+    """Returns the inverse of 2 x 2 matrices in closed form; it is infinite where a matrix is singular."""
     a, b, c, d = matrix.flatten(-2).unbind(-1)
     adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
     return adjugate / (a * d - b * c)[..., None, None]
 
 
 def principal_axes(covariance: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
-    """U sqrt(S) of each covariance U S U^T (MRAA eq. 5), in closed form.
+    """Returns U sqrt(S) of each covariance U S U^T in closed form: MRAA's affine map from the principal axes of a
+    region.
 
     The columns' signs are those that LAPACK's SVD gives, which released MRAA models were trained on: the first entry is
     negative, but positive where b > 0 and det > a^2 + b^2 (for [[a, b], [b, c]]); a diagonal covariance gives the
     identity or the swap. Where the axes are undefined (a = c, b = 0) the backward pass is 0 and not infinite.
     """
+    # The eigenvalues are middle +- radius.
     a, b, c = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
     half = 0.5 * (a - c)
     gap = half.square() + b.square()
@@ -152,10 +176,14 @@ def principal_axes(covariance: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2
     radius = torch.where(round_, torch.zeros_like(gap), torch.sqrt(half.square() + b.square()))
     middle = 0.5 * (a + c)
     lengths = torch.stack([middle + radius, middle - radius], dim=-1).clamp_min(1e-12).sqrt()
+
+    # The first axis lies at `angle`; LAPACK's sign of it depends on the covariance.
     angle = 0.5 * torch.atan2(b, half)
     positive = (b > 0) & (a * c - b.square() > a.square() + b.square())
     sign = torch.where(positive, 1.0, -1.0).to(a.dtype)
     x, y = sign * torch.cos(angle), sign * torch.sin(angle)
+
+    # The second axis is at a right angle to it, mirrored; of a diagonal matrix both are positive.
     diagonal = b == 0
     first = torch.stack([torch.where(diagonal, x.abs(), x), torch.where(diagonal, y.abs(), y)], dim=-1)
     second = torch.stack([torch.where(diagonal, y.abs(), y), torch.where(diagonal, x.abs(), -x)], dim=-1)
@@ -163,9 +191,11 @@ def principal_axes(covariance: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2
 
 
 def fix_sign(matrices: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
-    """Each matrix times the sign of its first entry: undoes an arbitrary common sign of two principal axes."""
+    """Returns each matrix times the sign of its first entry, which undoes an arbitrary common sign of two principal
+    axes."""
     return matrices * torch.sign(matrices[..., :1, :1])
 
 
 def _radial(squared: Tensor) -> Tensor:
+    """Returns U(r) = r^2 log(r^2 + 1e-9) of r^2."""
     return squared * torch.log(squared + 1e-9)

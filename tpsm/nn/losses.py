@@ -1,4 +1,4 @@
-"""The losses that the methods share."""
+"""Computes the losses that the methods share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from tpsm.nn.vgg import PerceptualConfig, load_backbone
 
 
 class PerceptualLoss:
-    """Weighted L1 between feature maps of both images, summed over maps and over an anti-aliased pyramid.
+    """Sums the weighted L1 between feature maps of both images over maps and over an anti-aliased pyramid.
+
+    It is the reconstruction loss of all three papers.
 
     Not an `nn.Module`: its frozen weights belong to no checkpoint and no optimiser. They are read at the first use, so
     that a model that only animates needs no such file, and follow the images from device to device.
@@ -27,10 +29,12 @@ class PerceptualLoss:
         self._networks: tuple[nn.Module, nn.ModuleList] | None = None
 
     def use(self, backbone: nn.Module) -> None:
-        """Compares maps of `backbone`, a frozen network, instead of those of the one that the configuration names."""
+        """Compares the maps of `backbone`, a frozen network, in the place of the network that the configuration
+        names."""
         self._networks = backbone, nn.ModuleList(downsample(3, scale) for scale in self.config.scales)
 
     def __call__(self, prediction: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Tensor:
+        # The network, at the first use, and where the images are.
         self._check(driving)
         if self._networks is None:
             self.use(load_backbone(self.config))
@@ -39,6 +43,8 @@ class PerceptualLoss:
         for network in self._networks:
             if any(own.device != driving.device or own.dtype != driving.dtype for own in network.state_dict().values()):
                 network.to(driving)
+
+        # The distance of all maps; the driving image's have no gradient.
         with torch.no_grad():
             targets = [backbone(level(driving)) for level in pyramid]
         total = driving.new_zeros(())
@@ -60,12 +66,17 @@ class PerceptualLoss:
 
 
 def equivariance(driving: Keypoints, transformed: Keypoints, transform: RandomTPS) -> Tensor:
-    """Mean |p_d - T(p')|: the points of the transformed image, taken back, are the image's own."""
+    """Returns mean |p_d - T(p')|, the equivariance loss of all three papers.
+
+    It is 0 where the keypoints of the transformed image, taken back by T, are the image's own.
+    """
     return (driving.xy - transform.points(transformed.xy)).abs().mean()
 
 
 def affine_agreement(driving: Keypoints, transformed: Keypoints, transform: RandomTPS) -> Float[Tensor, "b k 2 2"]:
-    """A_d^-1 (dT/dz at p') A': the identity where the affine parts are equivariant (FOMM eq. 9)."""
+    """Returns A_d^-1 (dT/dz at p') A', which is the identity where the affine parts are equivariant (FOMM's
+    equivariance constraint on Jacobians; MRAA puts it on regions' affine maps).
+    """
     if driving.affine is None or transformed.affine is None:
         raise ValueError("these keypoints have no affine part")
     return _between(driving.affine, transform.jacobian(transformed.xy), transformed.affine)
@@ -77,6 +88,7 @@ def _between(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
 
 
 def distance_to_identity(matrices: Float[Tensor, "*n d d"]) -> Tensor:
-    """Mean over all entries of |I - M|."""
+    """Returns the mean over all entries of |I - M|: how far matrices are from what the papers constrain to be the
+    identity."""
     identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
     return (identity - matrices).abs().mean()

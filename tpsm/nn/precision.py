@@ -1,5 +1,7 @@
-"""Coordinates keep full precision where the networks compute in bf16, whose 8 bits place a point within half a pixel
-of 256 at best."""
+"""Keeps coordinates in full precision where the networks compute in bf16.
+
+The 8 bits of bf16 place a point within half a pixel of 256 at best.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The random thin-plate deformations of the equivariance losses."""
+"""Draws the random thin-plate deformations of the equivariance losses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class TransformConfig:
 
 @dataclass(frozen=True)
 class RandomTPS:
-    """T(z) = theta [z, 1] + (s, s), with s the weighted sum of a radial function about each control point.
+    """The transform T(z) = theta [z, 1] + (s, s), with s the weighted sum of a radial function about each control
+    point.
 
     One scalar moves x and y alike, as in the released code. TPSMM's radial function is r^2 ln(r^2 + 1e-9) of the
     distance r ("squared_l2"); FOMM's and MRAA's is r^2 ln(r + 1e-6) of r = |dx| + |dy| ("l1").
@@ -47,17 +48,19 @@ class RandomTPS:
 
     @staticmethod
     def sample(batch: int, config: TransformConfig, radial: Radial, draws: BatchRng) -> RandomTPS:
-        """On the CPU; `to` moves it."""
+        """Draws a transform for each of `batch` images, on the CPU; `to` moves it."""
         noise = config.sigma_affine * draws.normal(batch, 2, 3)
         weights = config.sigma_tps * draws.normal(batch, config.points**2)
         return RandomTPS(torch.eye(2, 3) + noise, weights, radial)
 
     def to(self, like: Tensor) -> RandomTPS:
+        """Returns the transform on the device and in the type of `like`."""
         return RandomTPS(self.theta.to(like), self.weights.to(like), self.radial)
 
     @full_precision
     def points(self, points: Float[Tensor, "_ n 2"]) -> Float[Tensor, "b n 2"]:
-        """Where in the original image a point of the transformed image comes from; one set of points serves all."""
+        """Returns where in the original image points of the transformed image come from, in [-1, 1]; one set serves
+        all."""
         affine = points @ self.theta[:, :, :2].mT + self.theta[:, None, :, 2]
         difference = self._difference(points)
         if self.radial == "l1":
@@ -70,7 +73,7 @@ class RandomTPS:
 
     @full_precision
     def jacobian(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2 2"]:
-        """dT/dz, itself differentiable in the points."""
+        """Returns dT/dz at the points, itself differentiable in them."""
         difference = self._difference(points)
         if self.radial == "l1":
             r = difference.abs().sum(-1)
@@ -84,7 +87,7 @@ class RandomTPS:
         return self.theta[:, None, :, :2] + bend[:, :, None, :]
 
     def image(self, image: Float[Tensor, "b c h w"], *, align_corners: bool) -> Float[Tensor, "b c h w"]:
-        """The transformed image, mirrored at its borders."""
+        """Returns the transformed image, mirrored at its borders."""
         height, width = image.shape[-2:]
         grid = coordinate_grid(height, width, image).reshape(1, -1, 2)
         grid = self.points(grid).unflatten(1, (height, width))

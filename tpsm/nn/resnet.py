@@ -1,4 +1,4 @@
-"""ResNet-18 of any width; at width 64 it is torchvision's, by names, shapes and values."""
+"""Defines ResNet-18 of any width; at width 64 it equals torchvision's in names, shapes and values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 
 class BasicBlock(nn.Module):
+    """Adds two 3 x 3 convolutions to the input, which a 1 x 1 convolution brings to the same shape where it must."""
+
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
@@ -26,7 +28,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """`width` channels in the first stage, 8 `width` before the linear head; any image of 1 pixel or more."""
+    """Has `width` channels in the first stage and 8 `width` before the linear head; images may have any size."""
 
     def __init__(self, inputs: int, outputs: int, width: int = 64) -> None:
         super().__init__()

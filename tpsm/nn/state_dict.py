@@ -37,7 +37,7 @@ def load_strictly(module: nn.Module, entries: Mapping[str, Tensor], file: Path, 
 
 
 def build_strictly(make: Callable[[], Module], entries: Mapping[str, Tensor], file: Path) -> Module:
-    """The module that `make` builds, with `entries`.
+    """Returns the module that `make` builds, with `entries`.
 
     It is first built without memory and held against the entries, so that sizes that a file claims can take no more
     memory than its own weights do.
@@ -76,7 +76,7 @@ def check_strictly(module: nn.Module, entries: Mapping[str, Tensor], file: Path,
 
 
 def _fault(given: Tensor, own: Tensor, name: str) -> str | None:
-    """What speaks against an entry of a file in the place of the model's `own`."""
+    """Returns what speaks against an entry of a file in the place of the model's `own`."""
     if given.shape != own.shape:
         shapes = f"{tuple(given.shape)}, the model's of {tuple(own.shape)}"
         return f"is of shape {shapes}; is its configuration right?"
@@ -92,7 +92,7 @@ def _fault(given: Tensor, own: Tensor, name: str) -> str | None:
 
 
 def length_of(entries: Mapping[str, Tensor], key: str, file: Path) -> int:
-    """The length of an entry by which a file says how large its network is.
+    """Returns the length of an entry by which a file says how large its network is.
 
     Raises:
         UserError: there is no such entry, or it has no length.

@@ -1,4 +1,4 @@
-"""Batch norm over the samples of all processes, on any device (PyTorch's own runs on GPUs alone)."""
+"""Normalises over the samples of all processes, on any device (PyTorch's own layer runs on GPUs alone)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class SyncBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and dist.is_initialized()):
             return super().forward(input)
+
+        # The mean and the variance of this process's samples, then of all: the variance within and between processes.
         axes = [axis for axis in range(input.ndim) if axis != 1]
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         variance, mean = torch.var_mean(x, dim=axes, correction=0)
@@ -34,6 +36,8 @@ class SyncBatchNorm(_BatchNorm):
         mean = (means * counts).sum(dim=0) / total
         variance = ((variances + (means - mean).square()) * counts).sum(dim=0) / total
         self._remember(mean.detach(), variance.detach(), total)
+
+        # The normalisation as one scale and one shift per channel.
         scale = torch.rsqrt(variance + self.eps) * self.weight
         shape = [1, -1, *[1] * (x.ndim - 2)]
         return torch.addcmul((self.bias - mean * scale).view(shape), x, scale.view(shape)).to(input.dtype)
@@ -46,7 +50,7 @@ class SyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Images and vectors alike."""
+        """Accepts images and vectors alike."""
 
 
 def synchronise(module: nn.Module) -> None:

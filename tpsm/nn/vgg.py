@@ -1,4 +1,4 @@
-"""What the perceptual loss compares: VGG-19's feature maps, or the image itself."""
+"""Computes what the perceptual loss compares: VGG-19's feature maps, or the image itself."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class PerceptualConfig:
 
 
 class Pixels(nn.Module):
-    """The image as its own only feature map."""
+    """Takes the image as its own only feature map."""
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         return (image,)
 
 
 class VGG19(nn.Module):
-    """relu1_1, relu2_1, ... relu`depth`_1 of images in [0, 1]; a 1 x 1 convolution normalises colours first."""
+    """Returns relu1_1, relu2_1, ... relu`depth`_1 of images in [0, 1]; a 1 x 1 convolution normalises colours first."""
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -82,7 +82,12 @@ class VGG19(nn.Module):
         return tuple(maps)
 
     def load(self, state: Mapping[str, Tensor], file: Path) -> None:
-        """Raises UserError where an entry of a layer that was built is missing or does not fit."""
+        """Takes the weights of `state`, which was read from `file`.
+
+        Raises:
+            UserError: an entry of a layer that was built is missing or does not fit.
+        """
+        # Which convolution each entry is of, by the numbering of the file.
         torchvision = "features.0.weight" in state
         names = [f"features.{i}" for i in _TORCHVISION] if torchvision else [str(i) for i in _PADDED]
         modules = [module for module in self.parts.modules() if isinstance(module, nn.Conv2d)]
@@ -92,13 +97,15 @@ class VGG19(nn.Module):
             load_strictly(self.colours, {"weight": torch.diag(1 / std)[:, :, None, None], "bias": -mean / std}, file)
         else:
             targets.append(("0", self.colours))
+
+        # Every entry, if it is there and fits.
         for name, module in targets:
             leaves = [leaf for leaf in ("weight", "bias") if f"{name}.{leaf}" in state]
             load_strictly(module, {leaf: state[f"{name}.{leaf}"] for leaf in leaves}, file, name)
 
 
 def load_backbone(config: PerceptualConfig) -> nn.Module:
-    """A frozen network from images to a tuple of feature maps, one for each weight.
+    """Returns a frozen network from images to a tuple of feature maps, one for each weight.
 
     Raises:
         UserError: VGG-19's weights are not named, not there, not those that `tpsm configure` saw, or not VGG-19's.
@@ -114,7 +121,7 @@ def load_backbone(config: PerceptualConfig) -> nn.Module:
 
 
 def weights_file(config: PerceptualConfig) -> Path:
-    """Raises UserError where VGG-19's weights are not named, or not there."""
+    """Returns the file of VGG-19's weights. Raises UserError where it is not named, or not there."""
     if config.file is None:
         raise UserError(
             "The perceptual loss needs VGG-19's weights: name their file in perceptual.file, "
@@ -130,6 +137,6 @@ def weights_file(config: PerceptualConfig) -> Path:
 
 
 def untrained_backbone(config: PerceptualConfig) -> nn.Module:
-    """`load_backbone`'s network with random weights: to count or to time what it does takes no file."""
+    """Returns `load_backbone`'s network with random weights: to count or to time what it does takes no file."""
     network = Pixels() if config.backbone == "pixels" else VGG19(len(config.weights))
     return network.eval().requires_grad_(False)

@@ -1,1 +1,1 @@
-"""What a run costs: operations, memory and time."""
+"""Predicts and measures what a run costs: operations, memory and time."""

@@ -1,4 +1,4 @@
-"""The training benchmark: how fast each method trains on this machine, in each precision."""
+"""Measures how fast each method trains on this machine, in each precision."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ READING = f"""\
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure. `batch` None is the scale's own; no `variants` are all on a GPU, and fp32 on a CPU."""
+    """What to measure. `batch` None is the scale's own; without `variants` it is all on a GPU, and fp32 on a CPU."""
 
     methods: tuple[str, ...] = tuple(METHODS)
     variants: tuple[str, ...] = ()
@@ -60,6 +60,7 @@ class Settings:
 
     @property
     def warm_up(self) -> int:
+        """How many steps come before those that are timed."""
         return max(2, self.steps // 10)
 
 
@@ -108,7 +109,7 @@ def _timed_run(params: Params, settings: Settings, name: str) -> TimedRun:
 
 
 def _flops(timed_run: TimedRun) -> float:
-    """Those of one step."""
+    """Returns the operations of one step, 2 for every multiply-add."""
     config = RunConfig("", "", timed_run.method, timed_run.size, timed_run.model, timed_run.train)
     return timed_run.train.batch * in_all(count_work(config)).step.computed
 
@@ -135,7 +136,8 @@ def _skipped(variant: str, asked: Sequence[str]) -> str | None:
 
 
 def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]) -> str:
-    """README.md: what was measured, one table, and how to read it."""
+    """Returns README.md: what was measured, one table, and how to read it."""
+    # A table of the rows that were measured, each compared with its method's fp32.
     reference = {row.method: row.timing.step for row in rows if row.timing and row.variant == "fp32"}
     cells = [
         (
@@ -152,6 +154,8 @@ def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]
         for row in rows
         if row.timing
     ]
+
+    # What it was measured with, the table, what is missing, and how to read it.
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     parts = [
         f"# Training on {about['device']}",

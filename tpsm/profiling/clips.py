@@ -1,7 +1,7 @@
-"""How many clips a second the stages prepare and reconstruct get through, by the number of workers.
+"""Measures how many clips per second the stages prepare and reconstruct get through, by the number of workers.
 
-The tasks are the stages' own, on the same clips; what they make goes to a folder that is removed. `python -m eval bench
---workers` does the same for the stage score.
+The tasks are the stages' own, on the same clips; what they make goes into a folder that is removed. `python -m eval
+bench --workers` does the same for the stage score.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from tpsm.checkpoints.trained import CheckpointRef
-from tpsm.config.params import read_run
+from tpsm.config.params import read_data, read_run
 from tpsm.core.layout import Layout, raw_folder
-from tpsm.core.reading import read_section
-from tpsm.core.schema import from_mapping
-from tpsm.data.config import DataConfig
 from tpsm.data.manifest import read_manifest
 from tpsm.data.prepare import PrepareClip
 from tpsm.data.raw import RawClip, clip_name, find_clips
@@ -27,14 +24,13 @@ from tpsm.jobs.speed import Job, compare_workers
 
 
 def bench(dataset: str, run: str, clips: int, workers: Sequence[Workers]) -> Iterator[str]:
-    """A line a stage: clips/s from start to end, and once every worker has ended a clip, with each of `workers`."""
+    """Yields one line per stage, as `tpsm.jobs.speed.compare_workers` has them."""
     yield f"{dataset}, {run}, at most {clips} clips, {os.cpu_count()} cores; clips/s (once all workers are up)"
     yield from compare_workers({stage: partial(job, dataset, run, clips) for stage, job in JOBS.items()}, workers)
 
 
 def _prepare(dataset: str, run: str, clips: int, scratch: Path) -> Job:
-    config = from_mapping(DataConfig, read_section(Layout(dataset), "data"), f"data.{dataset}")
-    folder = raw_folder(dataset)
+    config, folder = read_data(dataset), raw_folder(dataset)
     raw = [RawClip(source, "test", clip_name(source, folder)) for source in find_clips(folder)["test"][:clips]]
     return PrepareClip(config, scratch), raw
 

@@ -1,4 +1,4 @@
-"""What training a run will cost, known beforehand: operations, memory and time."""
+"""Predicts what training a run will cost: operations, memory and time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOTHING = Flops()
 
 @dataclass(frozen=True)
 class Work:
-    """What a part of a model computes: once for a source image, for each frame, and for a pair in training."""
+    """Counts what a part of a model computes: once for a source image, for each frame, and for a pair in training."""
 
     parameters: int = 0
     source: Flops = NOTHING
@@ -42,12 +42,13 @@ class Work:
 
     @property
     def step(self) -> Flops:
+        """What a pair takes in a training step, forward and backward."""
         return self.forward + self.backward
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training step needs: a constant, and what is kept for the backward pass of `n` pairs.
+    """The bytes that a training step needs: weights, gradients and Adam, and what is kept for the backward pass.
 
     The weights include those of the perceptual network, which have no gradients. Whatever a GPU's convolutions take to
     work in, and what lives for the span of an operation only, is not counted.
@@ -60,27 +61,30 @@ class Memory:
     kept_per_pair: int
 
     def activations(self, pairs: int) -> int:
+        """Returns the bytes that are kept for the backward pass of so many pairs."""
         return self.kept + pairs * self.kept_per_pair
 
     def total(self, pairs: int) -> int:
+        """Returns the bytes of a step with so many pairs."""
         return self.weights + self.gradients + self.adam + self.activations(pairs)
 
 
 @dataclass(frozen=True)
 class Items:
-    """What an epoch passes over, and where the number is from."""
+    """How many identities or clips an epoch passes over, and where the number is from."""
 
     count: int
     source: str
 
     def steps(self, config: TrainConfig) -> int:
+        """Returns the steps of the whole schedule."""
         return config.epochs * (self.count * config.repeats // config.batch)
 
 
 def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
-    """The work of each submodule, `depth` names deep; what none of them computes (most of it losses) comes last.
+    """Returns the work of each submodule, `depth` names deep; what none of them computes (mostly losses) comes last.
 
-    A training pair's is that of the last epoch, in which every part of the model takes part.
+    Training is counted as in the last epoch, in which every part of the model takes part.
 
     Raises:
         UserError: the model does not fit the size.
@@ -93,6 +97,7 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     def part(name: str) -> str:
         return ".".join(name.split(".")[:depth]) or LOSSES
 
+    # Source, frame, forward and backward, one after the other.
     columns: list[dict[str, Flops]] = []
     with FlopCounter(method.eval()) as counter:
 
@@ -112,6 +117,8 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
         end_column(2)
         counter.backward(total(losses))
         end_column(2)
+
+    # The same by part, with the parameters.
     parameters: Counter[str] = Counter()
     for name, parameter in method.named_parameters():
         parameters[part(name.rpartition(".")[0])] += parameter.numel()
@@ -121,15 +128,17 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
+    """Returns the sum of the losses, which training minimises."""
     return torch.stack(list(losses.values())).sum()
 
 
 def in_all(work: dict[str, Work]) -> Work:
+    """Returns the work of all parts together."""
     return sum(work.values(), start=Work())
 
 
 def count_avd(config: RunConfig, avd: AvdSection) -> float:
-    """Operations for a pair in the training of the AVD network; most are the fixed method's, which finds keypoints."""
+    """Returns the operations for a pair in the training of the AVD network; the fixed method's keypoints take most."""
     with torch.device("meta"):
         method, _ = untrained(config.method, config.model)
         method.eval()
@@ -141,7 +150,8 @@ def count_avd(config: RunConfig, avd: AvdSection) -> float:
 
 
 def predict_memory(config: RunConfig, precision: Precision) -> Memory:
-    """Activations are counted for 2 and for 3 pairs, and grow by the difference."""
+    """Returns the memory of a training step. Activations are counted for 2 and for 3 pairs, and grow by the
+    difference."""
     # What bf16 means differs from device to device: here it is a GPU's.
     with torch.device("meta") if precision == "fp32" else imagined_gpu():
         method, backbone = untrained(config.method, config.model)
@@ -167,10 +177,10 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def training_items(dataset: str, identity_sampling: bool, given: int | None, clips: Path) -> Items:
-    """The number that was given, or the prepared data set's, or the published one.
+    """Returns what an epoch passes over: the number that was given, or the prepared set's, or the published one.
 
     Raises:
-        UserError: none is known.
+        UserError: no number is known.
     """
     kind = "identities" if identity_sampling else "clips"
     if given is not None:
@@ -185,7 +195,7 @@ def training_items(dataset: str, identity_sampling: bool, given: int | None, cli
 
 
 def timed_run(config: RunConfig, steps: int, batch: int | None) -> TimedRun:
-    """Some steps of the run on this machine, with images of noise."""
+    """Describes some steps of the run on this machine, with images of noise."""
     train = config.train
     if batch is not None:
         train = replace(train, batch=batch, accumulate=min(train.accumulate, batch))

@@ -1,4 +1,4 @@
-"""What `tpsm cost` prints."""
+"""Words what `tpsm cost` prints."""
 
 from __future__ import annotations
 
@@ -40,17 +40,20 @@ def pages(
     measure: int = 0,
     batch: int | None = None,
 ) -> Iterator[str]:
-    """The page in parts, each as soon as it is known.
+    """Yields the page in parts, each as soon as it is known.
 
     Raises:
         UserError: the run does not resolve or fit its size, how much data it has is not known, or the steps to
             `measure` failed, as for want of memory.
     """
+    # What the run is.
     config, avd = resolve_run(params, dataset, run)
     data = data_section(params, dataset)
     section = params.scales[data.scale].get(config.method)
     known = training_items(dataset, data.raw.identity_sampling, items, CLIPS)
     yield f"{run} on {dataset}: {config.size} x {config.size}, batches of {config.train.batch}\n"
+
+    # Operations, memory and time, as they are counted.
     work = count_work(config, depth)
     yield work_page(work)
     memory: dict[Precision, Memory] = {"fp32": predict_memory(config, "fp32")}
@@ -59,6 +62,8 @@ def pages(
     yield memory_page(memory, config.train.batch)
     step = in_all(work).step.computed
     yield schedule_page(config, avd if section and section.avd else None, known, step, tflops)
+
+    # The same, measured.
     if measure:
         asked = timed_run(config, measure, batch)
         try:
@@ -73,6 +78,7 @@ def pages(
 
 
 def work_page(work: dict[str, Work]) -> str:
+    """Returns a table of the operations, by part."""
     everything = in_all(work)
     places = 2 if everything.step.computed > 10 * GIGA else 4
     rows = [["", "parameters", "source", "frame", "forward", "backward", "step", ""]]
@@ -97,7 +103,7 @@ def _work_cells(work: Work, which: str, places: int) -> list[str]:
 
 
 def memory_page(memory: dict[Precision, Memory], batch: int) -> str:
-    """For each precision; only activations differ."""
+    """Returns a table of the memory by pairs, for each precision; only activations differ."""
     rows = [["pairs"]]
     for precision in memory:
         rows[0] += ["activations" if precision == "fp32" else f"in {precision}", "in all"]
@@ -114,11 +120,12 @@ def memory_page(memory: dict[Precision, Memory], batch: int) -> str:
 
 
 def batches(last: int) -> list[int]:
-    """1, 2, 4, ... and the last."""
+    """Returns 1, 2, 4, ... and `last`."""
     return [*(2**i for i in range(last.bit_length()) if 2**i < last), last]
 
 
 def schedule_page(config: RunConfig, avd: AvdSection | None, items: Items, flops: float, tflops: float) -> str:
+    """Returns a table of the whole schedule; `flops` are those of a pair, `tflops` what training reaches."""
     rows = [["", "epochs", "steps", "batch", "PFLOP", "time"]]
     trained = [("training", config.train, flops)]
     if avd is not None:
@@ -137,10 +144,12 @@ def schedule_page(config: RunConfig, avd: AvdSection | None, items: Items, flops
 def measured_page(
     timing: Timing, precision: Precision, steps: int, pairs: int, flops: float, predicted: int, schedule: float
 ) -> str:
+    """Returns a table of what was measured: `flops` are those of a step, `predicted` is in bytes, `schedule` in
+    seconds."""
     where = torch.cuda.get_device_name() if device().type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     rows = [["", "measured", "predicted"]]
-    rows.append(["seconds a step", f"{timing.step:.3g}", ""])
-    rows.append(["pairs a second", f"{pairs / timing.step:.3g}", ""])
+    rows.append(["seconds per step", f"{timing.step:.3g}", ""])
+    rows.append(["pairs per second", f"{pairs / timing.step:.3g}", ""])
     rows.append(["GFLOP/s", f"{flops / timing.step / GIGA:,.0f}", ""])
     rows.append(["training, all of it", duration(schedule), ""])
     rows.append(["memory", gigabytes(timing.peak), gigabytes(predicted)])
@@ -148,10 +157,12 @@ def measured_page(
 
 
 def gigabytes(count: int) -> str:
+    """Returns a number of bytes in words."""
     return f"{count / GIGA:,.2f} GB" if count >= GIGA else f"{count / 1e6:,.0f} MB"
 
 
 def duration(seconds: float) -> str:
+    """Returns a time in words, in a unit of which there are at least 2."""
     for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.1f} {name}"
@@ -159,6 +170,7 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right."""
+    """Returns a table of `rows`, the first of which is the heading; all columns but the first are aligned to the
+    right."""
     align = ("left", *["right"] * (len(rows[0]) - 1))
     return tabulate(rows, headers="firstrow", tablefmt="simple", disable_numparse=True, colalign=align) + "\n"

@@ -1,4 +1,4 @@
-"""What a computation costs. Counting needs shapes and no values, so PyTorch's `meta` tensors are enough."""
+"""Counts what a computation costs. It needs shapes and no values, so PyTorch's `meta` tensors are enough."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tpsm.nn.blocks import AntiAlias, UpBlock
 
 @dataclass(frozen=True)
 class Flops:
-    """2 for every multiply-add of a convolution or a matrix product; nothing else is counted.
+    """Counts 2 for every multiply-add of a convolution or a matrix product, and nothing else.
 
     `published` counts what the released code computes where ours is rearranged: doubled pixels and a 3 x 3 convolution
-    in `UpBlock`, and all pixels in `AntiAlias`, also those that are then left out.
+    in `UpBlock`, and all pixels in `AntiAlias`, also those that are then dropped.
     """
 
     computed: float = 0.0
@@ -36,7 +36,7 @@ class Flops:
 
 @dataclass(frozen=True)
 class _Owner:
-    """What computes; by its factors, what the released code computes in its place."""
+    """The submodule that computes, and by what factors the released code computes more in its place."""
 
     name: str
     convolutions: float = 1.0
@@ -44,9 +44,8 @@ class _Owner:
 
     @staticmethod
     def of(name: str, module: nn.Module) -> _Owner:
-        if isinstance(
-            module, UpBlock
-        ):  # 4 * 3 * 3 weights a pixel, for 4 * 4; their spreading is a product of ours alone
+        if isinstance(module, UpBlock):
+            # 4 * 3 * 3 weights per pixel, in the place of 4 * 4; their spreading is a product of ours alone.
             return _Owner(name, 36 / 16, 0.0)
         return _Owner(name, float(module.stride**2)) if isinstance(module, AntiAlias) else _Owner(name)
 
@@ -56,7 +55,7 @@ class _Owner:
 
 
 class FlopCounter(TorchDispatchMode):
-    """Within the block, `flops` grows by the name of the submodule of `root` that computes; "" is none of them.
+    """Counts, within the block, in `flops` by the name of the submodule of `root` that computes ("": none of them).
 
     The backward pass has no modules, so `backward` runs it: what it computes belongs to the module whose weights or
     inputs it reads.
@@ -86,6 +85,7 @@ class FlopCounter(TorchDispatchMode):
             hook.remove()
 
     def backward(self, loss: Tensor) -> None:
+        """Runs the backward pass from `loss`, and counts it."""
         self._in_backward = True
         loss.backward()  # type: ignore[no-untyped-call]
         self._in_backward = False
@@ -96,14 +96,20 @@ class FlopCounter(TorchDispatchMode):
     def _leave(self, *_: Any) -> None:
         self._active.pop()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """PyTorch asks when this class is made. Its own answer loads the compiler at the first operation, which takes
+        seconds, to keep it away from `__torch_dispatch__`; nothing is compiled while operations are counted."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         operation = func.overloadpacket
         if operation in flop_registry:
             owner = self._owner(args)
-            count = flop_registry[operation](*args, **(kwargs or {}), out_val=out)
+            count = flop_registry[operation](*args, **(kwargs or {}), out_val=result)
             self.flops[owner.name] += owner.flops(operation, count)
-        return out
+        return result
 
     def _owner(self, inputs: Iterable[Any]) -> _Owner:
         # The last first: a convolution's weights tell more than its input, which two modules may share. A storage is
@@ -118,7 +124,8 @@ class FlopCounter(TorchDispatchMode):
 
 
 def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:
-    """The memory that `compute` keeps for its backward pass, each storage once; that of the tensors `apart` is not."""
+    """Returns the bytes that `compute` keeps for its backward pass: each storage once, and those of `apart` not at
+    all."""
     weights = {tensor.untyped_storage()._cdata for tensor in apart}
     kept: dict[int, int] = {}
 
@@ -136,14 +143,14 @@ def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:
 
 @contextmanager
 def imagined_gpu() -> Iterator[None]:
-    """Within the block tensors are a GPU's and have no values: for what depends on the device, as bf16's rules do."""
+    """Makes tensors within the block a GPU's, without values: bf16's rules, say, depend on the device."""
     with FakeTensorMode(), torch.backends.cudnn.flags(enabled=False), torch.device("cuda"):
         yield
 
 
 @contextmanager
 def gpu_autocast() -> Iterator[None]:
-    """bf16 by a GPU's rules, also where there is none (`torch.autocast` then refuses)."""
+    """Computes in bf16 by a GPU's rules within the block, also where there is none and `torch.autocast` refuses."""
     torch.set_autocast_dtype("cuda", torch.bfloat16)
     torch.set_autocast_enabled("cuda", True)
     try:

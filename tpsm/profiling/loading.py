@@ -1,4 +1,4 @@
-"""How fast training pairs are loaded."""
+"""Measures how fast training pairs are loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tpsm.data.pairs import PairDataset
 
 
 def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:
-    """How many pairs a second one thread loads, by kind of augmentation; `seconds` are spent on each kind."""
+    """Returns how many pairs per second one thread loads, by kind of augmentation, on each of which `seconds` are
+    spent."""
     still = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
     kinds = {
         "plain": still,
@@ -22,6 +23,8 @@ def benchmark(folder: Path, *, seconds: float = 2.0) -> dict[str, float]:
         "flips, jitter": AugmentConfig(),
         "flips, resize, jitter": AugmentConfig(resize=0.1),
     }
+
+    # Loaded by one thread, as by a worker of training.
     config, speeds = DataConfig(), {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

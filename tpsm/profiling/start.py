@@ -1,4 +1,4 @@
-"""What each stage's start costs beside that of the library that it cannot do without: `make bench-start`."""
+"""Measures what each stage's start costs, beside that of the library that it cannot do without: `make bench-start`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 TRIES = 3
 ROOMS = ("tpsm/stages", "eval/stages")
 WITHOUT_TORCH = ("configure", "check", "coverage", "report", "page", "gate")
-"""What these read needs pandas at most; all others are held against PyTorch."""
+"""The stages that need pandas at most; all others are compared with PyTorch."""
 MEASURE = (
     "import resource, {}; usage = resource.getrusage(resource.RUSAGE_SELF); print(usage.ru_utime + usage.ru_stime)"
 )
 
 
 def seconds(module: str) -> float:
-    """CPU time of a process that imports `module`, and ends; the best of a few."""
+    """Returns the CPU seconds of a process that imports `module` and ends; the least of a few."""
     command = [sys.executable, "-c", MEASURE.format(module)]
     runs = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(TRIES))
     return min(float(run.stdout) for run in runs)

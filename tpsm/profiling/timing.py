@@ -1,4 +1,4 @@
-"""Some training steps, timed: the steps that `tpsm train` takes, in a process of their own."""
+"""Times some training steps, as `tpsm train` takes them, in a process of their own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BLOCKS = 10
 
 @dataclass(frozen=True)
 class TimedRun:
-    """`warm_up` steps come before those that are timed. Without `clips`, a prepared data set, images are noise."""
+    """What to time: `steps`, after `warm_up` others. Without `clips`, a prepared data set, images are noise."""
 
     method: str
     model: Any
@@ -61,7 +61,7 @@ class Timing:
 
 
 def run_timed_steps(timed_run: TimedRun) -> Timing:
-    """Takes and times the steps in this process. The perceptual network has random weights, which change no time.
+    """Times the steps in this process. The perceptual network has random weights, which do not change the time.
 
     Raises:
         RuntimeError: PyTorch's own; the device's memory is exhausted, or the model cannot be compiled.
@@ -96,7 +96,7 @@ def run_timed_steps(timed_run: TimedRun) -> Timing:
 
 
 def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:
-    """A method, and the network that its perceptual loss compares by, both with random weights."""
+    """Returns a method, and the network that its perceptual loss compares by, both with random weights."""
     method: Method = method_module(name).Model(model)
     backbone = untrained_backbone(model.perceptual)
     method.perceptual.use(backbone)
@@ -104,7 +104,7 @@ def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:
 
 
 def run_in_subprocess(function: Callable[[A], R], argument: A) -> R:
-    """`function(argument)` in a fresh process, which takes with it whatever memory it used.
+    """Returns `function(argument)`, computed in a fresh process whose memory is free again afterwards.
 
     Raises:
         RuntimeError: what PyTorch raised there, in one line; or that the process was killed.
@@ -150,7 +150,7 @@ def _wait() -> None:
 
 
 def resident_peak() -> int:
-    """The most memory that this process ever filled, in bytes."""
+    """Returns the most memory that this process ever filled, in bytes."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux, whose getrusage would also count what the parent process had filled
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

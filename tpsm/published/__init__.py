@@ -1,1 +1,1 @@
-"""Weights that are trained once, published, and taken in the place of training: files, their cards, and their clips."""
+"""Reads and writes published weights, which are taken in the place of training: their files, cards, and clips."""

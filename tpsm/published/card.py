@@ -1,4 +1,4 @@
-"""Published weights as params.yaml names them: a file, and a card beside it that says what made it."""
+"""Describes published weights: a file that params.yaml names, and a card beside it that says what made it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class Published:
 
     @staticmethod
     def at(file: Path) -> Published:
+        """Returns the published `file`, with the hashes that it and its card have now."""
         return Published(file.as_posix(), sha256_if_there(file), sha256_if_there(card_of(file)))
 
     def unchanged(self) -> Path:
-        """Raises UserError unless file and card are there, and are those that were hashed."""
+        """Returns the file. Raises UserError unless it and its card are there, and are those that were hashed."""
         path = Path(self.file)
         now = Published.at(path)
         for missing in (p for p, sha256 in ((path, now.sha256), (card_of(path), now.card)) if sha256 is None):
@@ -47,11 +48,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of published weights.
+    """Says what is known of published weights.
 
     `method` is what they are weights of: a method, `avd`, or an evaluator's kind; `run` is the run, or the evaluator's
     role. `recipe` is the resolved section that decided the training, `steps` how many there were, `curve` its losses
-    by name, thinned. `pixels` is a hash of the training clips' frames. `sha256` is that of the weight file.
+    by name, thinned; `pixels` is a hash of the training clips' frames. `sha256` is that of the weight file.
     """
 
     format: int
@@ -77,14 +78,17 @@ class Card:
 
 
 def card_of(file: Path) -> Path:
+    """Returns the file of the card beside a weight file."""
     return file.with_suffix(".json")
 
 
 def read_card(path: Path) -> Card:
+    """Reads a card. Raises UserError where it is missing, or says what no card can."""
     return from_mapping(Card, read_json(path, "card of published weights"), str(path))
 
 
 def card_text(card: Card) -> str:
+    """Returns a card as JSON."""
     return to_json(asdict(card))
 
 
@@ -98,7 +102,7 @@ def refuse_other(file: str, difference: str | None) -> None:
 
 
 def difference(key: str, there: Any, here: Any) -> str | None:
-    """In which key a file's training differs from params.yaml, in words; None where it does not."""
+    """Returns in which key a file's training differs from params.yaml, in words; None where it does not."""
     return None if there == here else f"{key} is {there!r} there and {here!r} in params.yaml"
 
 

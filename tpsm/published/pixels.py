@@ -1,4 +1,5 @@
-"""Whether published weights were trained on these clips: a hash of what training sees, whatever encoder wrote them."""
+"""Checks whether published weights were trained on these clips, by a hash of the frames, whatever encoder wrote
+them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from tpsm.published.card import Card
 
 
 def hash_of_training_pixels(manifest: Manifest, clips: Path) -> str:
-    """SHA-256 over the names and decoded frames of the training clips, which lie below `clips`."""
+    """Returns the SHA-256 of the names and decoded frames of the training clips, which lie below `clips`."""
     digest = hashlib.sha256()
     for entry in sorted(manifest.clips("train"), key=lambda entry: entry.name):
         digest.update(f"{entry.name}\n".encode())

@@ -1,4 +1,7 @@
-"""Published weights as files: safetensors in half precision. Reading runs no code; equal content makes equal files."""
+"""Reads and writes published weights: safetensors in half precision.
+
+Reading runs no code, and equal content makes equal files.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,13 @@ from tpsm.published.card import Card, Published, card_of, card_text, read_card
 
 
 def pack(weights: Mapping[str, Tensor]) -> bytes:
-    """A safetensors file of `weights`. Matrices and kernels are stored in half precision, where that holds them.
+    """Returns the bytes of a safetensors file of `weights`.
 
-    What has one dimension (biases, the statistics of norms) is one hundredth of a network and stays as it is; so do
-    integers.
+    Matrices and kernels are stored in half precision, where their values fit. Tensors of one dimension (biases, the
+    statistics of norms) are a hundredth of a network, and stay as they are; so do integers.
+
+    Raises:
+        UserError: a value is not finite.
     """
     stored = {}
     for name, value in weights.items():
@@ -33,17 +39,17 @@ def pack(weights: Mapping[str, Tensor]) -> bytes:
 
 
 def packed(file: Path, card: Card, weights: Mapping[str, Tensor]) -> dict[Path, bytes]:
-    """The contents of `file` and of its card, which gets the file's hash."""
+    """Returns the contents of `file` and of its card, which gets the file's hash."""
     content = pack(weights)
     described = replace(card, sha256=sha256_of_bytes(content))
     return {file: content, card_of(file): card_text(described).encode()}
 
 
 def read_published(published: Published, method: str) -> tuple[Card, dict[str, Tensor]]:
-    """The card, and the weights in single precision.
+    """Reads the card, and the weights in single precision.
 
     Raises:
-        UserError: a file is absent, damaged or changed, or holds something else than a `method`.
+        UserError: a file is absent, damaged or changed, or holds other weights than those of a `method`.
     """
     path = published.unchanged()
     card = read_card(card_of(path))

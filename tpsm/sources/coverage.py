@@ -1,4 +1,4 @@
-"""The certificate of a prepared data set: which clips should be there, which are, and what spoils a comparison."""
+"""Surveys a prepared data set: which clips should be there, which are, and what spoils a comparison."""
 
 from __future__ import annotations
 
@@ -55,10 +55,13 @@ def survey(
     ledger: Sequence[Line],
     split: Split | None,
 ) -> Coverage:
-    """What stands in the certificate. `frames` has the hash of every prepared clip's frames."""
+    """Returns what the certificate says. `frames` has the hash of every prepared clip's frames."""
+    # The clips that are there.
     listed = _listed(ledger, split)
     there = {part: {entry.name for entry in frames if entry.split == part} for part in SPLITS}
     there[""] = there["train"] | there["test"]  # an archive's clips may lie in no split
+
+    # The clips that are missing, by the outcome that the ledger knows.
     reasons = {line.key.clip: line.outcome for line in ledger if line.key.copy == 1}
     reasons |= {f"{line.key.split}/{line.key.clip}": line.outcome for line in ledger if line.key.copy == 1}
     missing: dict[str, list[str]] = {}
@@ -66,6 +69,8 @@ def survey(
         if name not in there[part]:
             outcome = reasons.get(f"{part}/{name}", reasons.get(name, Outcome.ok))
             missing.setdefault(ABSENT if outcome is Outcome.ok else outcome.value, []).append(f"{part}/{name}")
+
+    # What spoils a comparison: a video in both splits, other frames than those of the split, clips that none lists.
     known = {line.key.clip: line.video for line in ledger if line.video}
     videos = {entry: video for entry in frames if (video := known.get(entry.name) or published_video(entry.name))}
     pinned = {} if split is None else {row.clip: row.sha256 for row in split.rows if row.sha256}
@@ -93,13 +98,13 @@ def survey(
 
 
 def published_video(name: str) -> str | None:
-    """The YouTube video in a name as the papers' loaders give it."""
+    """Returns the YouTube video in a clip's name as the papers' loaders give it; None for other names."""
     match = _PUBLISHED.fullmatch(name)
     return match[1] if match else None
 
 
 def _listed(ledger: Sequence[Line], split: Split | None) -> dict[tuple[str, str], None] | None:
-    """Split and name of every clip that should be there, in order; None where nothing lists them."""
+    """Returns split and name of every clip that should be there, in order; None where nothing lists them."""
     if split is not None:
         return {(row.split, row.clip): None for row in split.rows}
     return {(line.key.split, line.key.clip): None for line in ledger if line.key.copy == 1} if ledger else None
@@ -110,7 +115,7 @@ def _place(entry: Entry) -> str:
 
 
 def _groups(frames: Mapping[Entry, str]) -> list[list[str]]:
-    """Clips with the same frames, two or more together."""
+    """Returns the groups of two or more clips with the same frames."""
     alike: dict[str, list[str]] = {}
     for entry, sha in frames.items():
         alike.setdefault(sha, []).append(_place(entry))
@@ -118,7 +123,7 @@ def _groups(frames: Mapping[Entry, str]) -> list[list[str]]:
 
 
 def _in_both(of: Mapping[Entry, str]) -> list[str]:
-    """What both train and test have: what is learnt of it leaks into the scores."""
+    """Returns what both train and test have: what is learnt of it leaks into the scores."""
     train, test = ({value for entry, value in of.items() if entry.split == split} for split in SPLITS)
     return sorted(train & test)
 

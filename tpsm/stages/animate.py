@@ -1,7 +1,8 @@
-"""The stages animate and animate-avd: fixed cross-identity pairs of test clips."""
+"""Runs the stages animate and animate-avd: fixed cross-identity pairs of test clips."""
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections import Counter
 
@@ -23,12 +24,11 @@ log = logging.getLogger(__name__)
 
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
-    """The fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
-    import pandas as pd  # Here: it takes long to load.
-
-    layout = Layout(dataset)
-    model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
-    model.load()
+    """Animates the fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with
+    `pairs.csv`."""
+    layout, config = Layout(dataset), read_run(dataset, run)
+    model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
+    model.load()  # a checkpoint that does not fit is named before any pair is begun
     settings = read_animate(layout)
     manifest = read_manifest(layout.clips)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
@@ -39,15 +39,17 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
         task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
-        with atomic(out / "pairs.csv") as draft:
-            rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
-            pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
-        write_model(out, read_run(dataset, run), [model] if avd is None else [model, avd])
+        with atomic(out / "pairs.csv") as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["pair", "source", "driving"])
+            rows.writerows((pair.name, pair.source.name, pair.driving.name) for pair in pairs)
+        write_model(out, config, [model] if avd is None else [model, avd])
         cache.remove()
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
-    """At most `count` (source, driving) pairs of test clips of different identities, spread evenly over the sources."""
+    """Returns at most `count` (source, driving) pairs of test clips of different identities, spread evenly over
+    clips."""
     clips = sorted(manifest.clips("test"), key=lambda entry: entry.name)
     rng = np.random.default_rng([seed, 0xA71])
     candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]

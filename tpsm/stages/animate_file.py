@@ -1,4 +1,4 @@
-"""One image moved by one video, with a trained run."""
+"""Moves one image by one video, with a trained run."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ log = logging.getLogger(__name__)
 def animate_file(
     source: Path, driving: Path, run: str, mode: Mode, out: Path, dataset: str | None, source_frame: int | None = None
 ) -> int:
-    """One image moved by one video, both of any size and format; returns the number of frames written.
+    """Moves one image by one video, both of any size and format, and returns the number of frames written.
 
-    Frames become squares of the size that the run was trained at, cropped or stretched as in training. What was taken
-    of `source` and `driving` is told: `tpsm.data.video.kind_of` says when an image is a strip of frames.
+    Frames become squares of the size that the run was trained at, cropped or stretched as in training. The log says
+    what was taken of `source` and `driving`; `tpsm.data.video.kind_of` decides when an image is a strip of frames.
+
+    Raises:
+        UserError: an input cannot be read, `out` cannot be written, or no such run was trained.
     """
+    # The run.
     check_writable(out)
     folder = trained_folder(run, dataset)
     method, checkpoint = load_method(folder / "last.pt")
@@ -41,10 +45,10 @@ def animate_file(
         else None
     )
 
+    # The source, and the driving video frame by frame.
     still = fit_to_size(read_still(source, source_frame), checkpoint.size, checkpoint.fit)
     video, fps = iter_video(driving, strips=False)
     log.info("Driving: the %s %s, at %.4g frames per second.", kind_of(driving, strips=False), driving, fps)
-
     poses = (
         fit_to_size(frame, checkpoint.size, checkpoint.fit)
         for frame in tqdm(video, desc=f"{run}: animate, {mode}", unit="frame")
@@ -53,11 +57,11 @@ def animate_file(
 
 
 def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """An image, or the frame `number` of a video or strip (the first without it). Where a number is given, an image
-    is a strip.
+    """Reads an image, or the frame `number` of a video or strip (the first without it). With a number, an image is a
+    strip.
 
     Raises:
-        UserError: unreadable, or there are not so many frames.
+        UserError: the file is unreadable, or has too few frames.
     """
     kind = kind_of(path, strips=number is not None)
     frames, _ = iter_video(path, strips=kind == "strip")
@@ -71,7 +75,11 @@ def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 
 
 
 def trained_folder(run: str, dataset: str | None) -> Path:
-    """`models/<dataset>/<run>`; the data set must be named only where the run was trained on several."""
+    """Returns `models/<dataset>/<run>`. The data set must be named only where the run was trained on several.
+
+    Raises:
+        UserError: no such run was trained, or it was trained on several data sets.
+    """
     found = sorted(path.parent for path in MODELS.glob(f"{dataset or '*'}/{run}/last.pt"))
     if not found:
         trained = sorted(path.parent.relative_to(MODELS).as_posix() for path in MODELS.glob("*/*/last.pt"))

@@ -1,4 +1,4 @@
-"""Does training still compute what it did? Twenty losses of every method, held against committed ones.
+"""Checks that training still computes what it did: twenty losses of every method are compared with committed ones.
 
 The models, losses (on pixels in place of VGG-19), optimisers and augmentation are those of params.yaml, on a few of the
 embedded clips and a schedule of seconds. All is computed in double precision on the CPU: another machine then differs
@@ -33,9 +33,9 @@ from tpsm.training.optimizer import Optimiser
 DATASET, SAMPLES = "puppets", Path("samples/puppets")
 COMMITTED = Path("reports/training-losses.json")
 CLIPS = {"train": 10, "test": 1}
-"""Of five identities; nothing is tested, but a data set must have a test clip."""
+"""How many clips are taken, of five identities. Nothing is tested, but a data set must have a test clip."""
 SCHEDULE: dict[str, Any] = {"batch": 2, "repeats": 2, "epochs": 4, "milestones": (3,), "workers": 0}
-"""Five steps an epoch: pairs are shuffled four times, and the last epoch has a tenth of the learning rate."""
+"""Five steps per epoch: pairs are shuffled four times, and the last epoch has a tenth of the learning rate."""
 RELATIVE, ABSOLUTE = 1e-6, 1e-10
 """How far a loss may lie from the committed one. A background's motion, say, costs nothing but rounding at first."""
 
@@ -44,18 +44,18 @@ Steps = Sequence[Mapping[str, float]]
 
 
 def check_training(params_file: Path, samples: Path = SAMPLES, committed: Path = COMMITTED) -> list[str]:
-    """For each method whose losses are not the committed ones, where they first differ.
+    """Returns one sentence for each method whose losses are not the committed ones, on where they first differ.
 
     Raises:
         UserError: `committed` is missing or of another form, or parameters or samples are.
     """
     stored = _read(committed)
-    found = {method: _difference(stored.get(method, ()), steps) for method, steps in losses(params_file, samples)}
-    return [f"{method}: {text}" for method, text in found.items() if text]
+    found = ((method, _difference(stored.get(method, ()), steps)) for method, steps in losses(params_file, samples))
+    return [f"{method}: {text}" for method, text in found if text]
 
 
 def write_training_losses(params_file: Path, samples: Path = SAMPLES, committed: Path = COMMITTED) -> None:
-    """Eight digits of each loss, a line a step."""
+    """Writes eight digits of each loss, with one line per step."""
     methods = []
     for method, steps in losses(params_file, samples):
         rows = [json.dumps({name: float(f"{value:.8g}") for name, value in step.items()}) for step in steps]
@@ -64,7 +64,7 @@ def write_training_losses(params_file: Path, samples: Path = SAMPLES, committed:
 
 
 def losses(params_file: Path, samples: Path) -> list[tuple[str, Steps]]:
-    """Of the run that has the method's name, as params.yaml has it for the embedded set."""
+    """Returns each method's losses, in the run of its name, as params.yaml has it for the embedded set."""
     params = read_params(params_file)
     runs = [resolve_run(params, DATASET, method)[0] for method in METHODS]
     data = data_section(params, DATASET).raw
@@ -76,13 +76,15 @@ def losses(params_file: Path, samples: Path) -> list[tuple[str, Steps]]:
 
 
 def first_steps(config: RunConfig, data: DataConfig, clips: Path) -> Steps:
-    """The losses of a training of `SCHEDULE`, as the training loop takes its steps, each epoch from the same start.
+    """Returns the losses of a training of `SCHEDULE`, in the steps of the training loop, each epoch from the same
+    start.
 
-    Training is chaotic: of rounding that differs by 1e-16, ten steps in a row can make 1e-6, and twenty 1e-2. Five make
-    less than 1e-9.
+    Training is chaotic: rounding that differs by 1e-16 can grow to 1e-6 in ten successive steps, and to 1e-2 in twenty.
+    In five it stays below 1e-9.
     """
     from lightning_fabric import Fabric  # Here: it takes seconds.
 
+    # The run's own model and schedule, but for what would take time or a download.
     train, model = replace(config.train, **SCHEDULE), config.model
     # VGG-19's weights are a download, so the perceptual loss compares pixels, with the sum of its weights.
     seen = replace(
@@ -122,7 +124,7 @@ def _read(path: Path) -> dict[str, Steps]:
 
 
 def _difference(committed: Steps, steps: Steps) -> str | None:
-    """What the first step that differs has, each loss beside the committed one."""
+    """Says what the losses of the first step that differs are, beside the committed ones; None where all agree."""
     for number, (then, now) in enumerate(zip(committed, steps, strict=False)):
         if then.keys() != now.keys():
             return f"step {number} has the losses {', '.join(now)}, and the committed one {', '.join(then)}"

@@ -1,4 +1,4 @@
-"""`tpsm configure`: `params.yaml`, checked as a whole, and resolved into one small file for each stage of the pipeline.
+"""Checks `params.yaml` as a whole, and resolves it into one small file for each stage: `tpsm configure`.
 
 A stage depends on its own resolved file, so that a change in `params.yaml` re-runs what it concerns and nothing else,
 and a mistake anywhere in it is found before the first step of training.
@@ -27,11 +27,15 @@ from tpsm.published.card import Published
 
 
 def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path]:
-    """Writes a file for every stage under `out/<dataset>/`, once all are known to be right; returns the paths.
+    """Writes a file for every stage under `out/<dataset>/`, once all are known to be right, and returns the paths.
 
     Sets that `datasets` does not name get none; their sections are checked all the same. `fresh` takes no published
     weights, as if no data set named any.
+
+    Raises:
+        UserError: a section is wrong, or a file that it names is missing or does not fit; then nothing is written.
     """
+    # Every run on every data set.
     params = read_params(params_file)
     if fresh:
         params = without_published(params)
@@ -40,6 +44,8 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
         dataset: {run: resolve_run(params, dataset, run) for run in params.runs_on(dataset)}
         for dataset in params.datasets
     }
+
+    # What a run needs is there, and fits.
     for dataset, runs in resolved.items():
         for run, (config, _) in runs.items():
             if (original := params.run[run].repeat_of) is not None:
@@ -59,6 +65,8 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
                 if avd.published is not None:
                     published_avd(config, avd)
             runs[run] = with_vgg19(with_origin(config, {name: done for name, (done, _) in runs.items()})), avd
+
+    # One file for each stage of each data set.
     files: dict[Path, Any] = {out / WORKERS: {"workers": params.workers}}  # no stage depends on it
     for dataset, runs in resolved.items():
         name = data[dataset].split
@@ -77,13 +85,15 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
             sections |= {f"runs/{run}": config, f"avd/{run}": avd}
         files |= {out / dataset / f"{name}.yaml": section for name, section in sections.items()}
     check_table_names(params, params_file.name)
+
+    # Nothing is written before all is checked.
     for path, section in files.items():
         write_text(path, as_yaml(section))
     return list(files)
 
 
 def labels(params: Params, runs: Sequence[str]) -> dict[str, str]:
-    """Run -> what tables and figures call it.
+    """Returns what tables and figures call each run.
 
     Raises:
         UserError: two runs of a data set have one label, and nobody could tell them apart.
@@ -99,8 +109,10 @@ def labels(params: Params, runs: Sequence[str]) -> dict[str, str]:
 
 
 def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:
-    """The run with what it begins with checked. `runs` are all of its data set, those before it as they will be
-    written: DVC trains in this order, and nothing else tells it that one needs the other.
+    """Returns the run, with the weights that it begins with checked.
+
+    `runs` are all of its data set, those before it as they will be written. DVC trains them in this order, which alone
+    ensures that a run is trained before those that begin with its weights.
 
     Raises:
         UserError: the run that it begins with does not stand before it, or the file does not fit.
@@ -124,6 +136,7 @@ def with_origin(config: RunConfig, runs: Mapping[str, RunConfig]) -> RunConfig:
 
 
 def without_published(params: Params) -> Params:
+    """Returns the parameters as if no data set named published weights."""
     data = {
         dataset: {**values, "weights": None, "evaluators": None} if isinstance(values, Mapping) else values
         for dataset, values in params.data.items()
@@ -132,7 +145,8 @@ def without_published(params: Params) -> Params:
 
 
 def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Role -> the file that its network is taken from. Which kinds are trained at all, `python -m eval check` knows."""
+    """Returns the file that each role's network is taken from; `python -m eval check` knows which kinds are trained
+    at all."""
     roles = [role for role, section in (evaluation.get("evaluators") or {}).items() if section is not None]
     if data.evaluators is None:
         return {}
@@ -140,24 +154,28 @@ def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> di
 
 
 def check_model(config: RunConfig) -> None:
-    """Builds the model without memory and sends one image's shape through it: a K or a depth that fits no model of
-    this size is refused here, by name, and not an hour later."""
+    """Builds the model without memory, and asks it whether it takes images of the run's size.
+
+    Nothing is sent through it: a convolution of tensors without memory loads PyTorch's compiler, which takes seconds.
+
+    Raises:
+        UserError: a number of points or a depth fits no model of this size; otherwise training would say so much later.
+    """
     import torch  # Here: importing this file takes no longer than reading YAML.
 
     where = f"params.yaml.run.{config.run}.model"
     try:
         with torch.device("meta"):
-            model = method_module(config.method).Model(config.model).eval()
-            image = torch.empty(1, 3, config.size, config.size)
-            model.render(model.encode(image), model.keypoints(image))
-    except (UserError, ValueError, RuntimeError) as error:  # PyTorch's own, where a layer cannot take the size
+            method_module(config.method).Model(config.model).check_sides(torch.empty(1, 3, config.size, config.size))
+    except (UserError, ValueError, RuntimeError) as error:  # PyTorch's own, of sizes that no layer has
         raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
 
 
 def with_vgg19(config: RunConfig) -> RunConfig:
-    """The run with the SHA-256 of VGG-19's weights, where its loss takes them: another file is another run.
+    """Returns the run with the SHA-256 of VGG-19's weights, where its loss takes them: another file is another run.
 
-    They are a download: that training lacks them should be said before a set of videos is prepared.
+    Raises:
+        UserError: the weights, which are a download, are missing; this shows here before any clip is prepared.
     """
     from tpsm.nn.vgg import weights_file  # Here: it needs PyTorch.
 
@@ -172,7 +190,7 @@ def with_vgg19(config: RunConfig) -> RunConfig:
 
 
 def check_table_names(params: Params, where: str) -> None:
-    """A table may name runs that are not trained, for its cells say so; but not what no section of `run` defines."""
+    """Raises UserError where a table names a run without a section. It may name runs that are not trained."""
     for dataset, evaluation in params.evaluation.items():
         tables = evaluation.get("tables") or {}
         if not isinstance(tables, Mapping):
@@ -188,6 +206,6 @@ def check_table_names(params: Params, where: str) -> None:
 
 
 def brought_by_dvc() -> set[Path]:
-    """The folders that the .dvc files here import; DVC brings them when they are needed."""
+    """Returns the folders that the .dvc files here import; DVC brings them when they are needed."""
     files = [path for path in Path().glob("*.dvc") if path.is_file()]
     return {Path(out["path"]) for file in files for out in read_yaml(file)["outs"]}

@@ -1,4 +1,4 @@
-"""A released checkpoint as a run."""
+"""Takes a released checkpoint as a run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: Fit = "crop") -> None:
-    """A released checkpoint as the run that `config` describes: what `train_run` and `train_avd` would write. `fit` is
-    the data set's.
+    """Takes a released checkpoint as the run that `config` describes, and writes what `train_run` and `train_avd`
+    would.
+
+    `fit` is how the data set's frames became squares.
 
     Raises:
         UserError: an entry does not fit the configuration, or the run was trained already; then nothing is written.
@@ -47,12 +49,16 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: Fit = "crop"
 
 
 def released_method(config: RunConfig, released: ReleasedCheckpoint, fit: Fit) -> Checkpoint:
+    """Returns the method of a released file as this project's checkpoint. Raises UserError where an entry does not
+    fit."""
     weights = released.method(config.method, config.model).state_dict()
     model = plain(asdict(config.model))
     return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0, fit=fit)
 
 
 def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:
+    """Returns the AVD network of a released file as this project's checkpoint. Raises UserError as
+    `released_method`."""
     method = skeleton(config.method, config.model)
     network = released.avd_network(example_keypoints(method, config.size), avd)
     weights = AvdTraining(method, network, avd).state_dict()
@@ -61,6 +67,7 @@ def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint
 
 
 def write_released(config: RunConfig, checkpoint: Checkpoint) -> None:
+    """Writes a released checkpoint and its summary into the folder of the run."""
     assert config.released is not None
     out, began = Layout(config.dataset).model(config.run), time.monotonic()
     checkpoint.save(out / "last.pt")

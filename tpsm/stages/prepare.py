@@ -1,4 +1,4 @@
-"""The stage prepare: a data set's raw clips as one lossless file each, and a manifest."""
+"""Runs the stage prepare: writes a data set's raw clips as one lossless file each, and a manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tpsm.jobs.map import Workers
 
 
 def prepare_dataset(dataset: str, workers: Workers = 1) -> Manifest:
-    """`data/raw/<dataset>` -> `data/clips/<dataset>`, by the split that params.yaml names.
+    """Prepares `data/raw/<dataset>` -> `data/clips/<dataset>`, by the split that params.yaml names.
 
     Raises:
         UserError: a resolved configuration is missing, or a raw clip is unreadable.

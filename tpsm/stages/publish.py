@@ -1,4 +1,4 @@
-"""`tpsm publish`: trained runs, their AVD networks and the trained evaluators -> a folder of published weights."""
+"""Publishes trained runs, their AVD networks and the trained evaluators as a folder of weights: `tpsm publish`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ CURVE_POINTS = 200
 
 
 def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) -> str:
-    """Writes the weights and cards of `runs` (without any: of all that params.yaml trains on the data set, and of its
-    evaluators) into the folder that `data.<dataset>.weights` names, or `weights/<dataset>`; returns a table of sizes.
+    """Writes the weights and cards of `runs` into the folder that `data.<dataset>.weights` names, or
+    `weights/<dataset>`, and returns a table of sizes.
+
+    Without `runs` it takes all that params.yaml trains on the data set, and its evaluators.
 
     Files of runs that params.yaml no longer trains are removed.
 
@@ -33,6 +35,7 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
         UserError: one of them is not trained, or all files of the folder together have more than `limit` MB; then
             nothing is written.
     """
+    # What is to be published, and where.
     params = read_params(params_file)
     section, known = data_section(params, dataset), params.trained_on(dataset)
     folder = Path(section.weights or f"weights/{dataset}")
@@ -42,7 +45,7 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
             f"{params_file}.runs does not train '{min(others)}' on {dataset}; publish one of those it does."
         )
 
-    # All in memory first: it is at most some ten megabytes, and nothing must be written if it is too much.
+    # All is packed in memory first (a few ten megabytes): nothing must be written if it is too much.
     files: dict[Path, bytes] = {}
     avds = params.animate.on(dataset).avd
     for run in runs or known:
@@ -52,6 +55,7 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
     if not runs:
         files |= {evaluators / path.name: path.read_bytes() for path in trained_evaluators(dataset)}
 
+    # The size of the folder with these files in it.
     kept = set(named_files(folder, known, avds)) | set(evaluators.glob("*.*"))
     sizes = {path: path.stat().st_size for path in kept} | {path: len(content) for path, content in files.items()}
     total = sum(sizes.values()) / 1e6
@@ -61,6 +65,7 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
             "out, or raise the limit."
         )
 
+    # The files, in the place of those of other runs.
     for path, content in files.items():
         write_bytes(path, content)
     for path in {*folder.glob("*.*"), *folder.glob("avd/*.*")} - sizes.keys():
@@ -70,7 +75,7 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
 
 
 def packed_run(job: Job, file: Path) -> dict[Path, bytes]:
-    """The published files of a trained run, or of its AVD network."""
+    """Returns the published files of a trained run, or of its AVD network, with their contents."""
     import pandas as pd  # Here: it takes long to load.
 
     card_file = job.out / "card.json"
@@ -88,7 +93,7 @@ def packed_run(job: Job, file: Path) -> dict[Path, bytes]:
 
 
 def thinned(curve: pd.DataFrame, points: int = CURVE_POINTS) -> dict[str, tuple[float | None, ...]]:
-    """At most so many rows: each the mean of as many neighbours, at the last one's step and epoch."""
+    """Returns a curve of at most `points` rows: each is the mean of neighbours, at the last one's step and epoch."""
     width = -(-len(curve) // points)
     groups = curve.groupby(curve.index // max(width, 1))
     rows = groups.mean().assign(step=groups["step"].last(), epoch=groups["epoch"].last())
@@ -99,11 +104,12 @@ def thinned(curve: pd.DataFrame, points: int = CURVE_POINTS) -> dict[str, tuple[
 
 
 def trained_evaluators(dataset: str) -> list[Path]:
+    """Returns the files of the evaluators that were trained to be published."""
     return sorted(path for path in (TRAINED / dataset / "evaluators").glob("*.*") if path.stem != "quality")
 
 
 def named_files(folder: Path, runs: Sequence[str], avds: Sequence[str]) -> Iterator[Path]:
-    """The published files of these runs that are there."""
+    """Yields the published files of these runs that are there."""
     names = [*runs, *(f"avd/{run}" for run in avds)]
     for file in (folder / f"{name}.safetensors" for name in names):
         yield from (path for path in (file, card_of(file)) if path.is_file())

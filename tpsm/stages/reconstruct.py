@@ -1,4 +1,4 @@
-"""The stage reconstruct: every test clip from its first frame."""
+"""Runs the stage reconstruct: every test clip from its first frame."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from tpsm.stages.summary import write_model
 
 
 def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
-    """Every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
+    """Reconstructs every test clip from its first frame -> `outputs/<dataset>/<run>/reconstruction/`.
 
-    There: the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them),
-    `rounded_up/<clip>.npz` (a bit a value: where truncating instead of rounding gives one less), `insides/<clip>.npz`
-    of a few clips and, where there is a true motion to compare it with, `motion/<clip>.npz` (half precision: good to
-    0.02 pixels in 64).
+    The folder has the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them),
+    `rounded_up/<clip>.npz` (one bit per value: where truncating instead of rounding gives one less),
+    `insides/<clip>.npz` of a few clips and, where the true motion is known, `motion/<clip>.npz` (in half precision,
+    which is exact to 0.02 of 64 pixels).
     """
     import pandas as pd  # Here: it takes long to load.
 
-    layout = Layout(dataset)
-    model = CheckpointRef.at(layout.model(run) / "last.pt", read_run(dataset, run).method)
+    layout, config = Layout(dataset), read_run(dataset, run)
+    model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
     model.load()  # a checkpoint that does not fit is named before any clip is begun
     out = layout.outputs(run) / "reconstruction"
     manifest = read_manifest(layout.clips)
     cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
     entries = manifest.clips("test")
-    made = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
-    gather([unit / OUTPUT for unit in made], out)
+    folders = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
+
+    # The output is put together from the clips' folders.
+    gather([folder / OUTPUT for folder in folders], out)
     errors = []
-    for entry, unit in zip(entries, made, strict=True):
-        l1 = np.load(unit / L1)
+    for entry, folder in zip(entries, folders, strict=True):
+        l1 = np.load(folder / L1)
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
     write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
-    write_model(out, read_run(dataset, run), [model])
+    write_model(out, config, [model])
     cache.remove()

@@ -1,4 +1,4 @@
-"""What is written down of a run beside its weights and beside its frames."""
+"""Writes the records of a run, beside its weights and beside its frames."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_summary(
     data: tuple[Manifest, Path] | None = None,
     resumed: bool = False,
 ) -> None:
-    """`out/summary.json`: the run in numbers, and what made `out/last.pt`, from `began` on (of `time.monotonic()`).
+    """Writes `out/summary.json`: the run in numbers, and what made `out/last.pt` since `began` (of `time.monotonic()`).
 
     `data` is the set and its resolved section, where it was trained on one.
     """
@@ -49,11 +49,10 @@ def write_summary(
 
 
 def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef]) -> None:
-    """`out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it, the method's
-    first.
+    """Writes `out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it.
 
-    It is the same whenever they are. So scores can tell it without the models, and are not due again when training
-    anew gave the same weights.
+    `networks` begins with the method's. The file changes only with these, so that scoring needs no models, and is not
+    repeated when a new training gave the same weights.
     """
     about = facts(config, networks[0].load(), networks[0].steps() if config.released is None else None)
     weights = {network.file.as_posix(): network.sha256 for network in networks}
@@ -61,7 +60,7 @@ def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef])
 
 
 def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any]:
-    """Of released weights nobody knows the seed, nor how many steps made them."""
+    """Returns the run in numbers. Of released weights the seed and the number of steps are unknown, hence null."""
     trained = config.released is None
     about = {
         "run": config.run,
@@ -81,8 +80,10 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
 
 
 def count_frame(method: Method, size: int) -> int:
-    """Operations of one driving frame at inference: its keypoints, the motion, and the image. What is computed once
-    a clip, the source's code, is not among them."""
+    """Returns the operations of one driving frame at inference: its keypoints, the motion, and the image.
+
+    The encoding of the source, which is computed once per clip, is not among them.
+    """
     image = torch.zeros(1, 3, size, size, device=next(method.parameters()).device)
     with torch.no_grad(), FlopCounter(method) as counter:
         code = method.encode(image)

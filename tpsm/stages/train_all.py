@@ -1,4 +1,4 @@
-"""`tpsm train-all`: every run of a data set from scratch, several at a time, resuming -> `trained/<data set>/`."""
+"""Trains every run of a data set from scratch, several at a time -> `trained/<data set>/`: `tpsm train-all`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from tpsm.config.params import data_section, read_params, read_run
+from tpsm.config.params import data_section, read_data, read_params, read_run
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there, sha256_of, write_text
@@ -33,7 +33,7 @@ from tpsm.published.card import FORMAT, Card, card_text, read_card
 from tpsm.published.pixels import hash_of_training_pixels
 from tpsm.stages.configure import configure
 from tpsm.stages.prepare import prepare_dataset
-from tpsm.stages.train import data_config, train_run
+from tpsm.stages.train import train_run
 from tpsm.stages.train_avd import read_avd, train_avd
 from tpsm.training.work_folder import unfinished
 
@@ -52,30 +52,34 @@ class Job:
 
     @property
     def name(self) -> str:
+        """What messages call the job."""
         return f"{self.dataset} {self.work_name}"
 
     @property
     def work_name(self) -> str:
-        """What training calls it: its working folder is named so."""
+        """What training calls the run, and its working folder."""
         return self.run + (", avd" if self.avd else "")
 
     @property
     def out(self) -> Path:
+        """The folder of the weights."""
         return TRAINED / self.dataset / ("avd" if self.avd else "") / self.run
 
     @property
     def log(self) -> Path:
+        """The file that the process writes what it says to."""
         return LOGS / f"{self.name.replace(', ', '-').replace(' ', '-')}.log"
 
 
 def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> None:
     """Trains all that is not trained yet: the runs of `params_file`, and the AVD networks of `animate.avd`.
 
-    Without `datasets`, those that take published weights.
+    Without `datasets` it takes those that name published weights.
 
     Raises:
-        UserError: some did not end well; all others are done. The same command goes on with them.
+        UserError: some trainings failed; all others are done. The same command goes on with those that failed.
     """
+    # The data sets.
     params = read_params(params_file)
     names = list(datasets) or [name for name in params.datasets if data_section(params, name).weights]
     if not names:
@@ -89,6 +93,7 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
     for name in names:
         prepare_dataset(name, as_workers(params.workers, "workers"))
 
+    # What is not trained yet.
     runs = [Job(name, run) for name in names for run in params.trained_on(name)]
     avds = [Job(job.dataset, job.run, avd=True) for job in runs if job.run in params.animate.on(job.dataset).avd]
     due = [job for job in runs if not is_complete(job)]
@@ -97,6 +102,8 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
     if not due and not due_avds:
         print(f"All {done} are trained already.")
         return
+
+    # An estimate, then the trainings.
     count = jobs or default_jobs()
     print(f"{expected(due, len(due_avds), count)} {done} are trained already.", flush=True)
     if failed := run_all(due, due_avds, count):
@@ -107,16 +114,18 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
 
 
 def default_jobs() -> int:
-    """Runs at a time: one for each core; on a GPU, which they share, at most 8."""
+    """Returns how many runs to train at a time: one for each core; on a GPU, which they share, at most 8."""
     return min(8, cores()) if torch.cuda.is_available() else cores()
 
 
 def threads_of_each(count: int) -> int:
+    """Returns the threads of each of `count` processes that share the cores."""
     return max(1, cores() // count)
 
 
 def is_complete(job: Job) -> bool:
-    """Whether it was trained, by today's parameters and on today's clips. If it was otherwise, a line says why."""
+    """Whether a job was done with today's parameters and clips. If it was done otherwise, a line of the log says
+    how."""
     path = job.out / "card.json"
     if not (path.is_file() and (job.out / "last.pt").is_file()):
         return False
@@ -133,22 +142,26 @@ def is_complete(job: Job) -> bool:
 
 
 def recipe(job: Job) -> dict[str, Any]:
+    """Returns what decides the training of a job."""
     if not job.avd:
-        return run_recipe(read_run(job.dataset, job.run), data_config(job.dataset))
+        return run_recipe(read_run(job.dataset, job.run), read_data(job.dataset))
     method = Job(job.dataset, job.run).out / "last.pt"
     return avd_recipe(read_avd(job.dataset, job.run), sha256_if_there(method))
 
 
 def expected(due: Sequence[Job], avds: int, count: int) -> str:
-    """How long it will take, by some steps of each method, timed with as many at a time as will be."""
+    """Says how long all will take, by some steps of each method, timed with as many processes as will train."""
     if not due:
         return f"To train: {avds} AVD networks, minutes each, {count} at a time."
+    # Seconds per step, for one run of each method.
     steps = {job: remaining_steps(job) for job in due}
     methods = {job: read_run(job.dataset, job.run).method for job in due}
     first: dict[str, Job] = {}
     for job, method in methods.items():
         first.setdefault(method, job)
-    seconds = {method: seconds_a_step(job, count) for method, job in first.items()}
+    seconds = {method: seconds_per_step(job, count) for method, job in first.items()}
+
+    # At best the work is shared evenly; the longest run cannot be shared.
     work = [steps[job] * seconds[methods[job]] for job in due]
     hours, minutes = divmod(round(max(sum(work) / count, max(work, default=0)) / 60), 60)
     timed = ", ".join(f"{method} {value:.2f} s" for method, value in seconds.items())
@@ -160,10 +173,10 @@ def expected(due: Sequence[Job], avds: int, count: int) -> str:
 
 
 def remaining_steps(job: Job) -> int:
-    """All steps of the run, less those that an interrupted training kept."""
+    """Returns all steps of the run, less those that an interrupted training kept."""
     config = read_run(job.dataset, job.run).train
     batches = PairBatches(
-        Layout(job.dataset).clips, data_config(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
+        Layout(job.dataset).clips, read_data(job.dataset), config.batch, repeats=config.repeats, seed=config.seed
     )
     kept = [folder / "metrics.csv" for folder in unfinished(WORK, job.dataset, job.run)]
     done = max((steps_in(path) for path in kept if path.is_file()), default=0)
@@ -171,12 +184,13 @@ def remaining_steps(job: Job) -> int:
 
 
 def steps_in(curve: Path) -> int:
-    """One row per step, below the heading."""
+    """Returns the number of steps in a curve: its rows without the heading."""
     with curve.open(encoding="utf-8") as rows:
         return sum(1 for _ in rows) - 1
 
 
-def seconds_a_step(job: Job, count: int) -> float:
+def seconds_per_step(job: Job, count: int) -> float:
+    """Returns the time of a step of the job's training while `count` processes train."""
     from tpsm.profiling.timing import TimedRun, run_in_subprocess, run_timed_steps
 
     config = read_run(job.dataset, job.run)
@@ -192,15 +206,18 @@ def seconds_a_step(job: Job, count: int) -> float:
 
 
 def run_all(due: Sequence[Job], avds: Sequence[Job], count: int) -> list[Job]:
-    """Trains on `count` processes; an AVD network after its run. Returns those that failed."""
+    """Trains in `count` processes, an AVD network after its run, and returns the jobs that failed."""
     waiting = [*due, *(job for job in avds if Job(job.dataset, job.run) not in due)]
     running: list[Child] = []
     failed: list[Job] = []
     shown = 0.0
     try:
         while waiting or running:
+            # As many processes as there may be.
             while waiting and len(running) < count:
                 running.append(Child(waiting.pop(0), threads_of_each(count), free_slot(running)))
+
+            # Those that have ended.
             wait([child.process.sentinel for child in running], timeout=2)
             for child in [child for child in running if not child.process.is_alive()]:
                 running.remove(child)
@@ -209,6 +226,8 @@ def run_all(due: Sequence[Job], avds: Sequence[Job], count: int) -> list[Job]:
                     failed.append(child.job)
                 elif (avd := Job(child.job.dataset, child.job.run, avd=True)) in avds and not child.job.avd:
                     waiting.insert(0, avd)
+
+            # A line for each of the others, now and then.
             if running and time.monotonic() - shown > (5 if sys.stdout.isatty() else 60):
                 shown = time.monotonic()
                 print("\n".join(child.last_line() for child in running), flush=True)
@@ -219,11 +238,13 @@ def run_all(due: Sequence[Job], avds: Sequence[Job], count: int) -> list[Job]:
 
 
 def free_slot(running: Sequence[Child]) -> int:
+    """Returns the lowest number that no running process has; it decides the GPU."""
     return next(slot for slot in range(len(running) + 1) if slot not in {child.slot for child in running})
 
 
 class Child:
-    """A process that trains one job and writes to its log. It ends, and keeps its last step, when this one is gone."""
+    """A process that trains one job and writes to its log. It keeps its last step and ends when this process is
+    gone."""
 
     def __init__(self, job: Job, threads: int, slot: int) -> None:
         self.job, self.slot = job, slot
@@ -238,23 +259,24 @@ class Child:
 
     @property
     def good(self) -> bool:
+        """Whether the process ended without an error."""
         return self.process.exitcode == 0
 
     def last_line(self) -> str:
-        """What it said last: a bar with the step, the speed and the losses."""
+        """Returns the last line of the log: a bar with the step, the speed and the losses."""
         if not self.job.log.is_file():
             return f"{self.job.name}: starting"
         lines = self.job.log.read_text(errors="replace")[-2000:].replace("\r", "\n").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), f"{self.job.name}: starting")
 
     def stop(self) -> None:
-        """Asks it to keep the step under way and end, and waits for that."""
+        """Asks the process to keep the step under way and end, and waits for that."""
         self._alive.close()
         self.process.join()
 
 
 def _train(job: Job, slot: int, alive: Connection) -> None:
-    """In the child."""
+    """Trains a job; runs in the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides.
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     with job.log.open("w") as file:
@@ -277,7 +299,8 @@ def _end_with_parent(alive: Connection) -> None:
 
 
 def train_job(job: Job) -> None:
-    """Trains it in this process, and writes a card beside its weights: then it is complete."""
+    """Trains the job in this process, and writes a card beside its weights, with which it is complete."""
+    # The weights.
     began, path = time.monotonic(), job.out / "card.json"
     path.unlink(missing_ok=True)
     resumed = any((folder / "state.pt").is_file() for folder in unfinished(WORK, job.dataset, job.work_name))
@@ -291,6 +314,7 @@ def train_job(job: Job) -> None:
         train_run(job.dataset, job.run, job.out, fresh=True)
         train, method, parameters = config.train, config.method, layout.configs / "runs" / f"{job.run}.yaml"
 
+    # The card.
     made = record(
         began,
         parameters={parameters.name: sha256_of_text(parameters.read_text())},

@@ -1,4 +1,4 @@
-"""The stage train-avd: the network that disentangles pose from identity."""
+"""Runs the stage train-avd: the network that disentangles pose from identity is trained, or taken from a file."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ log = logging.getLogger(__name__)
 def train_avd(
     dataset: str, run: str, out: Path | None = None, method_folder: Path | None = None, *, fresh: bool = False
 ) -> None:
-    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`, or the same below `out`: the AVD network of a trained run,
-    itself fixed, which is that of `method_folder` where it is named.
+    """Writes `avd/<dataset>/<run>/{last.pt, metrics.csv}`, or the same below `out`: the AVD network of a trained run.
 
-    A run that names a released checkpoint takes the AVD network in it, and one whose weights are published the
-    published one, which `fresh` trains all the same.
+    The run stays as it is; its weights are read from `method_folder` where that is named. A run that names a released
+    checkpoint takes the AVD network in it, and one whose weights are published takes the published network; `fresh`
+    trains the latter all the same.
     """
+    # A network out of a file.
     layout = Layout(dataset)
     config, avd = read_run(dataset, run), read_avd(dataset, run)
     out = out or layout.avd(run)
@@ -51,6 +52,8 @@ def train_avd(
         if rank() == 0:
             take_avd(config, avd, read_manifest(layout.clips), layout.clips, out)
         return
+
+    # The trained method, and a network for its keypoints.
     use_all_gpus(avd.train.batch, avd.train.accumulate)
     path = (method_folder or layout.model(run)) / "last.pt"
     method, _ = load_method(path, config.method)
@@ -64,4 +67,5 @@ def train_avd(
 
 
 def read_avd(dataset: str, run: str) -> AvdRun:
+    """Reads the resolved section of a run's AVD network."""
     return from_mapping(AvdRun, read_yaml(Layout(dataset).configs / "avd" / f"{run}.yaml"), f"{dataset}/avd/{run}.yaml")

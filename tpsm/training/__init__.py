@@ -1,1 +1,1 @@
-"""The training loop, its configuration, the optimizer and the devices."""
+"""Trains any method: the loop, its configuration, the optimizer and the devices."""

@@ -1,4 +1,4 @@
-"""The schedule of training."""
+"""Configures the schedule of training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The schedule. An epoch passes over the training clips (or identities) `repeats` times.
+    """The schedule of a training. An epoch passes over the training clips (or identities) `repeats` times.
 
-    `batch` is that of a step, over all processes and all `accumulate` turns, in which a small machine takes it. The
-    learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest gradient entry of each
-    submodule that the method names (the released TPSMM code: 10); None clips nothing. `workers` load pairs on each
-    machine. `sync_batch_norm` computes batch statistics over all processes; None does as the method's released code
-    (FOMM: yes; TPSMM, MRAA: no).
+    `batch` is the number of pairs of a step, over all processes and all `accumulate` turns, in which a small machine
+    takes them. The learning rate falls tenfold at each of `milestones` (epochs). `clip_norm` bounds the largest
+    gradient entry of each submodule that the method names (the released TPSMM code: 10); None clips nothing. `workers`
+    load pairs on each machine. `sync_batch_norm` computes batch statistics over all processes; None does as the
+    method's released code (FOMM: yes; TPSMM, MRAA: no).
     """
 
     epochs: int = 100
@@ -52,5 +52,6 @@ class TrainConfig:
             raise ValueError(f"{'weight_decay' if self.weight_decay < 0 else 'workers'}: must not be negative")
 
     def rate(self, epoch: int) -> float:
-        """The learning rate of `epoch` (from 0): a function of the epoch alone, so that resuming cannot shift it."""
+        """Returns the learning rate of `epoch` (from 0), a function of the epoch alone, so that resuming cannot
+        shift it."""
         return self.learning_rate * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)

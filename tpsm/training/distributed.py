@@ -1,4 +1,4 @@
-"""Processes and devices: one process a GPU, started by torchrun, brought together by Lightning Fabric."""
+"""Distributes training: one process per GPU, started by torchrun and joined by Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tpsm.training.config import Precision
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# What Fabric calls them. In bf16 weights stay in fp32, and so do coordinates (tpsm.precision).
+# What Fabric calls them. In bf16 weights stay in fp32, and so do coordinates (tpsm.nn.precision).
 PRECISIONS: dict[Precision, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def use_all_gpus(batch: int, accumulate: int) -> None:
-    """Replaces this process by torchrun with the same command on every GPU in sight, if they are several.
+    """Replaces this process by torchrun with the same command on every GPU in sight, if there are several.
 
-    Every process gets two samples a turn at least, for batch statistics; so a small batch takes fewer GPUs. Within
+    Every process gets at least two samples per turn, for batch statistics; so a small batch takes fewer GPUs. Within
     torchrun it does nothing.
     """
     processes = min(torch.cuda.device_count(), batch // (2 * accumulate))
@@ -35,13 +35,13 @@ def use_all_gpus(batch: int, accumulate: int) -> None:
 
 
 def launch(precision: Precision) -> Fabric:
-    """Fabric on this process's device, joined with the other processes of the job."""
+    """Returns Fabric on this process's device, joined with the other processes of the job."""
     from lightning_fabric import Fabric  # Here: it takes seconds, and only training needs it.
     from lightning_fabric.plugins import MixedPrecision
     from lightning_fabric.strategies import DDPStrategy
 
     class Autocast(MixedPrecision):
-        """Fabric's, but images come in as they are: it would round them, and what is computed from them."""
+        """Leaves images as they are: Fabric would round them, and what is computed from them."""
 
         def convert_input(self, data: Any) -> Any:
             return data
@@ -65,7 +65,7 @@ def launch(precision: Precision) -> Fabric:
 
 
 def parts(batch: int, accumulate: int) -> tuple[BatchSlice, ...]:
-    """What of every batch falls to this process, one part a turn of gradient accumulation.
+    """Returns what of every batch falls to this process, with one part per turn of gradient accumulation.
 
     Raises:
         UserError: there are more processes and turns than samples.
@@ -80,13 +80,13 @@ def parts(batch: int, accumulate: int) -> tuple[BatchSlice, ...]:
 
 
 class Agreement:
-    """What all processes decide together, without waiting for a GPU."""
+    """Lets all processes decide together, without waiting for a GPU."""
 
     def __init__(self) -> None:
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
 
     def any(self, mine: bool) -> bool:
-        """Whether one process at least says yes."""
+        """Whether at least one process says yes."""
         if self._group is None:
             return mine
         votes = torch.tensor(int(mine))

@@ -1,4 +1,4 @@
-"""One training loop for every method, and for animation via disentanglement."""
+"""Trains every method, and the networks of animation via disentanglement, in one loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -30,22 +30,19 @@ from tpsm.training.loss_log import LossLog
 from tpsm.training.optimizer import Optimiser
 from tpsm.training.work_folder import WorkFolder
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
 log = logging.getLogger(__name__)
-# Steps between looks at the losses: each look waits for the device.
+# How many steps lie between two looks at the losses, each of which waits for the device.
 REDUCE_EVERY = 10
 
 
 @runtime_checkable
 class Batches(Protocol):
-    """The training pairs: as many batches an epoch as `len` says. `epoch` gives the asked parts of each batch in turn,
-    from batch `first` on."""
+    """The training pairs: as many batches per epoch as `len` says."""
 
     def __len__(self) -> int: ...
 
-    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]: ...
+    def epoch(self, epoch: int, first: int, parts: Sequence[BatchSlice]) -> Iterator[FramePair]:
+        """Yields the given parts of each batch in turn, from batch `first` on."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def fit(
         fabric = launch(config.precision)
         began = time.monotonic()
 
-        # What was done already.
+        # What was done already, and the same on all processes.
         if leads:
             place.open()
         fabric.barrier()
@@ -149,7 +146,7 @@ def fit(
                 stop = agreement.any(stopping())
                 keep = stop or step % config.checkpoint_every == 0 or step == total
                 if (keep or step % REDUCE_EVERY == 0) and (
-                    bad := loss_log.reduce(lambda losses: mean_of_processes(fabric, losses))
+                    bad := loss_log.reduce(lambda losses: cast(Tensor, fabric.all_reduce(losses, reduce_op="mean")))
                 ):
                     raise UserError(f"{bad} of {info.run}; lower train.learning_rate. {kept(state)}.")
                 bar.set_postfix_str(loss_log.last(), refresh=False)
@@ -183,7 +180,7 @@ def fit(
 
 
 def going_on(place: WorkFolder, config: TrainConfig, steps: int) -> Checkpoint | None:
-    """The working checkpoint that this training is the continuation of, if there is one; `steps` are an epoch's."""
+    """Returns the working checkpoint that this training continues, if there is one; `steps` are those of an epoch."""
     if not place.state.is_file():
         if others := place.others():
             log.warning(
@@ -206,25 +203,23 @@ def going_on(place: WorkFolder, config: TrainConfig, steps: int) -> Checkpoint |
 
 
 def rates(config: TrainConfig, step: int, steps: int) -> list[float]:
-    """The learning rate of each epoch that was begun when `step` steps were done, `steps` an epoch."""
+    """Returns the learning rate of each epoch that was begun when `step` steps were done, with `steps` per epoch."""
     return [config.rate(epoch) for epoch in range(-(-step // steps))]
 
 
 def preview_name(step: int) -> str:
+    """Returns the file name of the preview after `step` steps."""
     return f"step-{step:06d}.png"
 
 
 def kept(state: Path) -> str:
+    """Says in a message whether a working checkpoint was kept, and where."""
     return f"The last good checkpoint is {state}" if state.is_file() else "No checkpoint was kept yet"
-
-
-def mean_of_processes(fabric: Fabric, losses: Tensor) -> Tensor:
-    return cast(Tensor, fabric.all_reduce(losses, reduce_op="mean"))
 
 
 @contextmanager
 def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
-    """Where one of several processes ends, the others' communication fails: one sentence says so, and how to go on."""
+    """Turns the failure of communication after the end of another process into one sentence on how to go on."""
     try:
         yield
     except RuntimeError as error:
@@ -241,7 +236,8 @@ def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Within the block a polite kill (Ctrl-C, SIGTERM) is only noted: the step under way ends and is kept."""
+    """Gives a function that says whether Ctrl-C or SIGTERM came within the block, where the step under way still
+    ends."""
     noted: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda received, _: noted.append(received)) for number in signals}

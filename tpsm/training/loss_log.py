@@ -1,4 +1,4 @@
-"""The training curve as a CSV file."""
+"""Keeps the training curve in a CSV file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpsm.core.reading import read_csv
 
 
 class LossLog:
-    """Rows of `step, epoch, <losses>, total`. On resuming, rows from step `keep_below` on are forgotten first."""
+    """Holds rows of `step, epoch, <losses>, total`. On resuming, rows from step `keep_below` on are forgotten first."""
 
     def __init__(self, path: Path, keep_below: int = 0) -> None:
         self.path = path
@@ -31,10 +31,11 @@ class LossLog:
         self._waiting.append((step, epoch, losses))
 
     def reduce(self, mean: Callable[[Tensor], Tensor]) -> str | None:
-        """Waits for the device once, and averages what was added over all processes, which `mean` does.
+        """Waits for the device once, and averages what was added over all processes by `mean`.
 
-        Returns what is wrong where a loss is not finite, naming the first.
+        Returns a sentence on the first loss that is not finite; None if all are.
         """
+        # All waiting losses as one tensor, so that one transfer brings them.
         if not self._waiting:
             return None
         values = mean(torch.stack([value for _, _, losses in self._waiting for value in losses.values()])).tolist()
@@ -44,6 +45,8 @@ class LossLog:
             row = {"step": step, "epoch": epoch, **dict(zip(losses, own, strict=True)), "total": sum(own)}
             self.rows.append(row)
         self._waiting = []
+
+        # The first of the new rows that is not finite.
         for row in self.rows[first:]:
             for name, value in row.items():
                 if not math.isfinite(value):
@@ -51,13 +54,13 @@ class LossLog:
         return None
 
     def last(self) -> str:
-        """The newest losses that `reduce` read, for a progress bar."""
+        """Returns the newest losses that `reduce` read, for a progress bar."""
         if not self.rows:
             return ""
         return " ".join(f"{key} {value:.3f}" for key, value in self.rows[-1].items() if key not in ("step", "epoch"))
 
     def flush(self) -> None:
-        """Losses that only begin at a later epoch have empty cells before."""
+        """Writes the file. Losses that only begin at a later epoch have empty cells before."""
         losses = dict.fromkeys(key for row in self.rows for key in row if key not in ("step", "epoch", "total"))
         with atomic(self.path) as draft, draft.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["step", "epoch", *losses, "total"], lineterminator="\n")

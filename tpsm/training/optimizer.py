@@ -1,4 +1,4 @@
-"""One step of optimisation, on one device or many: what of it is the same for every method."""
+"""Takes one step of optimisation, on one device or many, in the same way for every method."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Task(Protocol):
-    """What the loop needs of a model: `Method` and `AvdTraining` both are one."""
+    """What the loop needs of a model; `Method` and `AvdTraining` both have it."""
 
     clip_grad_modules: Any
     sync_batch_norm: Any
@@ -31,7 +31,7 @@ class Task(Protocol):
 
 
 class Optimiser:
-    """Adam on the parameters of a task that want a gradient."""
+    """Applies Adam to the parameters of a task that want a gradient."""
 
     def __init__(self, task: nn.Module, config: TrainConfig, fabric: Fabric) -> None:
         self.task, self.config, self.fabric = task, config, fabric
@@ -52,10 +52,10 @@ class Optimiser:
     def step(self, pairs: Iterator[FramePair], parts: Sequence[BatchSlice], epoch: int, seed: int) -> dict[str, Tensor]:
         """Takes a batch of pairs for each part, and lowers the mean loss of the whole batch.
 
-        Returns what these parts are of it, times the number of processes: their mean is the mean over all samples.
-
-        The released TPSMM code's clipping is kept: after all parts are in, each named submodule by itself.
+        Returns this process's share of the losses, by name, times the number of processes: the mean of that over all
+        processes is the mean over all samples.
         """
+        # Gradients of all parts, which are summed over turns and processes.
         for group in self.adam.param_groups:
             group["lr"] = self.config.rate(epoch)
         self.adam.zero_grad(set_to_none=True)
@@ -70,13 +70,15 @@ class Optimiser:
             for name, value in losses.items():
                 term = value.detach() * weight
                 means[name] = means[name] + term if name in means else term
+
+        # As in TPSMM's released code, gradients are clipped once all parts are in.
         clip_gradients(self.task, self.config.clip_norm)
         self._adam.step()
         return means
 
 
 def clip_gradients(task: nn.Module, bound: float | None) -> None:
-    """The released TPSMM code bounds the infinity norm of some submodules, each by itself."""
+    """Bounds the infinity norm of the gradient of each submodule that the task names, as TPSMM's released code does."""
     if bound is None:
         return
     children = dict(task.named_children())

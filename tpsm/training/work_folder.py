@@ -1,4 +1,4 @@
-"""Where a training keeps what it goes on from: its working checkpoint, the losses so far, and the previews."""
+"""Keeps what a training goes on from: its working checkpoint, the losses so far, and the previews."""
 
 from __future__ import annotations
 
@@ -29,28 +29,34 @@ class WorkFolder:
 
     @classmethod
     def of(cls, work: Path, config: TrainConfig, dataset: str, run: str, *decides: Any) -> WorkFolder:
+        """Returns the folder below `work` of a training; `decides` is all that decides its steps beside the
+        schedule."""
         schedule = {key: value for key, value in asdict(config).items() if key not in _LEFT_OUT}
         return cls(work, _name(dataset, run), fingerprint(schedule, *decides, training_code_hash()))
 
     @property
     def path(self) -> Path:
+        """The folder of the training under way."""
         return self.work / f"{self.name}-{self.key}"
 
     @property
     def state(self) -> Path:
+        """The working checkpoint."""
         return self.path / "state.pt"
 
     @property
     def finished(self) -> Path:
+        """The name of the folder once the training has finished."""
         return self.path.with_name(f"{self.path.name}.finished")
 
     @property
     def lock(self) -> Path:
-        """One for all trainings of a run, for they write the same files in the end."""
+        """The lock of all trainings of a run, because they write the same files in the end."""
         return self.work / f"{self.name}.lock"
 
     def others(self) -> list[Path]:
-        """The folders in which unfinished trainings of the same run stand that something else decides."""
+        """Returns the folders of unfinished trainings of the same run that differ in something that decides their
+        steps."""
         return [path for path in sorted(self.work.glob(f"{self.name}-{_HASH}")) if path != self.path]
 
     def open(self) -> None:
@@ -66,7 +72,7 @@ class WorkFolder:
 
 
 def unfinished(work: Path, dataset: str, run: str) -> list[Path]:
-    """The folders below `work` that interrupted trainings of a run left, whatever decided their steps."""
+    """Returns the folders below `work` that interrupted trainings of a run left, whatever decided their steps."""
     return sorted(work.glob(f"{_name(dataset, run)}-{_HASH}"))
 
 

@@ -169,8 +169,9 @@ def test_torn_and_spoilt_files_are_read_or_refused(path: Path, data: st.DataObje
     [
         *(b"", b"{", b"[]", b"3", b'"x"', b"\xff\xfe", b'{"run": 3}', b'{"run": {}, "provenance": []}'),
         *(b"[" * 9999, b'{"run": {}, "run": {}}', b"9" * 5000),
+        *(b'{"run": {"keypoints": "many"}}', b'{"run": {"method": ["tps"]}}', b'{"run": {"size": Infinity}}'),
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_metadata_that_is_no_section_is_refused(path: Path, about: bytes) -> None:
     table = pa.Table.from_pandas(rows(), preserve_index=False)

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small_pipeline import TESTS, configure, make_data
+from small_pipeline import TESTS, configure, make_data, score
 
 from eval import metrics
 from eval.config import read_config
-from eval.report.findings import Finding, answer
+from eval.report.findings import answer
+from eval.report.question import Finding
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Estimate
 from eval.stats.pairwise import compare
@@ -23,6 +24,7 @@ from eval.tables.published import PublishedRow, PublishedSet
 from eval.tables.results import Results
 from eval.tables.table import Missing, Table, Value, text, to_csv
 from eval.tables.verdict import verdict
+from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 
 CONFIG = BootstrapConfig(samples=500)
@@ -75,19 +77,6 @@ def test_verdicts_know_how_finely_a_number_is_printed(low: float, high: float, p
     upwards = dataclasses.replace(L1, lower_is_better=False)
     turned = {"better": "worse", "worse": "better"}.get(says, says)
     assert verdict(Estimate((low + high) / 2, low, high, 9, 9), printed, upwards) == turned
-
-
-def score(layout: Layout, run: str, values: dict[str, float]) -> None:
-    """Scores of L1 as the stage writes them: each test clip has one value in all 4 frames, by both protocols."""
-    table = [
-        {"dataset": "dots", "run": run, "task": "reconstruction", "mode": "", "clip": clip, "identity": clip[0]}
-        | {"frame": frame, "metric": "l1", "protocol": protocol, "version": L1.version, "value": value}
-        for protocol in ("strict", "legacy")
-        for clip, value in values.items()
-        for frame in range(4)
-    ]
-    layout.scores(run).parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(table).to_parquet(layout.scores(run))
 
 
 @pytest.fixture
@@ -195,6 +184,10 @@ def test_operations_a_frame_come_from_training(layout: Layout) -> None:
     (model / "summary.json").write_text(json.dumps(about | {"flops_per_frame": 287_543_104}))
     assert tables_of(layout)["k_ablation"].rows[0][1:4] == (50, 1234, 288)
     assert text(tables_of(layout)["k_ablation"].rows[1][3]) == "n/a (not trained)"
+    for odd in ([], about | {"flops_per_frame": "few"}, about | {"method": ["tps"]}):
+        (model / "summary.json").write_text(json.dumps(odd))
+        with pytest.raises(UserError, match=r"models/dots/still/summary\.json .* train the run again"):
+            tables_of(layout)
 
 
 def test_the_answer_says_what_seeds_change(layout: Layout) -> None:

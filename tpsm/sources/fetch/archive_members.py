@@ -1,4 +1,4 @@
-"""The files in an archive: a zip, a tar, the parts of either, or a folder; read one after another."""
+"""Reads the files in an archive one after another: a zip, a tar, the parts of either, or a folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Member:
 
 @contextmanager
 def members_of(files: Sequence[Path]) -> Iterator[Iterator[tuple[Member, Callable[[], IO[bytes]]]]]:
-    """The files in an archive, one after another; each can be opened only until the next is asked for."""
+    """Gives the files in an archive, one after another; each can be opened only until the next is asked for."""
     if files[0].is_dir():
         yield _walk(files[0])
         return
@@ -75,7 +75,7 @@ def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> io.BufferedReade
 
 
 class _Joined(io.RawIOBase):
-    """Several files read as one."""
+    """Reads several files as one."""
 
     def __init__(self, files: Sequence[BinaryIO]) -> None:
         self._files = files

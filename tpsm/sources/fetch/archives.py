@@ -1,4 +1,5 @@
-"""Archives of prepared clips (zip, tar, parts of one, folders) -> clips, and nothing but clips, in `data/raw`."""
+"""Unpacks archives of prepared clips (zip, tar, parts of one, folders) into `data/raw`: clips, and nothing but
+clips."""
 
 from __future__ import annotations
 
@@ -38,12 +39,12 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZM
 
 
 class Damaged(UserError):
-    """An archive that is no archive, or not a whole one."""
+    """Says that a file is no archive, or not a whole one."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a file goes, and the clip that it is or belongs to; both from the set's folder."""
+    """Where a file goes, and the clip that it is or belongs to; both relative to the set's folder."""
 
     key: Key
     clip: Path
@@ -52,7 +53,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Limits:
-    """Clips checked at a time, outcomes to try again, whether downloads stay in the cache, and what may be unpacked."""
+    """How many clips are checked at a time, which outcomes are tried again, whether downloads stay in the cache, and
+    the most that may be unpacked."""
 
     jobs: int = 4
     retry: frozenset[Outcome] = frozenset()
@@ -70,14 +72,14 @@ def fetch_archives(
     access: Access,
     limits: Limits,
 ) -> str:
-    """The clips in `archives` (files, folders or addresses; parts of one archive in any order) into `folder`, in the
-    split whose name is in their path; returns a summary. `sha256` has the hash of each archive, or is empty.
+    """Unpacks the clips in `archives` into `folder`, in the split whose name is in their path, and returns a summary.
 
-    Every clip is decoded once: a file that is damaged is told now, and not in the middle of `tpsm prepare`. An archive
-    that was unpacked is not downloaded again, and a clip with an outcome not written again.
+    Archives are files, folders or addresses; the parts of one may come in any order. `sha256` has the hash of each, or
+    is empty. Every clip is decoded once, so that a damaged file shows now, and not in the middle of `tpsm prepare`. An
+    archive that was unpacked is not downloaded again, and a clip with an outcome is not written again.
 
     Raises:
-        UserError: an archive cannot be had or read, has another hash, or holds what no archive of clips does.
+        UserError: an archive cannot be got or read, has another hash, or holds what no archive of clips does.
     """
     if sha256 and len(sha256) != len(archives):
         raise UserError(
@@ -89,10 +91,13 @@ def fetch_archives(
         shutil.rmtree(folder / DRAFTS, ignore_errors=True)
         log.info("fetch %s: %d archives; clips -> %s, outcomes -> %s", dataset, len(archives), folder, ledger.path)
         for group in groups(archives):
+            # The archive, unless it was unpacked before.
             key = Key("", group[0])
             if key in finished and not limits.retry:
                 log.info("%s was unpacked before; %s says so", group[0], finished.path)
                 continue
+
+            # Its clips. A download that is damaged is not kept.
             files = [_local(archive, cache, access, hashes.get(archive)) for archive in group]
             try:
                 _unpack(files, folder, ledger, limits)
@@ -101,6 +106,8 @@ def fetch_archives(
                     if is_url(archive) and not hashes.get(archive):  # one of the right hash would come the same again
                         file.unlink()
                 raise
+
+            # The record that it is done, after which a download is needed no more.
             finished.record(key, "", Outcome.ok, " ".join(hashes.get(archive, "") for archive in group))
             if not limits.keep:
                 for archive, file in zip(group, files, strict=True):
@@ -110,7 +117,7 @@ def fetch_archives(
 
 
 def groups(archives: Sequence[str]) -> list[list[str]]:
-    """Parts of one archive together and in order: they are equal but for what follows the last dot."""
+    """Puts the parts of one archive together and in order: their names are equal but for what follows the last dot."""
     together: dict[str, list[str]] = {}
     for archive in archives:
         path = PurePosixPath(_base(archive))
@@ -124,7 +131,8 @@ def _base(archive: str) -> str:
 
 
 def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Path:
-    """The archive as a file or folder here, of that hash."""
+    """Returns the archive as a file or folder on this machine, with the hash `sha256`, if there is one."""
+    # A download, unless it is in the cache.
     path = Path(archive)
     if is_url(archive):
         path = cache / f"{sha256_of_text(archive)[:8]}-{_base(archive) or 'archive'}"
@@ -137,6 +145,8 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
                     f"{archive} cannot be had ({failure.outcome.value}: {failure.detail}); "
                     "type the same command later, or bring the file and give its path."
                 ) from failure
+
+    # Whether it is what was meant.
     if not path.exists():
         raise UserError(f"There is no archive {path}; correct --archive.")
     if not path.is_dir():
@@ -149,7 +159,9 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
 
 
 def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits) -> None:
-    """All members are looked at before the first byte is written."""
+    """Extracts, checks and records the clips of an archive. All members are looked at before the first byte is
+    written."""
+    # The files of the clips that have no outcome yet, into a folder of drafts.
     name, drafts = str(files[0]), folder / DRAFTS
     try:
         with members_of(files) as archive:
@@ -170,6 +182,8 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
         ours = isinstance(error, RuntimeError) or getattr(error, "errno", None)  # a password, the disk
         kind = UserError if ours else Damaged
         raise kind(f"{name} cannot be unpacked to {folder} ({error}); get it again, or make room.") from error
+
+    # Clips that can be decoded move to their places.
     with (
         ThreadPoolExecutor(limits.jobs) as pool,
         tqdm(total=len(clips), desc="check clips", unit="clip", disable=None) as shown,
@@ -189,6 +203,8 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
 
 
 def _check(name: str, members: Sequence[Member], folder: Path, limits: Limits) -> None:
+    """Raises UserError where an archive holds what would be written elsewhere, or more than there may be or room
+    for."""
     for member in members:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or re.search(r"[\\\0]|^\w:", member.name):
@@ -207,7 +223,7 @@ def _check(name: str, members: Sequence[Member], folder: Path, limits: Limits) -
 
 
 def _places(members: Sequence[Member]) -> dict[str, Place]:
-    """Where each file of a clip goes: below the split that its path names, or side by side where no path names one.
+    """Says where each file of a clip goes: below the split that its path names, or side by side where none names one.
 
     An image in a folder is a frame, and the folder the clip. Other files are left out.
     """
@@ -239,7 +255,7 @@ def _belongs(path: PurePosixPath) -> bool:
 
 
 def _below_split(path: PurePosixPath) -> tuple[str, tuple[str, ...]]:
-    """The split that the path names, and what follows; neither where it names none."""
+    """Returns the split that the path names, and what follows; both are empty where it names none."""
     at = next((i for i, part in enumerate(path.parts[:-1]) if part in SPLITS), None)
     return ("", ()) if at is None else (path.parts[at], path.parts[at + 1 :])
 

@@ -1,4 +1,4 @@
-"""The published lists of clips: which frames of which videos, and which part of the image."""
+"""Reads the published lists of clips: which frames of which videos, and which part of the image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ISSUE = "https://github.com/snap-research/articulated-animation/issues/12"
 
 @dataclass(frozen=True)
 class Published:
-    """A set of the papers: the side of its frames in pixels, its list of clips, or where else it is got from."""
+    """A set of the papers: the side of its frames in pixels, and its list of clips, or what to do without one."""
 
     size: int
     metadata: str | None = None
@@ -60,21 +60,21 @@ class ClipSpec:
 
     @property
     def identity(self) -> str:
-        """Who is in it: the person where the list says, otherwise the video."""
+        """Who is in the clip: the person where the list says, otherwise the video."""
         return self.person or self.video
 
     @property
     def name(self) -> str:
-        """As the released loader names the file, but for ids with a '#', which it turns round."""
+        """The name that the released loader gives the file, except for ids with a '#', whose parts it swaps."""
         pieces = [self.person, self.video, self.part, f"{self.start:06d}", f"{self.end:06d}"]
         return "#".join(piece for piece in pieces if piece)
 
 
 def find_metadata(dataset: str, given: Path | None, cache: Path, access: Access) -> Path:
-    """The list of clips: the given one, or the published one, which is downloaded once.
+    """Returns the list of clips: the given one, or the published one, which is downloaded once.
 
     Raises:
-        UserError: it is out of reach, or published nowhere.
+        UserError: the list is out of reach, or published nowhere.
     """
     published = SETS[dataset].metadata
     if given is not None:
@@ -93,10 +93,11 @@ def find_metadata(dataset: str, given: Path | None, cache: Path, access: Access)
 
 
 def read_metadata(path: Path, dataset: str) -> list[ClipSpec]:
-    """The rows of a list, in its order.
+    """Returns the rows of a list, in its order.
 
     Raises:
-        UserError: unreadable, without the columns, with a row that makes no sense, or known to be the wrong file.
+        UserError: the list is unreadable, without the columns, with a row that makes no sense, or known to be the wrong
+        file.
     """
     if dataset == "ted":
         _refuse_first_ted_list(path, _values(path, dataset))
@@ -107,7 +108,7 @@ def read_metadata(path: Path, dataset: str) -> list[ClipSpec]:
 
 
 def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
-    """The lines of a list, one in memory at a time."""
+    """Yields the lines of a list, one in memory at a time."""
     if path.exists():
         require_file(path, "list of clips")
     try:
@@ -119,10 +120,11 @@ def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
 
 
 def _refuse_first_ted_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
-    """The repository's own ted-metadata.csv has no frame ranges and no test, and its ids are no videos' ids."""
-    ranges = test = numbered = some = False
+    """Raises UserError for the repository's ted-metadata.csv: it has no frame ranges, no test clips, and no video
+    ids."""
+    ranges = test = numbered = any_row = False
     for row in rows:
-        some = True
+        any_row = True
         ranges |= row["start"] != row["end"]
         test |= row["partition"] != "train"
         numbered |= bool(re.match(r"\d{6}#", row["video_id"] or ""))
@@ -131,14 +133,15 @@ def _refuse_first_ted_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
         "no test clips": not test,
         "ids that begin with a frame number": numbered,
     }
-    if some and (found := [fault for fault, there in faults.items() if there]):
+    if any_row and (present := [fault for fault, there in faults.items() if there]):
         raise UserError(
-            f"{path} has {' and '.join(found)}, as the ted-metadata.csv in articulated-animation's repository: "
+            f"{path} has {' and '.join(present)}, as the ted-metadata.csv in articulated-animation's repository: "
             f"{SETS['ted'].otherwise}."
         )
 
 
 def _row(path: Path, line: int, values: dict[str, str]) -> ClipSpec:
+    # The values by their types.
     try:
         if long := next((key for key in _COLUMNS if len(values[key]) > _LONGEST), None):
             raise ValueError(f"{long} has {len(values[long])} characters")
@@ -160,6 +163,8 @@ def _row(path: Path, line: int, values: dict[str, str]) -> ClipSpec:
         )
     except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise UserError(f"{path}, line {line}: a value is missing or no number ({error}); correct it.") from error
+
+    # What no clip can be.
     checks = {
         f"video_id {values['video_id']!r}": all(_ID.fullmatch(piece) for piece in values["video_id"].split("#")),
         f"person_id {row.person!r}": row.person is None or _PERSON.fullmatch(row.person),
@@ -176,7 +181,7 @@ def _row(path: Path, line: int, values: dict[str, str]) -> ClipSpec:
 
 
 def in_both_splits(rows: Iterable[ClipSpec]) -> dict[str, list[str]]:
-    """The identities, and the videos, that stand in train and in test: what is learnt of them leaks into the scores."""
+    """Returns the identities, and the videos, in both train and test: what is learnt of them leaks into the scores."""
     rows = list(rows)
     train, test = ([row for row in rows if row.split == split] for split in SPLITS)
     return {

@@ -1,4 +1,4 @@
-"""Clips out of a video: the rows' frames, their part of the image, resized, each to a lossless file of its own."""
+"""Cuts clips out of a video: the frames of each row, cropped and resized, in a lossless file of its own."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ SUFFIX = ".mkv"
 
 
 def clip_path(folder: Path, row: ClipSpec) -> Path:
+    """Returns the file of a row's clip."""
     return folder / row.split / (row.name + SUFFIX)
 
 
 def cut(
     video: Path, rows: Sequence[ClipSpec], folder: Path, size: int, proceed: Callable[[], None]
 ) -> Iterator[tuple[ClipSpec, Outcome, str]]:
-    """Writes the clips of `rows` to `folder/SPLIT/NAME.mkv` in one pass over `video`, and says what became of each.
+    """Writes the clips of `rows` to `folder/SPLIT/NAME.mkv` in one pass over `video`, and yields the outcome of each.
 
-    An outcome comes when its clip is written. `proceed` is called before every frame, and may raise to stop the work:
-    half of a clip is never left behind.
+    Frames become squares of `size` pixels. An outcome comes when its clip is written. `proceed` is called before every
+    frame, and may raise to stop the work: half of a clip is never left behind.
     """
 
     def wanted(index: int) -> bool:
         proceed()
         return any(index in span for span in spans.values())
 
+    # Each row's file is open from its first frame to its last.
     waiting = list(rows)
     writing: dict[ClipSpec, ExitStack] = {}
     try:
@@ -57,6 +59,8 @@ def cut(
                     yield row, Outcome.ok, ""
             if index == last:
                 return
+
+        # Rows that are left have a reason.
         left, outcome, detail = [*writing, *waiting], Outcome.short, "the video ends before"
     except UserError as error:
         left, outcome, detail = [*writing, *waiting], Outcome.undecodable, str(error)
@@ -68,10 +72,10 @@ def cut(
 
 
 def span(row: ClipSpec, fps: float) -> range:
-    """The indices, in a video of `fps`, of the frames that are shown between the row's start and end.
+    """Returns the indices, in a video of `fps`, of the frames that are shown between the row's start and end.
 
-    Lists and containers round rates (23.97, 23.98, 24000/1001): within one part in 2000 they are the same rate, and the
-    frames those that the list counts.
+    Lists and containers round rates (23.97, 23.98, 24000/1001). Within one part in 2000 they count as the same rate,
+    and the frames are those that the list counts.
     """
     ratio = Fraction(round(100 * fps), 100) / row.fps
     if abs(ratio - 1) < Fraction(1, 2000):
@@ -80,7 +84,7 @@ def span(row: ClipSpec, fps: float) -> range:
 
 
 def crop(frame: UInt8[np.ndarray, "h w 3"], row: ClipSpec) -> UInt8[np.ndarray, "_ _ 3"]:
-    """The row's box, scaled from the size that the list names to the frame's, and within it."""
+    """Returns the row's box, scaled from the size that the list names to that of the frame, and within it."""
     height, width = frame.shape[:2]
     left, right = (side * width // row.width for side in row.box[::2])
     top, bottom = (side * height // row.height for side in row.box[1::2])

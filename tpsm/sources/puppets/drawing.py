@@ -1,6 +1,6 @@
-"""What puppets look like: parts as signed distances with paint on them, composed back to front.
+"""Draws puppets: parts as signed distances with paint on them, composed from back to front.
 
-A part is painted in its own coordinates (see `puppets_body.pose`), so that it moves as a whole. Negative distances are
+A part is painted in its own coordinates (see `body.pose`), so that it moves as a whole. Negative distances are
 inside. Edges are as soft as one pixel, which is the anti-aliasing.
 """
 
@@ -33,7 +33,7 @@ _MORTAR = (0.014, 0.1)
 
 @dataclass(frozen=True)
 class Look:
-    """Everything by which a puppet is known."""
+    """Everything by which a puppet is recognised."""
 
     body: Proportions
     skin: Colour
@@ -76,6 +76,7 @@ def _hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 def random_look(rng: np.random.Generator) -> Look:
+    """Draws a look whose shirt and trousers differ in hue."""
     hue = rng.uniform()
     other = hue + rng.uniform(0.25, 0.75)
     return Look(
@@ -98,7 +99,7 @@ def random_look(rng: np.random.Generator) -> Look:
 
 
 def random_backdrop(rng: np.random.Generator) -> Backdrop:
-    """Pale, so that the puppet stands out."""
+    """Draws a pale backdrop, before which the puppet stands out."""
     hue, floor = rng.uniform(size=2)
     count = 7
     return Backdrop(
@@ -124,7 +125,7 @@ def _circle(x: Points, y: Points, radius: float) -> Points:
 
 
 def _ellipse(x: Points, y: Points, a: float, b: float) -> Points:
-    """Exact at the rim to first order: the implicit function over its gradient's length."""
+    """Returns a distance that is exact at the rim to first order: the implicit function over its gradient's length."""
     value = np.hypot(x / a, y / b)
     slope = np.hypot(x / a**2, y / b**2) / np.maximum(value, 1e-9)
     return (value - 1) / np.maximum(slope, 1e-9)
@@ -141,13 +142,13 @@ def _limb(x: Points, y: Points, length: float, start: float, end: float) -> Poin
 
 
 def _triangle(x: Points, y: Points, half: float, height: float) -> Points:
-    """Base on y = 0, tip at y = -height."""
+    """Returns the distance of a triangle with its base on y = 0 and its tip at y = -height."""
     slant = np.hypot(height, half)
     return np.maximum(y, (np.abs(x) * height - y * half) / slant - half * height / slant)
 
 
 class _Canvas:
-    """Points being painted over and over; what is outside of everything solid stays transparent."""
+    """Paints points over and over; what is outside of everything solid stays transparent."""
 
     def __init__(self, count: int, softness: float) -> None:
         self.colour = np.zeros((count, 3))
@@ -158,13 +159,13 @@ class _Canvas:
         return np.clip(0.5 - distance / self.softness, 0, 1)
 
     def solid(self, distance: Points, colour: Colour | Float[np.ndarray, "n 3"]) -> None:
-        """Add a shape to the silhouette, with a dark rim."""
+        """Adds a shape to the silhouette, with a dark rim."""
         rim = self.cover(distance + _OUTLINE)[:, None]
         self._blend(self.cover(distance), (rim + (1 - rim) * _INK) * colour)
         self.inside = np.minimum(self.inside, distance)
 
     def paint(self, distance: Points, colour: Colour | Float[np.ndarray, "n 3"]) -> None:
-        """Colour a region without adding to the silhouette."""
+        """Colours a region without adding to the silhouette."""
         self._blend(self.cover(distance), colour)
 
     def _blend(self, weight: Points, colour: Colour | Float[np.ndarray, "n 3"]) -> None:
@@ -172,7 +173,7 @@ class _Canvas:
 
 
 def _cloth(pattern: str, x: Points, y: Points, base: Colour, trim: Colour, pitch: float) -> Float[np.ndarray, "n 3"]:
-    """A pattern with soft edges, `pitch` from one repetition to the next."""
+    """Returns the colours of a pattern with soft edges, `pitch` from one repetition to the next."""
     u, v = np.cos(2 * np.pi * x / pitch), np.cos(2 * np.pi * y / pitch)
     ripple = {"stripes": v, "columns": u, "dots": u + v - 0.9, "checks": u * v, "plain": np.full_like(x, -9.0)}[pattern]
     share = 0.5 + 0.5 * np.tanh(3 * ripple)
@@ -180,6 +181,7 @@ def _cloth(pattern: str, x: Points, y: Points, base: Colour, trim: Colour, pitch
 
 
 def _paint_torso(look: Look, canvas: _Canvas, x: Points, y: Points) -> None:
+    # The neck, then the shirt, which narrows towards the hips, and the belt.
     body = look.body
     canvas.solid(_limb(x, y + body.torso, 0.09, 0.055, 0.055), look.skin)
     high, low = -body.torso + 0.015, 0.05
@@ -192,6 +194,8 @@ def _paint_torso(look: Look, canvas: _Canvas, x: Points, y: Points) -> None:
     canvas.solid(shape, cloth)
     belt = np.maximum(-0.055 - y, shape + _OUTLINE)
     canvas.paint(belt, look.trousers)
+
+    # The emblem.
     chest = -0.62 * body.torso
     if look.emblem == "disc":
         canvas.paint(_circle(x, y - chest, 0.085), look.trim * 0.3)
@@ -209,6 +213,8 @@ def _paint_head(look: Look, canvas: _Canvas, x: Points, y: Points) -> None:
     radius = look.body.head
     wide = radius * look.face[0]
     y = y + radius  # from here on, the skull's centre is the origin
+
+    # Hair and ears behind the head.
     kind = look.headwear
     ear = 0.42 * radius
     if kind == "long":
@@ -226,6 +232,8 @@ def _paint_head(look: Look, canvas: _Canvas, x: Points, y: Points) -> None:
         for turn in (-0.5, 0.0, 0.5):
             u, v = x - turn * radius, y + (1.05 - 0.35 * turn**2) * radius
             canvas.solid(_ellipse(u, v, 0.26 * radius, 0.42 * radius), look.hair)
+
+    # The face: cheeks, eyes, mouth and nose, turned to one side.
     skull = _ellipse(x, y, wide, radius)
     glow = 1.04 - 0.12 * np.clip((x / wide) ** 2 + (y / radius) ** 2, 0, 1)
     canvas.solid(skull, glow[:, None] * look.skin)
@@ -240,6 +248,8 @@ def _paint_head(look: Look, canvas: _Canvas, x: Points, y: Points) -> None:
     corners = (0.26 + 0.38 * look.face[2]) * radius
     canvas.paint(np.maximum(np.maximum(smile, corners - y), skull + _OUTLINE), np.array([0.62, 0.12, 0.16]))
     canvas.paint(_circle(x - 1.5 * shift, y - 0.27 * radius, 0.12 * radius), look.skin * 0.72)
+
+    # Hair or hat upon the head.
     brow = y + 0.36 * radius
     if kind in ("bowl", "long"):
         canvas.paint(np.maximum(skull + 0.008, brow + 0.12 * np.cos(3 * x / wide) * radius), look.hair)
@@ -263,6 +273,7 @@ def _paint_head(look: Look, canvas: _Canvas, x: Points, y: Points) -> None:
 
 
 def _paint_limb(look: Look, canvas: _Canvas, x: Points, y: Points, part: str) -> None:
+    # Sleeves, hands, trousers and shoes.
     body = look.body
     side = -1.0 if part.startswith("right") else 1.0
     arm, leg = body.arm_width, body.leg_width
@@ -281,14 +292,16 @@ def _paint_limb(look: Look, canvas: _Canvas, x: Points, y: Points, part: str) ->
         cloth = _cloth(look.leg_pattern, x, y, look.trousers, look.trim, 0.2)
         canvas.solid(_limb(x, y, body.shin, leg, leg * 0.82), cloth)
         canvas.solid(_ellipse(x - side * 0.045, y - body.shin - 0.015, leg * 1.75, leg * 1.0), look.shoe)
+
+    # The pin of the joint; limbs behind the torso lie in its shade.
     if not part.endswith("thigh"):
-        canvas.paint(_circle(x, y, 0.026), np.array([0.98, 0.86, 0.45]))  # the brass pin of the joint
+        canvas.paint(_circle(x, y, 0.026), np.array([0.98, 0.86, 0.45]))
     if part.startswith("left"):
         canvas.colour *= _SHADE
 
 
 def _reach(look: Look, part: str) -> tuple[float, float]:
-    """A circle around the part: its centre's y, and its radius."""
+    """Returns a circle around the part: its centre's y, and its radius."""
     body = look.body
     if part == "torso":
         return -body.torso / 2, body.torso / 2 + 0.25
@@ -314,7 +327,7 @@ def _paint_backdrop(scene: Backdrop, x: Points, y: Points) -> Float[np.ndarray, 
 
 
 def _brickwork(bricks: Float[np.ndarray, "rows columns"], x: Points, y: Points) -> Points:
-    """The lightness of a running bond: every other course is shifted by half a brick, and mortar lies between."""
+    """Returns the lightness of a running bond: every other course is shifted by half a brick; mortar lies between."""
     height, width = _BRICK
     rows, columns = bricks.shape
     course = np.floor(y / height)
@@ -333,21 +346,26 @@ def _brickwork(bricks: Float[np.ndarray, "rows columns"], x: Points, y: Points) 
 def render(
     look: Look, scene: Backdrop, matrices: Float[np.ndarray, "t p 2 3"], size: int
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], UInt8[np.ndarray, "t h w"]]:
-    """The images, and the topmost part of every pixel."""
+    """Draws the frames of a puppet, and returns them with the topmost part of every pixel."""
     frames, pixel = len(matrices), 2 / (size - 1)
     axis = np.linspace(-1, 1, size)
     grid = np.stack([*np.meshgrid(axis, axis), np.ones((size, size))], axis=-1)
     picture = np.zeros((frames, size, size, 3))
     labels = np.zeros((frames, size, size), np.uint8)
     for index in DRAW_ORDER:
+        # Every pixel in the coordinates of the part.
         square = np.concatenate([matrices[:, index], np.broadcast_to([[[0.0, 0, 1]]], (frames, 1, 3))], axis=1)
         inverse = np.linalg.inv(square)[:, :2]
         local = np.einsum("tij,hwj->thwi", inverse, grid)
         part = PARTS[index]
+
+        # The backdrop fills the image.
         if index == 0:
             flat = local.reshape(-1, 2)
             picture = _paint_backdrop(scene, flat[:, 0], flat[:, 1]).reshape(picture.shape)
             continue
+
+        # A part is painted where it can reach, over what lies behind it.
         centre, radius = _reach(look, part)
         near = np.hypot(local[..., 0], local[..., 1] - centre) < radius
         x, y = local[near].T

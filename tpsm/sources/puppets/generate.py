@@ -1,4 +1,4 @@
-"""The embedded data set's generator: jointed paper puppets that dance, with exact joints, labels and dense motion.
+"""Generates the embedded data set: jointed paper puppets that dance, with exact joints, labels and dense motion.
 
 Everything follows from the seed: no image, model or recording is used.
 """
@@ -27,7 +27,8 @@ _WEBP_LIMIT = 16383
 
 
 def puppet_clip(identity: int, number: int, *, size: int, frames: int, seed: int) -> Clip:
-    """Clip `number` of puppet `identity`: the look depends on the identity alone, act and backdrop on both."""
+    """Draws clip `number` of puppet `identity`, `size` pixels wide. The look depends on the identity alone, act and
+    backdrop on both."""
     look = random_look(np.random.default_rng([seed, identity]))
     rng = np.random.default_rng([seed, identity, number + 1])
     matrices, joints = pose(look.body, random_act(rng, frames))
@@ -68,7 +69,7 @@ def synthesize(
     frames: int = 20,
     seed: int = 0,
 ) -> None:
-    """Write `train/` and `test/` of strips of frames, each with its ground truth beside it. No puppet is in both.
+    """Writes `train/` and `test/` with strips of frames, each with its ground truth beside it. No puppet is in both.
 
     `card.json` says which version of the generator drew them, and with which numbers.
 
@@ -97,7 +98,7 @@ def synthesize(
 
 
 def _write_strip(folder: Path, clip: Clip) -> None:
-    """Frames side by side, lossless: WebP or PNG, whichever is smaller."""
+    """Writes frames side by side, lossless, as WebP or PNG, whichever is smaller."""
     strip = Image.fromarray(np.concatenate(list(clip.frames), axis=1))
     packed = {".png": io.BytesIO()}
     strip.save(packed[".png"], "PNG", optimize=True)
