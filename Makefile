@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	printf '[core]\n    no_scm = true\n' > $@
 
 repro: $(READY) $(SCM)
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tpsm.jobs.repro --side-by-side
 	@ls reports/index.html reports/*/README.md
 
 # Everything from scratch into trained/, for `tpsm publish`; it says beforehand how long it takes, and resumes.

@@ -149,8 +149,7 @@ class Model(Method):
             self.discriminator = Discriminator(config.discriminator, config.num_keypoints)
         self.perceptual = PerceptualLoss(config.perceptual)
 
-    @full_precision
-    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
         # The 7 x 7 convolution without padding must leave 2 x 2 pixels, and so must every hourglass at its bottom.
@@ -158,6 +157,10 @@ class Model(Method):
         if self.discriminator is not None:
             smallest = max(smallest, config.discriminator.smallest)
         check_sides(image, divisor, smallest, "FOMM's hourglasses and discriminator")
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        self.check_sides(image)
         return self.kp_detector(image)
 
     def encode(self, source: Float[Tensor, "b 3 h w"]) -> EncodedSource:

@@ -221,8 +221,7 @@ class Model(Method):
         self.bg_predictor = None if config.background.kind == "zero" else BackgroundPredictor(config.background)
         self.perceptual = PerceptualLoss(config.perceptual)
 
-    @full_precision
-    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
         config = self.config
         divisor = math.lcm(config.detector.divisor, config.dense_motion.divisor, 2**config.generator.num_down_blocks)
         # The 7 x 7 convolution must leave 2 x 2 pixels, and so must every hourglass and encoder at its bottom.
@@ -230,6 +229,10 @@ class Model(Method):
         background = 0 if self.bg_predictor is None else 2 ** (config.background.num_blocks + 1)
         smallest = max(heatmap, config.detector.smallest, config.dense_motion.smallest, background)
         check_sides(image, divisor, smallest, "MRAA's hourglasses and background predictor")
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        self.check_sides(image)
         return self.region_predictor(image)
 
     @full_precision

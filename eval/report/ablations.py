@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from eval.report.changes import LEGEND, Change, changes, counted, described
 from eval.report.question import Question
 from eval.report.words import listed
+from eval.tables.published import PublishedRow
 from eval.tables.results import Results
 from eval.tables.verdict import PRINTED
 from eval.types import Protocol
@@ -21,7 +22,7 @@ def claims(results: Results, protocol: Protocol) -> Question:
     found = changes(results, list(combinations(runs, 2)), protocol)
 
     # Against each rival: what is printed of both, and what was found here.
-    sentences, told, claimed, kept = [], [], 0, 0
+    rivals, sentences, told, claimed, kept = [], [], [], 0, 0
     for rival in runs[:-1]:
         printed = {name: _ahead(results, subject, rival, name) for name in PRINTED}
         here = [change for change in found[rival, subject] if printed.get(change.metric.name) is not None]
@@ -31,12 +32,15 @@ def claims(results: Results, protocol: Protocol) -> Question:
             claimed, kept = claimed + len(due), kept + len(sure)
             label = results.label(rival)
             told.append(f"of {label} in {listed(sure) if sure else 'no metric'} ({len(sure)} of {len(due)})")
+            rivals.append(label)
+            rows = [_row(results, run, change.metric.name) for run in (subject, rival) for change in here]
+            recalled = any(row is not None and row.status == "recalled" for row in rows)
             sentences.append(
-                f"Against {label}: {described(here, in_full=True)} Published: {_published(here, printed)}."
+                f"Against {label}: {described(here, in_full=True)} Published: {_published(here, printed)}"
+                f"{', by numbers recalled and not checked against the paper' if recalled else ''}."
             )
 
     # The answer in one sentence.
-    rivals = [results.label(run) for run in runs[:-1]]
     if not sentences or results.published is None:
         return Question("", "", "reconstruction", protocol, True)
     name, on = results.label(subject), results.published.title
@@ -50,16 +54,18 @@ def claims(results: Results, protocol: Protocol) -> Question:
 
 def _ahead(results: Results, run: str, rival: str, name: str) -> bool | None:
     """Whether the papers print a better number for `run`; None where they lack either's, or both are the same."""
-    if results.published is None or name not in results.metrics:
+    mine, other = (_row(results, one, name) for one in (run, rival))
+    if mine is None or other is None or name not in results.metrics:
         return None
-    numbers = []
-    for one in (run, rival):
-        rows = results.published.rows.get(results.config.published_as.get(one, one), ())
-        numbers.append(next((float(value) for row in rows if (value := getattr(row, name)) is not None), None))
-    mine, other = numbers
-    if mine is None or other is None or mine == other:
-        return None
-    return (mine < other) == results.metrics[name].lower_is_better
+    difference = float(getattr(mine, name)) - float(getattr(other, name))
+    return None if difference == 0 else (difference < 0) == results.metrics[name].lower_is_better
+
+
+def _row(results: Results, run: str, name: str) -> PublishedRow | None:
+    """The first row of `run` that prints a number of the metric `name`."""
+    rows = {} if results.published is None else results.published.rows
+    of_run = rows.get(results.config.published_as.get(run, run), ())
+    return next((row for row in of_run if getattr(row, name) is not None), None)
 
 
 def _published(here: list[Change], printed: dict[str, bool | None]) -> str:

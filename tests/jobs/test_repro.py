@@ -77,17 +77,73 @@ def test_a_lock_without_a_copy_and_no_lock_at_all_are_left_alone(lock: bytes) ->
 def test_the_newest_lock_is_kept_while_dvc_runs_and_its_status_returned(
     lock: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dvc = tmp_path / "bin" / "dvc"
-    dvc.parent.mkdir()
     newer = lock.replace(b"size: ", b"size: 1")
     (tmp_path / "newer").write_bytes(newer)
-    dvc.write_text('#!/bin/sh\necho "$@" > asked\ncp newer dvc.lock\nsleep 1\n: > dvc.lock\nexit 7\n')  # killed there
-    dvc.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{dvc.parent}:/usr/bin:/bin")
+    put_in_place_of_dvc("cp newer dvc.lock; sleep 1; : > dvc.lock; exit 7", tmp_path, monkeypatch)  # killed there
     assert repro.repro(["--pull"]) == 7
     assert (tmp_path / "asked").read_text() == "repro --pull\n" and not Path("dvc.lock").read_bytes()
     repro.put_back()
     assert Path("dvc.lock").read_bytes() == newer
+
+
+def put_in_place_of_dvc(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of it goes into the file `asked`, a line each."""
+    dvc = folder / "bin" / "dvc"
+    dvc.parent.mkdir()
+    dvc.write_text(f'#!/bin/sh\necho "$@" >> asked\n{script}\n')
+    dvc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{dvc.parent}:/usr/bin:/bin")
+
+
+@pytest.fixture
+def clone(lock: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone on two cores: `resolved` is what the stage configure will write as `configs`."""
+    published, origin = {"file": "weights/a/p.safetensors"}, {"run": "t"}
+    nothing: dict[str, object] = {"origin": None, "published": None}
+    runs = {"a/t": {}, "a/u": {}, "a/p": {"published": published}, "a/begun": {"origin": origin}, "b/scored": {}}
+    for name, config in runs.items():
+        path = tmp_path / "resolved" / name.replace("/", "/runs/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".yaml").write_text(yaml.safe_dump(nothing | config))
+    (tmp_path / "scores/b").mkdir(parents=True)
+    (tmp_path / "scores/b/scored.parquet").touch()
+    monkeypatch.setattr(repro, "cores", lambda: 2)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    return tmp_path
+
+
+def test_runs_without_scores_are_made_side_by_side(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = 'case "$*" in *features) cp -r resolved configs;; esac; echo "${OMP_NUM_THREADS:-all}" >> threads'
+    put_in_place_of_dvc(script, clone, monkeypatch)
+    assert repro.repro([repro.SIDE_BY_SIDE]) == 0
+    first, *between, last = (clone / "asked").read_text().splitlines()
+    assert (first, last) == ("repro features", "repro")
+    beside = "--wait-for-lock repro --single-item --glob"
+    assert sorted(between[:2]) == [f"{beside} *@a-t *@a-p coverage@*", f"{beside} *@a-u score-control@*"]
+    assert sorted(between[2:]) == [f"{beside} report@a", f"{beside} report@b"]
+    assert (clone / "threads").read_text().split() == ["all", *4 * ["1"], "all"]
+
+
+def test_what_one_of_them_says_ends_it(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clone / "resolved").rename(clone / "configs")
+    put_in_place_of_dvc('case "$*" in *a-u*) exit 3;; esac', clone, monkeypatch)
+    assert repro.repro([repro.SIDE_BY_SIDE]) == 3
+    assert len((clone / "asked").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("why", ["one core", "a GPU", "all are scored"])
+def test_otherwise_dvc_makes_one_after_the_other(clone: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    (clone / "resolved").rename(clone / "configs")
+    if why == "one core":
+        monkeypatch.setattr(repro, "cores", lambda: 1)
+    elif why == "a GPU":
+        monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    else:
+        shutil.rmtree(clone / "configs/a")
+    put_in_place_of_dvc("", clone, monkeypatch)
+    assert repro.repro([repro.SIDE_BY_SIDE]) == 0
+    assert (clone / "asked").read_text() == "repro\n"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")

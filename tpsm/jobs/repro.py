@@ -4,42 +4,101 @@ DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty o
 a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
 finds in its cache of runs. Its list of who reads and writes is written in the same way; it names processes, which the
 kill has ended, so it goes where it is cut off.
+
+With `--side-by-side`, runs that have no scores yet are made several at a time.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
 
 from tpsm.core.files import write_text
+from tpsm.core.layout import CONFIGS, Layout
 from tpsm.core.program import exit_status
-from tpsm.core.reading import Loader, parse_json
+from tpsm.core.provenance import cores
+from tpsm.core.reading import Loader, parse_json, read_yaml
 
 log = logging.getLogger(__name__)
 LOCK, COPY, USERS = Path("dvc.lock"), Path(".work/dvc.lock"), Path(".dvc/tmp/rwlock")
 EVERY = 1.0
 """Seconds between two looks at the lock."""
+SIDE_BY_SIDE = "--side-by-side"
 
 
 def repro(arguments: Sequence[str]) -> int:
     """Runs `dvc repro` with these arguments in the repository's root, and returns its exit status."""
     put_back()
-    with subprocess.Popen(["dvc", "repro", *arguments]) as dvc:
-        while dvc.poll() is None:
+    for step in steps() if SIDE_BY_SIDE in arguments else [[arguments]]:
+        if status := run(step):
+            return status
+    return 0
+
+
+def steps() -> Iterator[list[Sequence[str]]]:
+    """What is asked of DVC, step after step; a step's lists of arguments have a process each.
+
+    The last step is the whole pipeline, in one process: it makes whatever the others have left. A GPU is one run's.
+    """
+    count = cores()
+    if count > 1 and shutil.which("nvidia-smi") is None and (not CONFIGS.is_dir() or unscored()):
+        yield [["features"]]  # what several runs need
+        yield dealt([*unscored(), "score-control@*", "coverage@*"], count)
+        yield dealt([f"report@{path.name}" for path in sorted(CONFIGS.iterdir()) if path.is_dir()], count)
+    yield [[]]
+
+
+def unscored() -> list[str]:
+    """DVC's patterns for the stages of the runs that have no scores. Runs that are trained stand first, so that each
+    process gets its share. One that begins with another's weights is left out: it waits for the last step."""
+    due = []
+    for path in CONFIGS.glob("*/runs/*.yaml"):
+        dataset, config = path.parts[-3], read_yaml(path)
+        if config["origin"] is None and not Layout(dataset).scores(path.stem).exists():
+            due.append((config["published"] is not None, f"*@{dataset}-{path.stem}"))
+    return [pattern for _, pattern in sorted(due)]
+
+
+def dealt(targets: Sequence[str], count: int) -> list[Sequence[str]]:
+    """The targets, dealt to at most `count` processes. Each makes them in order, and not what they need: DVC would lock
+    that against the other processes."""
+    return [["--single-item", "--glob", *targets[first::count]] for first in range(min(count, len(targets)))]
+
+
+def run(step: Sequence[Sequence[str]]) -> int:
+    """Runs `dvc repro` with each of the lists of arguments, side by side; the first exit status that is not 0.
+
+    Each of several has its share of the cores, and draws no bars, which would overwrite one another's.
+    """
+    environment, options = dict(os.environ), []
+    if len(step) > 1:
+        environment = {"OMP_NUM_THREADS": str(max(1, cores() // len(step))), "TQDM_DISABLE": "1"} | environment
+        options = ["--wait-for-lock"]
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(subprocess.Popen(["dvc", *options, "repro", *arguments], env=environment))
+            for arguments in step
+        ]
+        while any(dvc.poll() is None for dvc in running):
             keep()
             try:
-                dvc.wait(EVERY)
+                for dvc in running:
+                    dvc.wait(EVERY)
             except subprocess.TimeoutExpired:
                 continue
             except KeyboardInterrupt:  # It reaches DVC too, which ends what it has begun.
-                dvc.wait()
+                for dvc in running:
+                    dvc.wait()
     keep()
-    return dvc.returncode
+    return next((dvc.returncode for dvc in running if dvc.returncode), 0)
 
 
 def put_back() -> None:

@@ -43,6 +43,10 @@ class Method(nn.Module, ABC):
     scale_relative_motion: ClassVar[bool] = True
     """Whether relative animation scales the driving displacement to the size of the source's pose."""
 
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
+        """Raises UserError unless the networks take images of this size. `keypoints` asks it first; `tpsm configure`
+        does so before anything is trained."""
+
     @abstractmethod
     def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
         """Returns the pose of each image. Raises UserError where the images' sides do not fit the model."""

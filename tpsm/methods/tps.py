@@ -224,11 +224,14 @@ class Model(Method):
         self.bg_predictor = BackgroundPredictor(config) if config.background else None
         self.perceptual = PerceptualLoss(config.perceptual)
 
-    @full_precision
-    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+    def check_sides(self, image: Float[Tensor, "b 3 h w"]) -> None:
         divisor = math.lcm(self.config.dense_motion.divisor, 2**self.config.inpainting.num_down_blocks)
         smallest = max(divisor, self.config.dense_motion.smallest)
         check_sides(image, divisor, smallest, "TPSMM's hourglass and inpainting network")
+
+    @full_precision
+    def keypoints(self, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
+        self.check_sides(image)
         return Keypoints(self.kp_detector(image))
 
     @full_precision

@@ -96,6 +96,12 @@ class FlopCounter(TorchDispatchMode):
     def _leave(self, *_: Any) -> None:
         self._active.pop()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """PyTorch asks when this class is made. Its own answer loads the compiler at the first operation, which takes
+        seconds, to keep it away from `__torch_dispatch__`; nothing is compiled while operations are counted."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         operation = func.overloadpacket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections import Counter
 
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
     """Animates the fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with
     `pairs.csv`."""
-    import pandas as pd  # Here: it takes long to load.
-
     layout, config = Layout(dataset), read_run(dataset, run)
     model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
     model.load()  # a checkpoint that does not fit is named before any pair is begun
@@ -40,9 +39,10 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
         task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
-        with atomic(out / "pairs.csv") as draft:
-            rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
-            pd.DataFrame(rows, columns=["pair", "source", "driving"]).to_csv(draft, index=False)
+        with atomic(out / "pairs.csv") as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["pair", "source", "driving"])
+            rows.writerows((pair.name, pair.source.name, pair.driving.name) for pair in pairs)
         write_model(out, config, [model] if avd is None else [model, avd])
         cache.remove()
 

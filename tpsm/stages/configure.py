@@ -138,7 +138,9 @@ def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> di
 
 
 def check_model(config: RunConfig) -> None:
-    """Builds the model without memory and sends one image's shape through it.
+    """Builds the model without memory, and asks it whether it takes images of the run's size.
+
+    Nothing is sent through it: a convolution of tensors without memory loads PyTorch's compiler, which takes seconds.
 
     Raises:
         UserError: a number of points or a depth fits no model of this size; otherwise training would say so much later.
@@ -148,10 +150,8 @@ def check_model(config: RunConfig) -> None:
     where = f"params.yaml.run.{config.run}.model"
     try:
         with torch.device("meta"):
-            model = method_module(config.method).Model(config.model).eval()
-            image = torch.empty(1, 3, config.size, config.size)
-            model.render(model.encode(image), model.keypoints(image))
-    except (UserError, ValueError, RuntimeError) as error:  # PyTorch's own, where a layer cannot take the size
+            method_module(config.method).Model(config.model).check_sides(torch.empty(1, 3, config.size, config.size))
+    except (UserError, ValueError, RuntimeError) as error:  # PyTorch's own, of sizes that no layer has
         raise UserError(f"{where} with frames of {config.size} x {config.size}: {error}") from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tpsm.checkpoints.checkpoint import Checkpoint, check_weights
+from tpsm.checkpoints.checkpoint import Checkpoint, check_weights, load_method
 from tpsm.checkpoints.published import with_unpublished
 from tpsm.checkpoints.released import skeleton
 from tpsm.checkpoints.trained import example_keypoints
@@ -19,8 +19,8 @@ from tpsm.core.files import atomic, sha256_of, write_json
 from tpsm.core.schema import plain
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
+from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdTraining
-from tpsm.methods.base import Method
 from tpsm.published.card import Card, card_of, read_card
 from tpsm.published.pixels import check_clips
 from tpsm.published.weight_file import read_published
@@ -36,12 +36,12 @@ def take_run(config: RunConfig, data: DataConfig, manifest: Manifest, clips: Pat
         UserError: it was trained otherwise than params.yaml says, or on other clips, or its file is damaged.
     """
     assert config.published is not None
-    card, method, checkpoint = published_run(config, data)
+    card, checkpoint = published_run(config, data)
     check_clips(card, config.published.file, manifest, clips)
 
     checkpoint.save(out / "last.pt")
     write_curve(card.curve, out / "metrics.csv")
-    summary = facts(config, method, card.steps)
+    summary = facts(config, load_method(out / "last.pt", config.method)[0], card.steps)
     summary["provenance"] = card.provenance | {"weights": {"last.pt": sha256_of(out / "last.pt")}}
     write_json(out / "summary.json", summary, indent=2)
     log.info("%s -> %s", config.published.file, out)
@@ -62,8 +62,8 @@ def take_avd(config: RunConfig, avd: AvdRun, manifest: Manifest, clips: Path, ou
     log.info("%s -> %s", avd.published.file, out)
 
 
-def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Checkpoint]:
-    """Returns the card, the method without memory for its weights, and its checkpoint.
+def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Checkpoint]:
+    """Returns the card of a published run, and its checkpoint.
 
     Raises:
         UserError: it was trained otherwise than `config` and `data` say, or an entry is missing, superfluous or of
@@ -80,7 +80,7 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Method, Ch
     names = (config.method, config.run, config.dataset)
     checkpoint = Checkpoint(*names, config.size, model, whole, epoch=0, step=card.steps or 0, fit=data.fit)
     check_weights(method, checkpoint, path)
-    return card, method, checkpoint
+    return card, checkpoint
 
 
 def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
@@ -95,7 +95,8 @@ def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
     trained = (read_card(card_of(Path(config.published.file))).provenance["weights"] or {}).get("last.pt")
     refuse_other(path, avd_difference(avd_recipe(avd, trained), card.recipe, str(card_of(path))))
 
-    method = skeleton(config.method, config.model)
+    # With memory: a convolution of tensors without it loads PyTorch's compiler, which takes seconds.
+    method = method_module(config.method).Model(config.model).eval()
     task = AvdTraining(method, AVD.like(example_keypoints(method, config.size), avd.model), avd.model)
     name, model = f"{config.run}, avd", plain(asdict(avd.model))
     checkpoint = Checkpoint("avd", name, config.dataset, config.size, model, weights, 0, card.steps or 0)

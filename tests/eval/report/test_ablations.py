@@ -118,6 +118,7 @@ def test_the_papers_claim_is_answered_in_a_word(value: float, word: str, says: s
     results.published = PublishedSet("Elsewhere", ("elsewhere",), rows)
     question = answer(results)[0]
     assert question.headline.startswith(f"{word} Where New is published as ahead (on Elsewhere), ")
+    assert question.title == "Is New ahead of Old and Older, as published?"
     assert question.sentences[0] == f"{says} Published: ahead in L1." and len(question.sentences) == 2
 
 
@@ -125,11 +126,12 @@ def test_an_open_difference_is_told_with_its_side_and_a_claim_needs_numbers(layo
     add(layout, "old", 0.3, "old")
     add(layout, "new", 0.29, "new", either_way=True)
     results = results_of(layout, reconstruction=["old", "new"])
-    rows = {run: (PublishedRow("P", "seen", l1=l1),) for run, l1 in (("old", ".1"), ("new", ".2"))}
+    rows = {run: (PublishedRow("P", "recalled", l1=l1),) for run, l1 in (("old", ".1"), ("new", ".2"))}
     results.published = PublishedSet("Elsewhere", ("elsewhere",), rows)
     question = answer(results)[0]
     assert question.headline.startswith("New is published as ahead (on Elsewhere) in no metric that is measured here.")
     (sentence,) = question.sentences
-    assert "no significant difference in L1 (better by .0100 [" in sentence and sentence.endswith("behind in L1.")
+    assert "no significant difference in L1 (better by .0100 [" in sentence
+    assert "behind in L1, by numbers recalled" in sentence
     results.published = PublishedSet("Elsewhere", ("elsewhere",), {"old": rows["old"]})
     assert [q.title for q in answer(results)] == ["Reconstruction", "Reconstruction"]
