@@ -19,7 +19,7 @@ from hostile_weights import weights
 from subject import copy, make_whole
 
 MEMORY, COMPUTING, SECONDS = 3 << 30, 60, 300
-"""More than the programs have when they start; the longest that an input may compute, and may take on a busy machine."""
+"""Bytes beyond those at the start; how many seconds an input may compute, and how many pass on a busy machine."""
 CANARY = "code-has-run"
 """What hostile code would write into the working folder."""
 KINDS = {
