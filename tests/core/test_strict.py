@@ -1,17 +1,11 @@
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import pytest
-from annotated_types import Le, Lt, MaxLen, MinLen
+from annotated_types import MaxLen, MinLen
 
-from eval.config import EvalConfig
-from eval.evaluators import KINDS, dlib68, dlib_face, fan, heatmap, osnet, rtmpose
-from tpsm.config.sections import AvdRun, RunConfig
-from tpsm.core.animation import AnimateConfig
 from tpsm.core.errors import UserError
 from tpsm.core.schema import NotNegative, Width, checked, from_mapping
-from tpsm.data.config import DataConfig
-from tpsm.methods import METHODS, method_module
 
 
 @checked
@@ -95,23 +89,3 @@ def test_what_is_made_in_python_is_checked_too(values: dict[str, Any], message: 
     assert Inner(9, half=8) == from_mapping(Inner, {"width": 9, "half": 8}, "p")
     with pytest.raises(ValueError, match=message):
         Inner(**values)
-
-
-def without_most(hint: Any, name: str) -> list[str]:
-    """The whole numbers in a type that have no upper bound, by the path of their field."""
-    if is_dataclass(hint):
-        hints = get_type_hints(hint, include_extras=True)
-        return [lacks for field in fields(hint) for lacks in without_most(hints[field.name], f"{name}.{field.name}")]
-    bounds = getattr(hint, "__metadata__", ())
-    if hint is int or (bounds and get_args(hint)[0] is int):
-        return [] if any(isinstance(bound, (Le, Lt)) for bound in bounds) else [name]
-    return [lacks for part in get_args(hint) for lacks in without_most(part, name)]
-
-
-def test_every_whole_number_of_params_yaml_has_an_upper_bound() -> None:
-    kinds = [dlib68, dlib_face, fan, heatmap, osnet, rtmpose]
-    assert {kind.__name__ for kind in kinds} == {name for role in KINDS.values() for name in role.values()}
-    models = [module.Config for module in (*map(method_module, METHODS), *kinds)]
-    assert without_most(Outer, "p") == ["p.inner.half", "p.sizes", "p.square", "p.square", "p.within.half"]
-    for config in (AnimateConfig, AvdRun, DataConfig, EvalConfig, RunConfig, *models):
-        assert not without_most(config, config.__module__)
