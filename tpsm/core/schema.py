@@ -85,7 +85,7 @@ def checked(kind: type[T]) -> type[T]:
         except ValidationError as error:
             raise ValueError(_what_is_wrong(error)) from None
 
-    kind.__init__ = __init__  # type: ignore[misc]
+    kind.__init__ = __init__  # type: ignore[assignment,method-assign,misc]
     return kind
 
 
