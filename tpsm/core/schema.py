@@ -42,8 +42,8 @@ _BOUNDS = {
     "less_than_equal": "at most {le}",
     "less_than": "below {lt}",
     "multiple_of": "a multiple of {multiple_of}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
+    "too_short": "at least {min_length} long",
+    "too_long": "at most {max_length} long",
 }
 _KINDS = {
     "int_type": "of type int",
