@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
-from tpsm.core.schema import MOST, Count, Whole, Width, from_mapping
+from tpsm.core.schema import MOST, Count, Side, Whole, from_mapping
 from tpsm.data.config import SPLITS
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import frame_rate, iter_wanted, lossless_video
@@ -32,6 +32,9 @@ VIDEOS = Path(".work/real-clips")
 SIZE = 256  # a clip's side in pixels at most; smaller squares are not enlarged
 
 
+Place = Annotated[int, Ge(-MOST), Le(MOST)]  # a pixel, outside the first frame where the person comes from there
+
+
 @dataclass(frozen=True)
 class Shot:
     """One person in one video: the square to take (left, top, side in pixels, at frame 0), how it `moves` (pixels a
@@ -39,7 +42,7 @@ class Shot:
     """
 
     file: str
-    square: tuple[Whole, Whole, Width]
+    square: tuple[Place, Place, Side]
     every: Count
     moves: tuple[float, float] = (0.0, 0.0)
     frames: Annotated[int, Ge(2), Le(MOST)] = 20
