@@ -51,6 +51,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 TIMES = re.compile(
     rb"\d+(\.\d+)? (s|seconds|min)\b|commit [0-9a-f]{12}( and changes that it lacks)?"
     rb"|; some after an interruption, the time before which is not counted"
+    rb'|<th scope="row">(seconds|resumed|commit|changed)</th><td>.*?</td>'
 )
 """What a page says of them, and of what is left out of records."""
 
