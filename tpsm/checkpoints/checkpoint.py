@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,7 @@ class Checkpoint:
     step: Step
     optimizer: dict[str, Any] | None = None
     fit: Fit = "crop"
+    __pydantic_config__: ClassVar = {"arbitrary_types_allowed": True}  # tensors
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint; equal ones make equal files."""
