@@ -51,8 +51,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 TIMES = re.compile(
     rb"\d+(\.\d+)? (s|seconds|min)\b|commit [0-9a-f]{12}( and changes that it lacks)?"
     rb"|; some after an interruption, the time before which is not counted"
-    rb'|<th scope="row">(seconds|resumed|commit|changed)</th><td>.*?</td>'
-    rb"|<td>\d+(\.\d)?</td>|<span class=value>(True|False)</span>"  # in a column of records, as JSON is compared too
+    rb"|(?<=>)(\d+(\.\d+)?|True|False|[0-9a-f]{40})(?=<)"  # numbers of index.html, which content.json has too
 )
 """What a page says of them, and of what is left out of records."""
 
