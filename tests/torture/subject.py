@@ -52,6 +52,7 @@ TIMES = re.compile(
     rb"\d+(\.\d+)? (s|seconds|min)\b|commit [0-9a-f]{12}( and changes that it lacks)?"
     rb"|; some after an interruption, the time before which is not counted"
     rb"|(?<=>)(\d+(\.\d+)?|True|False|[0-9a-f]{40})(?=<)"  # numbers of index.html, which content.json has too
+    rb"|(?<=&#34;)(seconds|resumed|commit|changed)&#34;: [^,\n]*"
 )
 """What a page says of them, and of what is left out of records."""
 
