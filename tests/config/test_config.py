@@ -76,6 +76,12 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
             {"data": {"puppets": {"path": "/data/puppets"}}},
             r"puppets\.path: the folder of a data set is always data/raw/puppets; link /data/puppets there",
         ),
+        (
+            {"evaluation": {"puppet": {}}},
+            r"section params\.yaml\.evaluation\.puppet, but no params\.yaml\.data\.puppet; correct .*puppets-quick",
+        ),
+        ({"run": {"tps": {"train": {"epochs": 10**9}}}}, r"run\.tps\.train\.epochs: must be at most"),
+        ({"run": {"tps": {"train": {"seed": -1}}}}, r"run\.tps\.train\.seed: must be at least 0"),
         ({"scales": {"vox": "scales/voks.yaml"}}, r"scales\.vox names the file scales/voks\.yaml, which is not there"),
         ({"scales": {"vox": 4}}, r"scales\.vox must be a section of keys and values, or the name of a file, not 4"),
         ({"scales": {"small": {"tsp": {}}}}, r"Unknown key params\.yaml\.scales\.small\.tsp; .* knows tps, fomm, mraa"),

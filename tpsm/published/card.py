@@ -12,7 +12,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there
 from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import Step, from_mapping
 
 FORMAT = 1
 
@@ -60,7 +60,7 @@ class Card:
     method: str
     run: str
     dataset: str
-    steps: int | None
+    steps: Step | None
     recipe: dict[str, Any]
     provenance: dict[str, Any]
     pixels: str
