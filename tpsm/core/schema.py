@@ -69,7 +69,7 @@ def from_mapping(kind: type[T], values: Any, where: str) -> T:
     from pydantic_core import ValidationError
 
     try:
-        return _validator(kind).validate_python(values)
+        return _validator(kind).validate_python(values)  # type: ignore[arg-type]  # mypy: classes are hashable
     except ValidationError as error:
         raise UserError(f"{_what_is_wrong(error, where)}.") from None
 
@@ -81,7 +81,8 @@ def checked(kind: type[T]) -> type[T]:
         from pydantic_core import ArgsKwargs, ValidationError
 
         try:
-            _validator(kind).validate_python(ArgsKwargs(values, named), self_instance=self)
+            arguments = ArgsKwargs(values, named)
+            _validator(kind).validate_python(arguments, self_instance=self)  # type: ignore[arg-type]
         except ValidationError as error:
             raise ValueError(_what_is_wrong(error)) from None
 
