@@ -92,7 +92,7 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
         ({"run": {"tps": {"method": "tpsm"}}}, r"run\.tps\.method is 'tpsm'; choose one of tps, fomm, mraa"),
         ({"run": {"tps": {"model": {"num_tps": 0}}}}, r"run\.tps\.model\.num_tps: must be at least 1"),
         ({"run": {"tps": {"model": {"num_tps": "ten"}}}}, r"run\.tps\.model\.num_tps must be of type int, not 'ten'"),
-        ({"run": {"fomm-k5": {"model": {"num_tps": 5}}}}, r"Unknown key params\.yaml\.run\.fomm-k5\.model\.num_tps"),
+        ({"run": {"fomm-k20": {"model": {"num_tps": 5}}}}, r"Unknown key params\.yaml\.run\.fomm-k20\.model\.num_tps"),
         ({"run": {"tps": {"train": {"batch": 0}}}}, r"run\.tps\.train\.batch: must be at least 1"),
         ({"datasets": ["vox"]}, r"more\.datasets lists 'puppets', which params\.yaml\.datasets does not"),
         (VOX | {"animate": {"datasets": ["puppets"]}}, r"animate\.datasets lists 'puppets', which params"),

@@ -37,7 +37,7 @@ EVAL = {
     "types.py": "tpsm/core",
     "weights.py": "tpsm/core tpsm/downloads",
     "templates.py": "",
-    "stats": "",
+    "stats": "tpsm/core/schema.py",
     "metrics": "types.py weights.py tpsm/core",
     "config.py": "types.py metrics stats tpsm/core",
     "evaluators": "types.py weights.py config.py tpsm/core tpsm/data tpsm/published",

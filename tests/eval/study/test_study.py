@@ -233,7 +233,7 @@ def spoil(change: str, votes: dict[str, Any]) -> str:
         ("missing", "does not answer each question of its sheet once"),
         ("twice", "does not answer each question of its sheet once"),
         ("choice", "prefers 'nothing'"),
-        ("seconds", r"answers\[0\].seconds is nan"),
+        ("seconds", r"bad.json is not valid JSON \(NaN"),
         ("key", "Unknown key .*bad.json.name"),
         ("list", "must be a section"),
         ("deep", "is not valid JSON"),
