@@ -11,23 +11,21 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
-from tpsm.core.schema import positive
+from tpsm.core.schema import Depth, Width, checked
 from tpsm.nn.blocks import channels, instance_norm
 from tpsm.nn.geometry import gaussians
 
 
+@checked
 @dataclass(frozen=True)
 class DiscriminatorConfig:
     """The defaults are the released vox-256 model's. `use_keypoints`: it also sees where the driving keypoints are."""
 
-    width: int = 32
-    max_features: int = 512
-    num_blocks: int = 4
+    width: Width = 32
+    max_features: Width = 512
+    num_blocks: Depth = 4
     spectral_norm: bool = True
     use_keypoints: bool = False
-
-    def __post_init__(self) -> None:
-        positive(self, "width", "max_features", "num_blocks")
 
     @property
     def smallest(self) -> int:

@@ -24,7 +24,7 @@ from baselines.layers import (
     warp_and_mask,
 )
 from tpsm.core.rng import BatchRng
-from tpsm.core.schema import not_negative, positive
+from tpsm.core.schema import NotNegative, Positive, Width, checked
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.nn.blocks import Hourglass, HourglassConfig, check_sides, downsample, stride
@@ -36,19 +36,18 @@ from tpsm.nn.state_dict import ReleasedModules
 from tpsm.nn.vgg import PerceptualConfig
 
 
+@checked
 @dataclass(frozen=True)
 class LossWeights:
     """With `gan` above 0 the model is trained against a discriminator, and its feature maps are matched too."""
 
-    equivariance: float = 10.0
-    jacobian: float = 10.0
-    gan: float = 0.0
-    feature_matching: float = 10.0
-
-    def __post_init__(self) -> None:
-        not_negative(self, "equivariance", "jacobian", "gan", "feature_matching")
+    equivariance: NotNegative = 10.0
+    jacobian: NotNegative = 10.0
+    gan: NotNegative = 0.0
+    feature_matching: NotNegative = 10.0
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """The defaults are the released vox-256 model's. `single_jacobian`: one map of jacobians for all points.
@@ -57,10 +56,10 @@ class Config:
     PyTorch whose default was True, and under any since 1.3 the same program samples with False.
     """
 
-    num_keypoints: int = 10
+    num_keypoints: Width = 10
     jacobian: bool = True
     single_jacobian: bool = False
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     align_corners: bool = True
     detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
     dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
@@ -69,11 +68,6 @@ class Config:
     transform: TransformConfig = field(default_factory=TransformConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        positive(self, "num_keypoints")
-        if self.temperature <= 0:
-            raise ValueError("temperature: must be above 0")
 
 
 class KeypointDetector(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.core.schema import positive
+from tpsm.core.schema import Depth, Width, checked
 from tpsm.core.types import Motion
 from tpsm.nn.blocks import (
     Conv7x7,
@@ -107,17 +107,15 @@ class DenseMotion(nn.Module):
         return Motion(flow, (torch.sigmoid(self.occlusion(features)),), weights)
 
 
+@checked
 @dataclass(frozen=True)
 class GeneratorConfig:
     """`width` channels in the finest map, doubled with each of `num_down_blocks` up to `max_features`."""
 
-    width: int = 64
-    max_features: int = 512
-    num_down_blocks: int = 2
-    num_bottleneck_blocks: int = 6
-
-    def __post_init__(self) -> None:
-        positive(self, "width", "max_features", "num_down_blocks", "num_bottleneck_blocks")
+    width: Width = 64
+    max_features: Width = 512
+    num_down_blocks: Depth = 2
+    num_bottleneck_blocks: Depth = 6
 
 
 class Generator(FeatureEncoder):

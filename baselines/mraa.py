@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,7 +25,7 @@ from baselines.layers import (
     warp_and_mask,
 )
 from tpsm.core.rng import BatchRng
-from tpsm.core.schema import not_negative, positive
+from tpsm.core.schema import Depth, NotNegative, Positive, Width, checked
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.nn.blocks import Encoder, Hourglass, HourglassConfig, check_sides, downsample, stride
@@ -39,30 +40,27 @@ from tpsm.nn.vgg import PerceptualConfig
 BACKGROUND_NUMBERS = {"zero": 0, "shift": 2, "affine": 6, "perspective": 8}
 
 
+@checked
 @dataclass(frozen=True)
 class BackgroundConfig:
     """The kind of motion that the background has ("zero" is none), and the size of the network that predicts it."""
 
     kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
-    width: int = 32
-    max_features: int = 1024
-    num_blocks: int = 5
-
-    def __post_init__(self) -> None:
-        positive(self, "width", "max_features", "num_blocks")
+    width: Width = 32
+    max_features: Width = 1024
+    num_blocks: Depth = 5
 
 
+@checked
 @dataclass(frozen=True)
 class LossWeights:
     """The factors of the losses; `PerceptualConfig.weights` holds those of the perceptual loss."""
 
-    equivariance: float = 10.0
-    affine: float = 10.0
-
-    def __post_init__(self) -> None:
-        not_negative(self, "equivariance", "affine")
+    equivariance: NotNegative = 10.0
+    affine: NotNegative = 10.0
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """The defaults are the released vox256 model's; those of other sets have `padding` 0.
@@ -73,10 +71,10 @@ class Config:
     own covariance, and not one for all.
     """
 
-    num_regions: int = 10
+    num_regions: Width = 10
     pca: bool = True
-    padding: int = 3
-    temperature: float = 0.1
+    padding: Annotated[int, Ge(0), Le(3)] = 3
+    temperature: Positive = 0.1
     skips: bool = True
     covariance_heatmaps: bool = True
     detector: HourglassConfig = field(default_factory=lambda: HourglassConfig(width=32))
@@ -86,13 +84,6 @@ class Config:
     transform: TransformConfig = field(default_factory=TransformConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        positive(self, "num_regions")
-        if self.temperature <= 0:
-            raise ValueError("temperature: must be above 0")
-        if not 0 <= self.padding <= 3:
-            raise ValueError("padding: must lie in 0 to 3")
 
 
 class RegionPredictor(nn.Module):

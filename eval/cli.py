@@ -209,7 +209,9 @@ def _workers(option: str | None, root: Path) -> int | str:
 def fid(
     real: Annotated[Path, typer.Option(help="Folder of clips: videos, GIFs, strips, folders of frames.")],
     generated: Annotated[list[Path], typer.Option(metavar="DIR...", help="One folder or several.")],
-    every: Annotated[int, typer.Option(metavar="N", help="Take every Nth frame of a clip.", show_default="all")] = 1,
+    every: Annotated[
+        int, typer.Option(max=1_000_000, metavar="N", help="Take every Nth frame of a clip.", show_default="all")
+    ] = 1,
 ) -> None:
     """FID and KID of folders of generated frames against a folder of real ones, as sets. Clips need no partner.
 
@@ -309,9 +311,9 @@ def compare(
 def bench(
     dataset: Dataset,
     run: Run,
-    frames: Annotated[int, typer.Option(help="About so many.")] = 1000,
+    frames: Annotated[int, typer.Option(max=1_000_000, help="About so many.")] = 1000,
     workers: Annotated[list[str] | None, typer.Option(metavar="N...", help="Numbers of workers to compare.")] = None,
-    clips: Annotated[int, typer.Option(help="With --workers: at most so many.")] = 100,
+    clips: Annotated[int, typer.Option(max=1_000_000, help="With --workers: at most so many.")] = 100,
     root: Root = Path(),
 ) -> None:
     """Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their ratio.

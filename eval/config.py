@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MinLen
 
 from eval import metrics
 from eval.stats.config import BootstrapConfig
 from eval.types import PROTOCOLS, Protocol, Role
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_section
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import Count, Side, checked, from_mapping
 
 WEBP_SIDE = 16383
 
@@ -40,37 +42,29 @@ class TablesConfig:
         return tuple(dict.fromkeys(self.reconstruction + self.k_ablation + self.components + self.animation))
 
 
+@checked
 @dataclass(frozen=True)
 class FiguresConfig:
     """How many clips or pairs a figure shows, of how many frames, and to what width in pixels frames are enlarged."""
 
-    clips: int = 3
-    frames: int = 6
-    enlarge_to: int = 128
-
-    def __post_init__(self) -> None:
-        for name in ("clips", "frames", "enlarge_to"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1")
+    clips: Count = 3
+    frames: Count = 6
+    enlarge_to: Side = 128
 
 
+@checked
 @dataclass(frozen=True)
 class VideosConfig:
     """What the page plays: how many test clips and animated pairs, from the hardest to the easiest; at most so many
     frames of each, evenly spread, at most so large in pixels; `quality` is WebP's, 1 to 100."""
 
-    clips: int = 6
-    pairs: int = 6
-    frames: int = 48
-    size: int = 128
-    quality: int = 80
+    clips: Count = 6
+    pairs: Count = 6
+    frames: Count = 48
+    size: Side = 128
+    quality: Annotated[int, Ge(1), Le(100)] = 80
 
     def __post_init__(self) -> None:
-        for name in ("clips", "pairs", "frames", "size", "quality"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1")
-        if self.quality > 100:
-            raise ValueError("quality: must be at most 100")
         if self.frames * self.size > WEBP_SIDE:
             raise ValueError(
                 f"frames: {self.frames} frames of {self.size} px side by side are more than the "
@@ -84,7 +78,7 @@ class EvalConfig:
     eval/tables/published.yaml, whose rows are matched by run name unless `published_as` names another row for the
     run."""
 
-    metrics: tuple[str, ...] = (
+    metrics: Annotated[tuple[str, ...], MinLen(1)] = (
         *("l1", "akd", "mkr", "aed", "akd_truth", "epe_figure", "epe_background", "pose"),
         *("landmarks_found", "joints_found", "identity_found"),
     )
@@ -98,8 +92,6 @@ class EvalConfig:
     published_as: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.metrics:
-            raise ValueError("metrics: name at least one")
         for name in self.metrics:
             if name not in metrics.names():
                 raise ValueError(f"metrics: there is no '{name}'; choose among {', '.join(metrics.names())}")

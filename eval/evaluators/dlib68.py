@@ -9,33 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float64, UInt8
 from torch.nn import functional
 
 from eval.evaluators.pretrained import Pretrained, as_recorded
 from eval.types import Landmarks
 from tpsm.core.errors import package
+from tpsm.core.schema import LARGEST, checked
 from tpsm.core.tensors import to_images
 
 POINTS = 68
 NEEDS = ("dlib-landmarks",)
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """Frames whose shorter side is below `size` px are enlarged to it: no face under 80 px is found."""
 
     kind: Literal["dlib68"] = "dlib68"
-    size: int = 256
+    size: Annotated[int, Ge(80), Le(LARGEST)] = 256  # 80 is the smallest face that is found
     weights: str = ".work/weights"
-
-    def __post_init__(self) -> None:
-        if self.size < 80:
-            raise ValueError("size: must be at least 80, the smallest face that is found")
 
 
 class Dlib68(Pretrained):

@@ -8,32 +8,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Le
 from jaxtyping import Float32, UInt8
 
 from eval.evaluators.dlib68 import FaceFinder
 from eval.evaluators.pretrained import Pretrained, as_recorded
+from tpsm.core.schema import LARGEST, Count, checked
 
 NUMBERS, SIDE = 128, 150
 NEEDS = ("dlib-landmarks", "dlib-identity")
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """Frames whose shorter side is below `size` px are enlarged to it; `batch` faces go through the network at once."""
 
     kind: Literal["dlib-face"] = "dlib-face"
-    size: int = 256
-    batch: int = 32
+    size: Annotated[int, Ge(80), Le(LARGEST)] = 256  # 80 is the smallest face that is found
+    batch: Count = 32
     weights: str = ".work/weights"
-
-    def __post_init__(self) -> None:
-        if self.size < 80:
-            raise ValueError("size: must be at least 80, the smallest face that is found")
-        if self.batch < 1:
-            raise ValueError("batch: must be at least 1")
 
 
 class DlibFace(Pretrained):

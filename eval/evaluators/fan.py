@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Gt, Lt
 from jaxtyping import Float64, UInt8
 
 from eval.evaluators.pretrained import Pretrained, as_recorded
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import package
+from tpsm.core.schema import Count, checked
 from tpsm.core.tensors import read_state_dict, to_images
 from tpsm.nn.state_dict import load_strictly
 
@@ -26,20 +28,15 @@ POINTS = 68
 NEEDS = ("fan", "s3fd")
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """`batch` frames at once; a face counts where the detector's score is above `threshold`."""
 
     kind: Literal["fan"] = "fan"
-    batch: int = 16
-    threshold: float = 0.5
+    batch: Count = 16
+    threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     weights: str = ".work/weights"
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError("batch: must be at least 1")
-        if not 0 < self.threshold < 1:
-            raise ValueError("threshold: must lie between 0 and 1")
 
 
 class Fan(Pretrained):

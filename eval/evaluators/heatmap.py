@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,38 +23,29 @@ from eval.evaluators.images import resized
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
+from tpsm.core.schema import LARGEST, Count, Positive, Seed, Share, Width, checked
 from tpsm.core.tensors import read_state_dict, to_images, write_torch
 from tpsm.data.clip import ClipFile, spread_index
 from tpsm.nn.state_dict import build_strictly, length_of
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """`size` px is the input's side (frames are resized to it); `sigma` is a peak's width in cells of size / 2;
     joints whose peak stays below `threshold` are missing."""
 
     kind: Literal["heatmap"] = "heatmap"
-    size: int = 64
-    width: int = 16
-    steps: int = 700
-    batch: int = 16
-    learning_rate: float = 3e-3
-    frames_per_clip: int = 24
-    sigma: float = 1.2
-    threshold: float = 0.5
-    jitter: float = 0.3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.size < 16 or self.size % 8:
-            raise ValueError("size: must be a multiple of 8, at least 16")
-        if not 0 < self.threshold < 1:
-            raise ValueError("threshold: must lie between 0 and 1")
-        for name in ("width", "steps", "batch", "frames_per_clip", "learning_rate", "sigma"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: must be positive")
-        if not 0 <= self.jitter < 1:
-            raise ValueError("jitter: must lie in [0, 1)")
+    size: Annotated[int, Ge(16), Le(LARGEST), MultipleOf(8)] = 64
+    width: Width = 16
+    steps: Count = 700
+    batch: Count = 16
+    learning_rate: Positive = 3e-3
+    frames_per_clip: Count = 24
+    sigma: Positive = 1.2
+    threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
+    jitter: Share = 0.3
+    seed: Seed = 0
 
 
 class Convolution(nn.Sequential):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,11 +24,13 @@ from eval.evaluators.pretrained import as_recorded
 from eval.evaluators.torchreid_osnet import osnet_module
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
+from tpsm.core.schema import LARGEST, Count, Positive, Seed, Share, checked
 from tpsm.core.tensors import read_state_dict, to_images, write_torch
 from tpsm.data.clip import ClipFile, spread_index
 from tpsm.nn.state_dict import build_strictly, length_of
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """`size` px is the input's side; frames are resized to it. With `file`, released weights, nothing is trained, and
@@ -35,22 +38,13 @@ class Config:
 
     kind: Literal["osnet"] = "osnet"
     file: str | None = None
-    size: int = 64
-    steps: int = 600
-    batch: int = 32
-    learning_rate: float = 1e-2
-    frames_per_clip: int = 24
-    jitter: float = 0.05
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.size < 32:
-            raise ValueError("size: must be at least 32")
-        for name in ("steps", "batch", "frames_per_clip", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: must be positive")
-        if not 0 <= self.jitter < 1:
-            raise ValueError("jitter: must lie in [0, 1)")
+    size: Annotated[int, Ge(32), Le(LARGEST)] = 64
+    steps: Count = 600
+    batch: Count = 32
+    learning_rate: Positive = 1e-2
+    frames_per_clip: Count = 24
+    jitter: Share = 0.05
+    seed: Seed = 0
 
 
 class OsnetEncoder:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Gt, Lt
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn import functional
@@ -22,6 +23,7 @@ from eval.evaluators.pretrained import Pretrained, as_recorded
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import package
+from tpsm.core.schema import Count, checked
 from tpsm.core.tensors import to_images
 
 WIDTH, HEIGHT, BINS = 192, 256, 2  # the input's pixels, and cells a pixel of the output
@@ -31,20 +33,15 @@ FEWEST = 3
 NEEDS = ("rtmpose-s",)
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """Joints whose score stays below `threshold` are missing; `batch` frames go through the network at once."""
 
     kind: Literal["rtmpose"] = "rtmpose"
-    threshold: float = 0.3
-    batch: int = 16
+    threshold: Annotated[float, Gt(0), Lt(1)] = 0.3
+    batch: Count = 16
     weights: str = ".work/weights"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise ValueError("threshold: must lie between 0 and 1")
-        if self.batch < 1:
-            raise ValueError("batch: must be at least 1")
 
 
 class Rtmpose(Pretrained):

@@ -43,8 +43,8 @@ def coverage_page(found: Coverage) -> str:
     parts = {part: part for part in SPLITS} | ({"": "no split"} if (found.expected or {}).get("") else {})
     rows = {"expected": found.expected} if found.expected is not None else {}
     rows |= {"present": found.present} | _missing(found)
-    across = [group for group in found.duplicates if len({_split(clip) for clip in group}) > 1]
-    alike, across = ([" = ".join(group) for group in groups] for groups in (found.duplicates, across))
+    alike = [" = ".join(group) for group in found.duplicates]
+    across = [" = ".join(group) for group in found.duplicates if len({_split(clip) for clip in group}) > 1]
     return render("eval.stages", "coverage.md", found=found, parts=parts, rows=rows, alike=alike, across=across)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from tpsm.core.schema import MOST, Seed, checked
 
 
+@checked
 @dataclass(frozen=True)
 class BootstrapConfig:
     """`unit` is what is drawn anew: `identity` with all its clips, or `clip`, narrower where identities repeat."""
 
-    samples: int = 10_000
-    seed: int = 0
+    samples: Annotated[int, Ge(100), Le(MOST)] = 10_000
+    seed: Seed = 0
     unit: Literal["clip", "identity"] = "identity"
-
-    def __post_init__(self) -> None:
-        if self.samples < 100:
-            raise ValueError("samples: must be at least 100 for an interval")

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tpsm.core.animation import MODES
+from annotated_types import MaxLen, MinLen
+
+from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json
 from tpsm.core.layout import check_name
@@ -26,11 +28,7 @@ class Item:
 
     id: str
     clip: str
-    videos: dict[str, str]
-
-    def __post_init__(self) -> None:
-        if len(self.videos) != 2:
-            raise ValueError("videos: must be two")
+    videos: Annotated[dict[str, str], MinLen(2), MaxLen(2)]
 
     @cached_property
     def right_answer(self) -> str | None:
@@ -52,7 +50,7 @@ class Key:
 
     study: str
     dataset: str
-    mode: str
+    mode: Mode
     runs: dict[str, str]
     items: tuple[Item, ...]
     sheets: tuple[tuple[Shown, ...], ...]
@@ -62,8 +60,6 @@ class Key:
         check_name(self.dataset, "A key's dataset")
         for run in self.runs:
             check_name(run, "A run of a key")
-        if self.mode not in MODES:
-            raise ValueError(f"mode: must be one of {', '.join(MODES)}")
         known = {*self.runs, REAL, BROKEN}
         for item in self.items:
             if unknown := set(item.videos.values()) - known:

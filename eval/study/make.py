@@ -7,8 +7,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 from tqdm import tqdm
 
 from eval.scoring.pairs import read_pairs
@@ -21,12 +23,14 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
+from tpsm.core.schema import MOST, Count, Whole, checked
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open
 COMPARISONS = 24  # of one rater, where nothing else is said
 
 
+@checked
 @dataclass(frozen=True)
 class Settings:
     """`runs` empty: all that `animate.runs` names. `questions` None: 24 comparisons, or all if they are fewer.
@@ -37,18 +41,12 @@ class Settings:
 
     mode: Mode = "relative"
     runs: tuple[str, ...] = ()
-    questions: int | None = None
-    checks: int = 4
-    frames: int | None = None
-    quality: int | None = None
+    questions: Count | None = None
+    checks: Whole = 4
+    frames: Annotated[int, Ge(2), Le(MOST)] | None = None
+    quality: Annotated[int, Ge(1), Le(100)] | None = None
 
     def __post_init__(self) -> None:
-        if self.checks < 0:
-            raise ValueError("checks: must not be negative")
-        if self.frames is not None and self.frames < 2:
-            raise ValueError("frames: must be at least 2")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise ValueError("quality: must be between 1 and 100")
         if len(set(self.runs)) < len(self.runs):
             raise ValueError("runs: one is named twice")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Literal
 from eval.study.key import QUESTIONS, Key
 from tpsm.core.errors import UserError
 from tpsm.core.reading import read_json
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import NotNegative, Whole, from_mapping
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +23,7 @@ class Answer:
     item: str
     question: str
     choice: str
-    seconds: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seconds < math.inf:
-            raise ValueError("seconds: must not be negative, nor infinite")
+    seconds: NotNegative
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class VoteFile:
 
     study: str
     session: str
-    sheet: int
+    sheet: Whole
     asked: tuple[str, ...]
     answers: tuple[Answer, ...]
     format: Literal[1]

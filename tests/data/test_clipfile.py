@@ -163,7 +163,7 @@ def test_a_manifest_whose_clips_make_no_sense_is_refused(tmp_path: Path, key: st
     values = json.loads(path.read_text())
     values["clips"][0][key] = value
     path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=r"manifest\.json .*prepare the data set again"):
+    with pytest.raises(UserError, match=r"(?s)manifest\.json .*prepare the data set again"):
         read_manifest(tmp_path)
 
 

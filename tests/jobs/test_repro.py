@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,13 +56,35 @@ def test_an_empty_lock_is_never_kept(lock: bytes) -> None:
     assert [path.name for path in Path(".work").iterdir()] == ["dvc.lock"]
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"read": {"a": [', b"\xff"])
-def test_a_torn_list_of_who_reads_and_writes_goes_and_a_whole_one_stays(lock: bytes, torn: bytes) -> None:
+def users(process: int) -> str:
+    """DVC's list of who reads and writes, with one process that does both."""
+    user = {"pid": process, "cmd": "dvc repro"}
+    return json.dumps({"write": {"/a": user}, "read": {"/b": [user]}})
+
+
+@pytest.mark.parametrize("torn", ["", '{"read": {"a": [', "[]", '{"read": 1, "write": {}}', users(2**22 + 1), users(1)])
+def test_a_list_of_who_reads_and_writes_goes_that_is_torn_or_names_no_living_dvc(lock: bytes, torn: str) -> None:
     repro.USERS.parent.mkdir(parents=True)
-    for content, stays in ((b'{"read": {}, "write": {}}', True), (torn, False)):
-        repro.USERS.write_bytes(content)
+    repro.USERS.write_text(torn)
+    repro.put_back()
+    assert not repro.USERS.exists()
+
+
+def test_a_dead_process_that_nobody_has_taken_note_of_is_no_user_and_a_living_dvc_is(lock: bytes) -> None:
+    repro.USERS.parent.mkdir(parents=True)
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "/bin/dvc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as dvc:
+        assert dvc.stdout is not None
+        dvc.stdout.readline()
+        repro.USERS.write_text(users(dvc.pid))
         repro.put_back()
-        assert repro.USERS.exists() == stays
+        assert repro.USERS.exists()
+        dvc.kill()
+        os.waitid(os.P_PID, dvc.pid, os.WEXITED | os.WNOWAIT)  # It is dead now, and its number still in use.
+        repro.put_back()
+        assert not repro.USERS.exists()
 
 
 def test_a_lock_without_a_copy_and_no_lock_at_all_are_left_alone(lock: bytes) -> None:

@@ -157,7 +157,7 @@ def test_configs_are_built_from_plain_values_and_refuse_bad_ones(name: str) -> N
         ({"dense_motion": {"width": 0}}, r"model\.dense_motion\.width: must be at least 1"),
         ({"dense_motion": {"scale_factor": 0.3}}, r"model\.dense_motion\.scale_factor: must be 1 divided"),
         ({"num_tsp": 3}, r"Unknown key model\.num_tsp"),
-        ({"weights": {"equivariance": -1}}, r"model\.weights\.equivariance: must not be negative"),
+        ({"weights": {"equivariance": -1}}, r"model\.weights\.equivariance: must be at least 0"),
     ]:
         with pytest.raises(UserError, match=message):
             from_mapping(config, values, "model")

@@ -40,7 +40,7 @@ EVAL = {
     "types.py": "tpsm/core",
     "weights.py": "tpsm/core tpsm/downloads",
     "templates.py": "",
-    "stats": "",
+    "stats": "tpsm/core/schema.py",
     "metrics": f"types.py weights.py tpsm/core {STRICT}",
     "config.py": "types.py metrics stats tpsm/core",
     "evaluators": f"types.py weights.py config.py tpsm/core tpsm/data tpsm/published {STRICT}",

@@ -221,8 +221,8 @@ def test_a_pytorch_without_gpus_says_nothing_of_bf16() -> None:
 def test_what_was_measured_stands_beside_what_was_predicted() -> None:
     text = measured_page(Timing(9.0, 0.5, 2_100_000_000), "fp32", 3, 2, 50e9, 2_000_000_000, 7200.0)
     assert [line.split() for line in text.splitlines()[-5:]] == [
-        ["seconds", "a", "step", "0.5"],
-        ["pairs", "a", "second", "4"],
+        ["seconds", "per", "step", "0.5"],
+        ["pairs", "per", "second", "4"],
         ["GFLOP/s", "100"],
         ["training,", "all", "of", "it", "2.0", "h"],
         ["memory", "2.10", "GB", "2.00", "GB"],

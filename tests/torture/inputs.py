@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,8 @@ from hostile_text import parameters, texts
 from hostile_weights import weights
 from subject import copy, make_whole
 
-MEMORY, SECONDS = 3 << 30, 60
-"""More than the programs have when they start; the longest that an input may take on a busy machine."""
+MEMORY, COMPUTING, SECONDS = 3 << 30, 60, 300
+"""Bytes beyond those at the start; how many seconds an input may compute, and how many pass on a busy machine."""
 CANARY = "code-has-run"
 """What hostile code would write into the working folder."""
 KINDS = {
@@ -68,7 +69,7 @@ class Inputs:
             raise SystemExit(f"{case.name} cannot be made:\n{made.output[-2000:]}")
         there = _names(outer)
         outcome = fork(
-            lambda: program(case.command), work, log, before=lambda: watch(work), memory=MEMORY, limit=SECONDS
+            lambda: program(case.command), work, log, before=lambda: limit(work), memory=MEMORY, limit=SECONDS
         )
         self.done += 1
 
@@ -105,6 +106,12 @@ def _names(folder: Path) -> set[str]:
         for top, folders, files in os.walk(folder)
         for name in (*folders, *files)
     }
+
+
+def limit(folder: Path) -> None:
+    """From now on this process has so much time to compute, and says what it does that it should not."""
+    resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING, COMPUTING))
+    watch(folder)
 
 
 def watch(folder: Path) -> None:

@@ -14,6 +14,8 @@ from orphan import TRAIN, refusal
 from pipeline import make_ready, repro
 from subject import STAGES, copy, differences, expect, make_whole, results
 
+from tpsm.jobs.repro import SIDE_BY_SIDE
+
 SHARES = {
     "prepare": 7,
     "train": 8,
@@ -122,7 +124,7 @@ class Kills:
 
     def work_of(self, subject: str) -> Callable[[], int]:
         if subject == "dvc repro":
-            return lambda: repro(self.folder)
+            return lambda: repro(self.folder, SIDE_BY_SIDE)
         if subject == "train on 2 processes":
             return on_two_processes(STAGES["train"])
         return lambda: program(STAGES[subject])

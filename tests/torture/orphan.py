@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from pipeline import LOG, REPRO, environment
 
 TRAIN, LOCK = "train@drawn-tps", ".work/drawn@tps.lock"
@@ -37,7 +38,7 @@ def refusal(folder: Path, shared: Path, again: Callable[[], int | str]) -> str |
     status = again()
     said = log.read_bytes()[before:].decode(errors="replace")
     os.kill(training, signal.SIGCONT)
-    _wait(lambda: not Path(f"/proc/{training}").exists())
+    _wait(lambda: _is_dead(training))
     if status == 0 or f"already under way in process {training} " not in said:
         return f"the next run ends with {status} and says: {said[-300:]}"
     return None
@@ -46,6 +47,13 @@ def refusal(folder: Path, shared: Path, again: Callable[[], int | str]) -> str |
 def _holder(lock: Path) -> int | None:
     found = re.match(r"process (\d+) ", lock.read_text()) if lock.exists() else None
     return int(found[1]) if found else None
+
+
+def _is_dead(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _children(process: int) -> list[int]:

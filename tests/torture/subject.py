@@ -48,6 +48,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "page": ("eval", "page"),
 }
 """In their order; each with its command."""
+TIMES = re.compile(
+    rb"\d+(\.\d+)? (s|seconds|min)\b|commit [0-9a-f]{12}( and changes that it lacks)?"
+    rb"|; some after an interruption, the time before which is not counted"
+    rb"|(?<=>)(\d+(\.\d+)?|True|False|[0-9a-f]{40})(?=<)"  # numbers of index.html, which content.json has too
+    rb"|(?<=&#34;)(seconds|resumed|commit|changed)&#34;: [^,\n]*"
+)
+"""What a page says of them, and of what is left out of records."""
 
 
 def make_whole(folder: Path, until: str | None = None) -> Path:
@@ -115,7 +122,7 @@ def without_times(path: Path) -> bytes:
     if path.suffix == ".json" and b'"seconds"' in content:
         return json.dumps(_timeless(json.loads(content))).encode()
     if path.suffix in (".md", ".html"):
-        return re.sub(rb"\d+(\.\d+)? (s|seconds)\b", b"SECONDS", content)
+        return TIMES.sub(b"", content)
     return content
 
 

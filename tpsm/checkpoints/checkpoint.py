@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
 from tpsm.core.errors import UserError
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import Side, Step, from_mapping
 from tpsm.core.tensors import read_torch, write_torch
 from tpsm.methods import METHODS, method_module
 from tpsm.methods.base import Method
 from tpsm.nn.state_dict import build_strictly
-
-LARGEST = 16_384
-"""Pixels of an image's side: no run is of a larger size."""
 
 Fit = Literal["crop", "stretch"]
 
@@ -33,22 +30,14 @@ class Checkpoint:
     method: str
     run: str
     dataset: str
-    size: int
+    size: Side
     model_config: dict[str, Any]
     weights: dict[str, Tensor]
-    epoch: int
-    step: int
+    epoch: Step
+    step: Step
     optimizer: dict[str, Any] | None = None
     fit: Fit = "crop"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.size <= LARGEST:
-            raise ValueError(f"size: must lie in 1 to {LARGEST}")
-        for name in ("epoch", "step"):
-            if not 0 <= getattr(self, name) < 2**53:
-                raise ValueError(f"{name}: must lie in 0 to 2^53")
-        if self.fit not in ("crop", "stretch"):
-            raise ValueError(f"fit: must be crop or stretch, not {str(self.fit)[:40]!r}")
+    __pydantic_config__: ClassVar = {"arbitrary_types_allowed": True}  # tensors
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint; equal ones make equal files."""

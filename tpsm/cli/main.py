@@ -128,7 +128,8 @@ def train_all(
         list[str] | None, typer.Option(help="Repeat it for several; those with published weights without it.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time: one for each core, on a GPU at most 8, without it.")
+        int | None,
+        typer.Option(min=1, max=4096, help="Runs at a time: one for each core, on a GPU at most 8, without it."),
     ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
@@ -240,7 +241,9 @@ def animate(
     ] = None,
     source_frame: Annotated[
         int | None,
-        typer.Option(min=0, help="Which frame of SOURCE is taken, from 0; with it, an image is a strip of frames."),
+        typer.Option(
+            min=0, max=1_000_000, help="Which frame of SOURCE is taken, from 0; with it, an image is a strip of frames."
+        ),
     ] = None,
 ) -> None:
     """Put the image SOURCE in motion as in the video DRIVING, with a trained RUN."""
@@ -263,7 +266,7 @@ def bench_data(dataset: Dataset) -> None:
 def bench_clips(
     dataset: Dataset,
     run: Run,
-    clips: Annotated[int, typer.Option(min=2, help="How many test clips, if there are so many.")] = 100,
+    clips: Annotated[int, typer.Option(min=2, max=1_000_000, help="How many test clips, if there are so many.")] = 100,
     workers: Annotated[list[str] | None, typer.Option(help="What to compare; repeat it. 1 and 2 without it.")] = None,
 ) -> None:
     """Print how many clips per second are prepared and reconstructed, with 1 worker and with 2.
@@ -284,10 +287,14 @@ def cost(
     tflops: Annotated[
         float, typer.Option(min=1e-6, max=1e9, callback=finite_option, help="TFLOP/s that training reaches.")
     ] = 100.0,
-    items: Annotated[int | None, typer.Option(min=1, help="Training identities (or clips), if not yet known.")] = None,
-    depth: Annotated[int, typer.Option(min=1, help="How deep to look into modules.")] = 1,
-    measure: Annotated[int, typer.Option(min=0, help="Also time so many training steps here.")] = 0,
-    batch: Annotated[int | None, typer.Option(min=1, help="Pairs a measured step, if not the run's.")] = None,
+    items: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="Training identities (or clips), if not yet known.")
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, max=100, help="How deep to look into modules.")] = 1,
+    measure: Annotated[int, typer.Option(min=0, max=1_000_000, help="Also time so many training steps here.")] = 0,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Pairs a measured step, if not the run's.")
+    ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Print what training RUN on DATASET takes: operations by module, memory by batch, and time."""
@@ -310,9 +317,9 @@ def bench_train(
         typer.Option(help="fp32, bf16, bf16-channels-last or bf16-compiled; all on a GPU, and fp32 on a CPU."),
     ] = None,
     scale: Annotated[str, typer.Option(help="A name under `scales` in params.yaml: models and schedules.")] = "vox",
-    size: Annotated[int, typer.Option(min=16, help="Side of an image in pixels.")] = 256,
-    batch: Annotated[int | None, typer.Option(min=1, help="Pairs a step, if not the scale's.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 200,
+    size: Annotated[int, typer.Option(min=16, max=16_384, help="Side of an image in pixels.")] = 256,
+    batch: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Pairs a step, if not the scale's.")] = None,
+    steps: Annotated[int, typer.Option(min=1, max=1_000_000, help="Steps to time.")] = 200,
     out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:

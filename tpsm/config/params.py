@@ -40,6 +40,12 @@ def read_params(path: Path) -> Params:
     for name in params.datasets:
         if name not in params.data:
             raise UserError(f"{path.name}.datasets lists '{name}', but there is no section {path.name}.data.{name}.")
+    for name in params.evaluation:
+        if name not in params.data:
+            raise UserError(
+                f"There is a section {path.name}.evaluation.{name}, but no {path.name}.data.{name}; "
+                f"correct the name, or remove the section. The data sets are {', '.join(params.data)}."
+            )
     for key, names in (("runs", params.runs), ("more.runs", params.more.runs), ("animate.runs", params.animate.runs)):
         for name in names:
             if name not in params.run:

@@ -8,6 +8,7 @@ from typing import Any
 from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.core.animation import AnimateConfig
+from tpsm.core.schema import Side
 from tpsm.data.config import DataConfig
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.published.card import Published
@@ -113,7 +114,7 @@ class RunConfig:
     dataset: str
     run: str
     method: str
-    size: int
+    size: Side
     model: Any
     train: TrainConfig
     released: Released | None = None

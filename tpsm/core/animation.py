@@ -7,12 +7,13 @@ from typing import Literal, get_args
 
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_section
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import Count, Seed, checked, from_mapping
 
 Mode = Literal["standard", "relative", "avd"]
 MODES: tuple[str, ...] = get_args(Mode)
 
 
+@checked
 @dataclass(frozen=True)
 class AnimateConfig:
     """Which runs animate across identities, which of them with AVD too, on which data sets and how many fixed pairs."""
@@ -20,12 +21,10 @@ class AnimateConfig:
     datasets: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     avd: tuple[str, ...] = ()
-    pairs: int = 12
-    seed: int = 0
+    pairs: Count = 12
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.pairs < 1:
-            raise ValueError("pairs: must be at least 1")
         if others := set(self.avd) - set(self.runs):
             raise ValueError(f"avd: '{min(others)}' is not among animate.runs")
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
+
+from tpsm.core.schema import LARGEST, MOST, Share, Width, checked
 from tpsm.data.limits import FPS_RANGE
 
 SPLITS = ("train", "test")
 
 
+@checked
 @dataclass(frozen=True)
 class AugmentConfig:
     """The strengths of random changes; 0 or false turns a change off. The defaults are the released code's for the 256
@@ -23,18 +27,11 @@ class AugmentConfig:
 
     flip_time: bool = True
     flip_horizontal: bool = True
-    brightness: float = 0.1
-    contrast: float = 0.1
-    saturation: float = 0.1
-    hue: float = 0.1
-    resize: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("brightness", "contrast", "saturation", "resize"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 0 and less than 1, not {getattr(self, name)}")
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"hue: must be from 0 to 0.5, not {self.hue}")
+    brightness: Share = 0.1
+    contrast: Share = 0.1
+    saturation: Share = 0.1
+    hue: Annotated[float, Ge(0), Le(0.5)] = 0.1
+    resize: Share = 0.0
 
     @property
     def jitters(self) -> bool:
@@ -42,6 +39,7 @@ class AugmentConfig:
         return any((self.brightness, self.contrast, self.saturation, self.hue))
 
 
+@checked
 @dataclass(frozen=True)
 class DataConfig:
     """A data set: how its raw clips become squares of `size` pixels, and how training draws from them.
@@ -52,22 +50,10 @@ class DataConfig:
     identity is drawn equally often, however many clips it has.
     """
 
-    size: int = 256
+    size: Annotated[int, Ge(8), Le(LARGEST)] = 256
     fit: Literal["crop", "stretch"] = "crop"
-    max_frames: int | None = None
-    frame_width: int | None = None
-    fps: float | None = None
+    max_frames: Annotated[int, Ge(2), Le(MOST)] | None = None
+    frame_width: Width | None = None
+    fps: Annotated[float, Ge(FPS_RANGE[0]), Le(FPS_RANGE[1])] | None = None
     identity_sampling: bool = True
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-    def __post_init__(self) -> None:
-        if self.size < 8:
-            raise ValueError(f"size: must be at least 8 pixels, not {self.size}")
-        if self.fit not in ("crop", "stretch"):
-            raise ValueError(f"fit: must be crop or stretch, not {self.fit!r}")
-        if self.max_frames is not None and self.max_frames < 2:
-            raise ValueError(f"max_frames: must be at least 2, not {self.max_frames}")
-        if self.frame_width is not None and self.frame_width < 1:
-            raise ValueError(f"frame_width: must be at least 1, not {self.frame_width}")
-        if self.fps is not None and not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
-            raise ValueError(f"fps: must be between {FPS_RANGE[0]:g} and {FPS_RANGE[1]:g}, not {self.fps:g}")

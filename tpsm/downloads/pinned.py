@@ -16,12 +16,14 @@ import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import Step, checked, from_mapping
 from tpsm.downloads.http import Access, DownloadError, bar, complete
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Source:
         return self.url or f"{self.package} ({self.format})"
 
 
+@checked
 @dataclass(frozen=True)
 class Weights:
     """What a file must be, and where to get it; sources are tried in order.
@@ -66,19 +69,17 @@ class Weights:
 
     file: str
     sha256: str
-    sources: tuple[Source, ...]
+    sources: Annotated[tuple[Source, ...], MinLen(1)]
     licence: str
     about: str = ""
     use: str = ""
-    size: int | None = None
+    size: Step | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256):
             raise ValueError("sha256: 64 hexadecimal digits, or the first 8 and more that the publisher pins")
         if Path(self.file).name != self.file:
             raise ValueError("file: a name, without folders")
-        if not self.sources:
-            raise ValueError("sources: name at least one")
 
     def state(self, folder: Path) -> State:
         """Says whether the file is in `folder`, and whether it is the pinned one."""

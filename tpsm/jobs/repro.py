@@ -2,8 +2,9 @@
 
 DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty or cut off, and cannot read it again. So
 a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
-finds in its cache of runs. Its list of who reads and writes is written in the same way; it names processes, which the
-kill has ended, so it goes where it is cut off.
+finds in its cache of runs. Its list of who reads and writes is written in the same way. It names processes, and DVC
+waits for each whose number is in use, also by a dead process that nobody has taken note of (a container has often no
+init to do so) or by another program. So the list goes where it is cut off, or where none of them is a living DVC.
 
 With `--side-by-side`, runs that have no scores yet are made several at a time.
 """
@@ -17,8 +18,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
+import psutil
 import yaml
 
 from tpsm.core.files import write_text
@@ -102,16 +105,32 @@ def run(step: Sequence[Sequence[str]]) -> int:
 
 
 def put_back() -> None:
-    """Puts the copy in the place of a lock that is not whole, and removes a list of DVC's that is not whole."""
+    """Puts the copy in the place of a lock that is not whole, and removes a list of DVC's that no living DVC uses."""
     if LOCK.exists() and not is_whole(LOCK.read_bytes()) and COPY.exists():
         log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
         write_text(LOCK, COPY.read_text(encoding="utf-8"))
     try:
-        if USERS.exists():
-            parse_json(USERS.read_text(encoding="utf-8"))
-    except ValueError:
-        log.info("%s is not whole, as a kill leaves it, and goes.", USERS)
-        USERS.unlink()
+        in_use = USERS.exists() and any(map(is_dvc, processes(USERS.read_text(encoding="utf-8"))))
+    except (ValueError, LookupError, AttributeError, TypeError):  # cut off, or no list of DVC's
+        in_use = False
+    if not in_use:
+        USERS.unlink(missing_ok=True)
+
+
+def processes(users: str) -> set[int]:
+    """The numbers of the processes that DVC's list of who reads and writes names."""
+    lists = parse_json(users)
+    return {int(user["pid"]) for user in chain(lists["write"].values(), *lists["read"].values())}
+
+
+def is_dvc(process: int) -> bool:
+    """Whether the process of this number lives and is DVC."""
+    try:
+        return any(Path(word).name == "dvc" for word in psutil.Process(process).cmdline())
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:  # a dead one that nobody has taken note of, too
+        return False
 
 
 def keep() -> None:

@@ -8,22 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tpsm.core.schema import positive
+from tpsm.core.schema import Depth, Width, checked
 from tpsm.core.types import Motion
 from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
 
 
+@checked
 @dataclass(frozen=True)
 class InpaintingConfig:
     """`width` channels in the finest map, doubled with each of `num_down_blocks` up to `max_features`."""
 
-    width: int = 64
-    max_features: int = 512
-    num_down_blocks: int = 3
-
-    def __post_init__(self) -> None:
-        positive(self, "width", "max_features", "num_down_blocks")
+    width: Width = 64
+    max_features: Width = 512
+    num_down_blocks: Depth = 3
 
 
 class InpaintingNetwork(FeatureEncoder):

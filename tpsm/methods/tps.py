@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpsm.core.rng import BatchRng
-from tpsm.core.schema import not_negative, positive
+from tpsm.core.schema import Count, NotNegative, Share, Whole, Width, checked
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
@@ -39,6 +39,7 @@ from tpsm.nn.state_dict import ReleasedModules
 from tpsm.nn.vgg import PerceptualConfig
 
 
+@checked
 @dataclass(frozen=True)
 class DropoutConfig:
     """Dropout of splines: the probability grows from `start` by `maximum` every `ramp_epochs`, up to `maximum`.
@@ -46,16 +47,10 @@ class DropoutConfig:
     From `until_epoch` on there is none.
     """
 
-    start: float = 0.1
-    maximum: float = 0.3
-    ramp_epochs: int = 10
-    until_epoch: int = 35
-
-    def __post_init__(self) -> None:
-        positive(self, "ramp_epochs")
-        for name in ("start", "maximum"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: a probability, at least 0 and below 1")
+    start: Share = 0.1
+    maximum: Share = 0.3
+    ramp_epochs: Count = 10
+    until_epoch: Whole = 35
 
     def probability(self, epoch: int) -> float | None:
         """Returns the probability P that a spline is left out in `epoch`; None where dropout has ended."""
@@ -64,26 +59,25 @@ class DropoutConfig:
         return min(epoch / self.ramp_epochs * self.maximum + self.start, self.maximum)
 
 
+@checked
 @dataclass(frozen=True)
 class LossWeights:
     """The factors of the losses; `PerceptualConfig.weights` holds those of the perceptual loss."""
 
-    equivariance: float = 10.0
-    warp: float = 10.0
-    background: float = 10.0
-
-    def __post_init__(self) -> None:
-        not_negative(self, "equivariance", "warp", "background")
+    equivariance: NotNegative = 10.0
+    warp: NotNegative = 10.0
+    background: NotNegative = 10.0
 
 
+@checked
 @dataclass(frozen=True)
 class Config:
     """The defaults are the released vox-256 model's. `encoder_width` 64 is ResNet-18 as published."""
 
-    num_tps: int = 10
-    encoder_width: int = 64
+    num_tps: Width = 10
+    encoder_width: Width = 64
     background: bool = True
-    background_start: int = 10
+    background_start: Whole = 10
     multi_mask: bool = True
     dense_motion: HourglassConfig = field(default_factory=HourglassConfig)
     inpainting: InpaintingConfig = field(default_factory=InpaintingConfig)
@@ -93,9 +87,6 @@ class Config:
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        positive(self, "num_tps", "encoder_width")
-        if self.background_start < 0:
-            raise ValueError("background_start: must not be negative")
         if self.multi_mask:
             ups = math.log2(stride(self.dense_motion.scale_factor))
             coarse = self.inpainting.num_down_blocks + 1 - ups

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tpsm.core.errors import UserError
-from tpsm.core.schema import DEEPEST, positive
+from tpsm.core.schema import DEEPEST, Depth, Width, checked
 
 Norm = Callable[[int], nn.Module]
 
@@ -160,17 +160,17 @@ class FeatureEncoder(nn.Module):
         return tuple(features)
 
 
+@checked
 @dataclass(frozen=True)
 class HourglassConfig:
     """`width` doubles with every block up to `max_features`; the hourglass sees the image at `scale_factor`."""
 
-    width: int = 64
-    max_features: int = 1024
-    num_blocks: int = 5
+    width: Width = 64
+    max_features: Width = 1024
+    num_blocks: Depth = 5
     scale_factor: float = 0.25
 
     def __post_init__(self) -> None:
-        positive(self, "width", "max_features", "num_blocks")
         stride(self.scale_factor)
 
     @property

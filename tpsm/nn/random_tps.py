@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor
 
 from tpsm.core.rng import BatchRng
+from tpsm.core.schema import NotNegative, checked
 from tpsm.nn.geometry import coordinate_grid, warp
 from tpsm.nn.precision import full_precision
 
 Radial = Literal["squared_l2", "l1"]
 
 
+@checked
 @dataclass(frozen=True)
 class TransformConfig:
     """`sigma_*` are standard deviations in coordinates of [-1, 1]; `points` is the side of the control grid."""
 
-    sigma_affine: float = 0.05
-    sigma_tps: float = 0.005
-    points: int = 5
-
-    def __post_init__(self) -> None:
-        if self.sigma_affine < 0:
-            raise ValueError("sigma_affine: must not be negative")
-        if self.sigma_tps < 0:
-            raise ValueError("sigma_tps: must not be negative")
-        if not 2 <= self.points <= 64:
-            raise ValueError("points: a control grid has 2 to 64 points a side")
+    sigma_affine: NotNegative = 0.05
+    sigma_tps: NotNegative = 0.005
+    points: Annotated[int, Ge(2), Le(64)] = 5
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import MinLen
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
+from tpsm.core.schema import NotNegative, checked
 from tpsm.core.tensors import read_state_dict
 from tpsm.nn.state_dict import load_strictly
 
@@ -23,6 +25,7 @@ _TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 _PADDED = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 
 
+@checked
 @dataclass(frozen=True)
 class PerceptualConfig:
     """`weights` has a factor for each feature map, finest first; with fewer than 5 the rest of VGG-19 is never run.
@@ -34,16 +37,14 @@ class PerceptualConfig:
     backbone: Literal["vgg19", "pixels"] = "vgg19"
     file: str | None = None
     sha256: str | None = None
-    weights: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
-    scales: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
+    weights: tuple[NotNegative, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
+    scales: Annotated[tuple[float, ...], MinLen(1)] = (1.0, 0.5, 0.25, 0.125)
 
     def __post_init__(self) -> None:
         most = 5 if self.backbone == "vgg19" else 1
         if len(self.weights) > most:
             raise ValueError(f"weights: {self.backbone} gives {most} feature maps, not {len(self.weights)}")
-        if any(weight < 0 for weight in self.weights):
-            raise ValueError("weights: must not be negative")
-        if not self.scales or any(s < 1 / 64 or s > 1 or abs(1 / s - round(1 / s)) > 1e-6 for s in self.scales):
+        if any(s < 1 / 64 or s > 1 or abs(1 / s - round(1 / s)) > 1e-6 for s in self.scales):
             raise ValueError("scales: each must be 1 divided by a whole number, 64 at most")
 
 

@@ -11,7 +11,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there, to_json
 from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import Step, from_mapping
 
 FORMAT = 1
 
@@ -59,7 +59,7 @@ class Card:
     method: str
     run: str
     dataset: str
-    steps: int | None
+    steps: Step | None
     recipe: dict[str, Any]
     provenance: dict[str, Any]
     pixels: str

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
+
+from tpsm.core.schema import Count, NotNegative, Positive, Seed, Whole, checked
 
 Precision = Literal["fp32", "bf16"]
 
 
+@checked
 @dataclass(frozen=True)
 class TrainConfig:
     """The schedule of a training. An epoch passes over the training clips (or identities) `repeats` times.
@@ -20,36 +22,27 @@ class TrainConfig:
     method's released code (FOMM: yes; TPSMM, MRAA: no).
     """
 
-    epochs: int = 100
-    repeats: int = 75
-    batch: int = 28
-    learning_rate: float = 2e-4
+    epochs: Count = 100
+    repeats: Count = 75
+    batch: Count = 28
+    learning_rate: Positive = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 0.0
-    milestones: tuple[int, ...] = (70, 90)
-    clip_norm: float | None = 10.0
-    seed: int = 0
-    workers: int = 0
-    checkpoint_every: int = 500
-    preview_every: int = 500
+    weight_decay: NotNegative = 0.0
+    milestones: tuple[Whole, ...] = (70, 90)
+    clip_norm: Positive | None = 10.0
+    seed: Seed = 0
+    workers: Whole = 0
+    checkpoint_every: Count = 500
+    preview_every: Count = 500
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: bool = False
-    accumulate: int = 1
+    accumulate: Count = 1
     sync_batch_norm: bool | None = None
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "repeats", "batch", "accumulate", "checkpoint_every", "preview_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}: must be at least 1")
         if self.accumulate > self.batch:
             raise ValueError(f"accumulate: a batch of {self.batch} cannot be taken in {self.accumulate} turns")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError("learning_rate: must be above 0")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError("clip_norm: must be above 0, or null to clip nothing")
-        if self.weight_decay < 0 or self.workers < 0:
-            raise ValueError(f"{'weight_decay' if self.weight_decay < 0 else 'workers'}: must not be negative")
 
     def rate(self, epoch: int) -> float:
         """Returns the learning rate of `epoch` (from 0), a function of the epoch alone, so that resuming cannot

@@ -233,7 +233,7 @@ def spoil(change: str, votes: dict[str, Any]) -> str:
         ("missing", "does not answer each question of its sheet once"),
         ("twice", "does not answer each question of its sheet once"),
         ("choice", "prefers 'nothing'"),
-        ("seconds", r"answers\[0\].seconds is nan"),
+        ("seconds", r"bad.json is not valid JSON \(NaN"),
         ("key", "Unknown key .*bad.json.name"),
         ("list", "must be a section"),
         ("deep", "is not valid JSON"),
@@ -269,7 +269,7 @@ def test_a_missing_vote_file_or_key_is_named(study: Layout, key: Key, tmp_path: 
         ),
         (("--out", "x", "--runs", "alpha-run,absent"), "There is no outputs/dots/absent/animation/relative/pairs.csv"),
         (("--out", "x", "--questions", "7"), "--questions: must be between 1 and 6"),
-        (("--out", "x", "--quality", "0"), "--quality: must be between 1 and 100"),
+        (("--out", "x", "--quality", "0"), "--quality: must be at least 1"),
         (("--out", "x", "--mode", "avd"), "there is none"),
     ],
 )

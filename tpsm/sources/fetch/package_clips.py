@@ -8,15 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
+from annotated_types import Ge, Le
 from jaxtyping import UInt8
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import MOST, Count, Side, Whole, from_mapping
 from tpsm.data.config import SPLITS
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import frame_rate, iter_wanted, lossless_video
@@ -31,6 +32,9 @@ VIDEOS = Path(".work/real-clips")
 SIZE = 256  # a clip's side in pixels at most; smaller squares are not enlarged
 
 
+Place = Annotated[int, Ge(-MOST), Le(MOST)]  # a pixel, outside the first frame where the person comes from there
+
+
 @dataclass(frozen=True)
 class Shot:
     """One person in one video.
@@ -41,18 +45,12 @@ class Shot:
     """
 
     file: str
-    square: tuple[int, int, int]
-    every: int
+    square: tuple[Place, Place, Side]
+    every: Count
     moves: tuple[float, float] = (0.0, 0.0)
-    frames: int = 20
-    train: tuple[int, ...] = ()
-    test: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError("every: must be at least 1")
-        if self.frames < 2:
-            raise ValueError("frames: must be at least 2")
+    frames: Annotated[int, Ge(2), Le(MOST)] = 20
+    train: tuple[Whole, ...] = ()
+    test: tuple[Whole, ...] = ()
 
     def indices(self, first: int, count: int | None = None) -> range:
         """Returns the video's frames of the clip that begins at `first`, or of its first `count`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tpsm.core.errors import UserError
+from tpsm.core.schema import Count, checked
 from tpsm.data.config import SPLITS
 from tpsm.sources.fetch.clip_list import SETS, ClipSpec, in_both_splits
 from tpsm.sources.fetch.cut import SUFFIX, clip_path, cut
@@ -20,6 +21,7 @@ from tpsm.sources.fetch.ledger import Key, Ledger, Outcome, opened, refuse_stran
 log = logging.getLogger(__name__)
 
 
+@checked
 @dataclass(frozen=True)
 class Settings:
     """How to fetch: `jobs` videos at a time, and rows whose outcome is in `retry` again.
@@ -28,14 +30,10 @@ class Settings:
     would refuse all the others too.
     """
 
-    jobs: int = 4
+    jobs: Count = 4
     retry: frozenset[Outcome] = frozenset()
     keep_videos: bool = False
-    refusals: int = 20
-
-    def __post_init__(self) -> None:
-        if self.jobs < 1:
-            raise ValueError("jobs: must be at least 1")
+    refusals: Count = 20
 
 
 def fetch_videos(
