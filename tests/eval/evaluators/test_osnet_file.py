@@ -68,7 +68,7 @@ def spoil(path: Path, change: dict[str, Any]) -> None:
     ("change", "says"),
     [
         ({"conv3.0.conv1.conv.weight": None}, "has no entry conv3.0.conv1.conv.weight"),
-        ({"conv6.weight": torch.zeros(1)}, "has the entry conv6.weight, for which there is no place"),
+        ({"conv6.weight": torch.zeros(1)}, "has the entry conv6.weight, for which the model has no place"),
         ({"fc.0.weight": torch.zeros(512, 96)}, r"fc.0.weight is of shape \(512, 96\), the model's of \(512, 128\)"),
         ({"fc.0.bias": torch.full((512,), torch.nan)}, "fc.0.bias holds values that are not finite"),
         ({"conv1.conv.weight": torch.zeros(24, 3, 7, 7)}, "none of torchreid's OSNets"),
