@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from eval.templates import render
 from eval.web import FORMAT
+from eval.web.shown import Content
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
-from tpsm.core.reading import read_json
+from tpsm.core.reading import read_json, require_file
+from tpsm.core.schema import from_mapping
 
 log = logging.getLogger(__name__)
 LARGE = 40_000_000
@@ -32,13 +35,17 @@ def write_index(root: Path) -> Path:
     contents = [_read(folder) for folder in folders]
 
     # The page, with all images in it.
-    pictures = {f"{folder.name}/{path.name}": _encoded(path) for folder in folders for path in folder.glob("*.webp")}
+    pictures = {
+        f"{folder.name}/{name}": _encoded(folder, name)
+        for folder, content in zip(folders, contents, strict=True)
+        for name in content.images()
+    }
     page = render(
         "eval.web",
         "page.html",
         contents=contents,
         menus=_menus(contents),
-        metrics=list({metric["title"]: metric for content in contents for metric in content["metrics"]}.values()),
+        metrics=list({metric.title: metric for content in contents for metric in content.metrics}.values()),
         reading=_all(contents, "reading"),
         pictures=pictures,
         data=_played(contents, pictures),
@@ -51,37 +58,47 @@ def write_index(root: Path) -> Path:
     return path
 
 
-def _all(contents: list[dict[str, Any]], key: str) -> list[str]:
-    return list(dict.fromkeys(value for content in contents for value in content[key]))
+def _all(contents: list[Content], key: str) -> list[str]:
+    return list(dict.fromkeys(value for content in contents for value in getattr(content, key)))
 
 
-def _menus(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _menus(contents: list[Content]) -> list[dict[str, Any]]:
     """The filters; one with a single value is not shown."""
     return [
-        {"key": "set", "title": "Data set", "values": [content["dataset"] for content in contents], "chosen": ""},
+        {"key": "set", "title": "Data set", "values": [content.dataset for content in contents], "chosen": ""},
         {"key": "method", "title": "Method", "values": _all(contents, "methods"), "chosen": ""},
         {"key": "mode", "title": "Mode", "values": _all(contents, "modes"), "chosen": ""},
         {"key": "protocol", "title": "Protocol", "values": _all(contents, "protocols"), "chosen": "strict"},
     ]
 
 
-def _played(contents: list[dict[str, Any]], pictures: dict[str, str]) -> dict[str, Any]:
+def _played(contents: list[Content], pictures: dict[str, str]) -> dict[str, Any]:
     """What the script shows: videos and failures, and their images."""
-    groups = [{"dataset": c["dataset"]} | group for c in contents for group in c["groups"]]
-    cards = [{"dataset": c["dataset"]} | card for c in contents for card in c["failures"]]
+    groups = [{"dataset": content.dataset} | asdict(group) for content in contents for group in content.groups]
+    cards = [{"dataset": content.dataset} | asdict(card) for content in contents for card in content.failures]
     used = {f"{group['dataset']}/{video['strip']}" for group in groups for video in group["videos"]}
     used |= {f"{card['dataset']}/{card['strip']}" for card in cards}
     return {"groups": groups, "cards": cards, "pictures": {name: pictures[name] for name in sorted(used)}}
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "content.json"
-    again = f"run `python -m eval report --dataset {folder.name}` again."
-    content = read_json(path, "part of a page")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"pages/{folder.name}/content.json was written by another version of this program; {again}")
+def _read(folder: Path) -> Content:
+    where = f"pages/{folder.name}/content.json"
+    again = f"run `python -m eval report --dataset {folder.name}` again"
+    values = read_json(folder / "content.json", "part of a page")
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise UserError(f"{where} was written by another version of this program; {again}.")
+    try:
+        content = from_mapping(Content, values, where)
+    except UserError as error:
+        raise UserError(f"{where} is damaged; {again}. {error}") from error
+    if content.dataset != folder.name:
+        raise UserError(f"{where} is of the data set {content.dataset!r:.80}; {again}.")
+    there = {path.name for path in folder.iterdir()}
+    if lost := [name for name in content.images() if name not in there]:
+        raise UserError(f"{where} names the image {lost[0]!r:.80}, which is not beside it; {again}.")
     return content
 
 
-def _encoded(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode("ascii")
+def _encoded(folder: Path, name: str) -> str:
+    require_file(folder / name, "image")
+    return base64.b64encode((folder / name).read_bytes()).decode("ascii")

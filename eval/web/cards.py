@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from eval.report.worst import Failure, worst_frames
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
+from eval.web.shown import Card
 from eval.web.strips import write_strip
 from eval.web.videos import method_of
 from tpsm.core.layout import Layout, file_name
@@ -20,21 +20,6 @@ from tpsm.data.clip import read_frames
 
 COUNT = 3
 """Cards of a run, mode and metric."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """`strip` holds the real frame and the generated one; in animation the source, the driving frame, the generated."""
-
-    run: str
-    method: str
-    mode: str
-    metric: str
-    value: str
-    clip: str
-    frame: int
-    strip: str
-    shows: tuple[str, ...]
 
 
 def write_failures(results: Results) -> Iterator[Card]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from eval.report.facts import PROTOCOL
 from eval.report.report import Report
 from eval.tables.results import Results
-from eval.tables.table import Cell, Missing, Table, number, text
-from eval.web import FORMAT
+from eval.tables.table import Cell as TableCell
+from eval.tables.table import Missing, Table, number, text
 from eval.web.cards import write_failures
+from eval.web.shown import Cell, Content, MetricInWords, MissingCells, Row, ShownFigure, ShownTable
 from eval.web.videos import method_of, write_videos
 from tpsm.core.files import atomic, write_json
 from tpsm.core.layout import Layout
@@ -31,33 +31,32 @@ def write_content(report: Report) -> Path:
 
     # All that the page shows of the set; videos and failures write their images as they are asked.
     methods = {results.label(run): method_of(results, run) for run in results.config.tables.runs()}
-    content = {
-        "format": FORMAT,
-        "dataset": layout.dataset,
-        "facts": report.facts,
-        "questions": [asdict(question) for question in report.questions],
-        "reading": [*report.reading, *PROTOCOL],
-        "metrics": [
-            {"title": m.title, "unit": m.unit, "better": "lower" if m.lower_is_better else "higher", "source": m.source}
+    content = Content(
+        dataset=layout.dataset,
+        facts=report.facts,
+        questions=report.questions,
+        reading=(*report.reading, *PROTOCOL),
+        metrics=tuple(
+            MetricInWords(m.title, m.unit, "lower" if m.lower_is_better else "higher", m.source)
             for m in results.metrics.values()
-        ],
-        "methods": list(dict.fromkeys(method for method in methods.values() if method)),
-        "protocols": results.config.protocols,
-        "modes": ["reconstruction", *_modes(results)],
-        "tables": [table_content(table, methods) for table in report.tables],
-        "missing": _missing(report.tables),
-        "figures": [
-            {"caption": caption, "file": _figure(layout, path)}
+        ),
+        methods=tuple(dict.fromkeys(method for method in methods.values() if method)),
+        protocols=tuple(results.config.protocols),
+        modes=("reconstruction", *_modes(results)),
+        tables=tuple(table_content(table, methods) for table in report.tables),
+        missing=_missing(report.tables),
+        figures=tuple(
+            ShownFigure(caption, _figure(layout, path))
             for caption, path in report.figures.items()
             if not path.name.startswith(PLAYED)
-        ],
-        "groups": [asdict(group) for group in write_videos(results)],
-        "failures": [asdict(card) for card in write_failures(results)],
-        "quality": report.quality,
-        "provenance": report.provenance,
-    }
+        ),
+        groups=tuple(write_videos(results)),
+        failures=tuple(write_failures(results)),
+        quality=dict(report.quality),
+        provenance=dict(report.provenance),
+    )
     path = layout.page / "content.json"
-    write_json(path, content, sort_keys=True, allow_nan=False)
+    write_json(path, asdict(content), sort_keys=True, allow_nan=False)
     return path
 
 
@@ -65,28 +64,20 @@ def _modes(results: Results) -> list[str]:
     return list(dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run)))
 
 
-def table_content(table: Table, methods: Mapping[str, str]) -> dict[str, Any]:
-    """A table whose rows the page can filter: by `method` (what `methods` says of the labels among the cells) and by
-    `mode`; '' where a row has none."""
+def table_content(table: Table, methods: Mapping[str, str]) -> ShownTable:
+    """A table whose rows the page can filter: by what `methods` says of the labels among the cells, and by mode."""
     mode = table.columns.index("Mode") if "Mode" in table.columns else None
     rows = []
     for row in table.rows:
         named = dict.fromkeys(method for cell in row if isinstance(cell, str) and (method := methods.get(cell)))
-        about = {"method": "|".join(named), "mode": "" if mode is None else text(row[mode])}
-        rows.append(about | {"label": text(row[0]), "cells": [_cell(cell) for cell in row[1:]]})
-    return {
-        "name": table.name,
-        "title": table.heading,
-        "notes": table.notes,
-        "protocol": table.protocol,
-        "modes": sorted({row["mode"] for row in rows} - {""}) or ["reconstruction"],
-        "columns": table.columns,
-        "rows": rows,
-    }
+        shown = "" if mode is None else text(row[mode])
+        rows.append(Row("|".join(named), shown, text(row[0]), tuple(_cell(cell) for cell in row[1:])))
+    modes = tuple(sorted({row.mode for row in rows} - {""})) or ("reconstruction",)
+    columns, notes = tuple(table.columns), tuple(table.notes)
+    return ShownTable(table.name, table.heading, notes, table.protocol, modes, columns, tuple(rows))
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    """Words (`text`), a reason why there is no number (`missing`), or a `mean` with its `value` at full precision."""
+def _cell(cell: TableCell) -> Cell:
     if isinstance(cell, Missing):
         return {"missing": cell.reason}
     if isinstance(cell, str):
@@ -104,7 +95,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _missing(tables: Sequence[Table]) -> list[dict[str, Any]]:
+def _missing(tables: Sequence[Table]) -> tuple[MissingCells, ...]:
     """Every cell without a number, by its reason."""
     found: dict[tuple[str, str], list[str]] = {}
     for table in tables:
@@ -112,7 +103,7 @@ def _missing(tables: Sequence[Table]) -> list[dict[str, Any]]:
             for column, cell in zip(table.columns, row, strict=True):
                 if isinstance(cell, Missing):
                     found.setdefault((cell.reason, table.heading), []).append(f"{text(row[0])}: {column.strip(' ↓↑')}")
-    return [{"reason": reason, "table": title, "cells": cells} for (reason, title), cells in found.items()]
+    return tuple(MissingCells(reason, title, tuple(cells)) for (reason, title), cells in found.items())
 
 
 def _figure(layout: Layout, png: Path) -> str:

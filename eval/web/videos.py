@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,37 +11,10 @@ from eval.config import VideosConfig
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
+from eval.web.shown import Group, Video
 from eval.web.strips import chosen_frames, write_strip
 from tpsm.core.layout import file_name
 from tpsm.data.clip import ClipFile, read_frames, spread
-
-
-@dataclass(frozen=True)
-class Video:
-    """One of a group's: `strip` is the file of its frames; `method` and `mode` are what the page filters by; `main`
-    sets the methods apart from ablations; `values` are the run's on this clip, with the metric's title."""
-
-    label: str
-    strip: str
-    method: str = ""
-    mode: str = ""
-    main: bool = True
-    values: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Group:
-    """Videos that belong side by side, of equally many frames. The first `given` of them are real."""
-
-    title: str
-    note: str
-    task: str
-    frames: int
-    fps: float
-    width: int
-    height: int
-    given: int
-    videos: tuple[Video, ...]
 
 
 def write_videos(results: Results) -> list[Group]:

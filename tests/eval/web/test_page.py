@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -269,6 +270,74 @@ def test_nothing_reported_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "was written by another version of this program; run `python -m eval report --dataset dots`" in (
         capsys.readouterr().err
     )
+
+
+def every_path(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """To all that stands in some JSON but in records that may hold anything."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key not in ("provenance", "quality"):
+            yield (*path, key)
+            yield from every_path(inner, (*path, key))
+
+
+def altered(content: dict, path: tuple[str | int, ...], change: object) -> dict:
+    content = json.loads(json.dumps(content))
+    *above, key = path
+    inner = content
+    for step in above:
+        inner = inner[step]
+    if change is None:
+        del inner[key]
+    else:
+        inner[key] = change
+    return content
+
+
+def test_a_part_of_a_page_is_refused_where_anything_in_it_is_lacking_or_of_another_kind(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pages" / "dots"
+    shutil.copytree(layout.page, folder)
+    content = json.loads((folder / "content.json").read_text())
+    first = {tuple("*" if isinstance(step, int) else step for step in path): path for path in every_path(content)}
+    refused = 0
+    for path in first.values():
+        for change in (None, {"surely": ["none"]}, 7.5):
+            (folder / "content.json").write_text(json.dumps(altered(content, path, change)))
+            status, said = main(["page", "--root", str(tmp_path)]), capsys.readouterr().err
+            # A list may be shorter, and what has a default be left out.
+            may_pass = change is None and (isinstance(path[-1], int) or path[-1] in OPTIONAL)
+            may_pass |= path[-1] == "fps" and change == 7.5
+            assert status == 2 or (status == 0 and may_pass), (path, change, said)
+            assert status == 0 or ("pages/dots/content.json" in said and "eval report --dataset dots" in said), said
+            refused += status == 2
+    assert refused > 150
+
+
+OPTIONAL = ("interval", "sample", "best", "findings", "sentences", "method", "mode", "main", "values")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: next(folder.glob("failure!*.webp")).unlink(), "which is not beside it"),
+        (lambda folder: folder.rename(folder.with_name("other")), "is of the data set 'dots'"),
+        (lambda folder: pipe(next(folder.glob("figure-*.webp"))), "no regular file"),
+    ],
+    ids=["an image is lost", "another data set", "a pipe for an image"],
+)
+def test_a_page_without_what_it_shows_is_refused(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], object], says: str
+) -> None:
+    shutil.copytree(layout.page, tmp_path / "pages" / "dots")
+    spoil(tmp_path / "pages" / "dots")
+    assert main(["page", "--root", str(tmp_path)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
 
 
 @pytest.mark.parametrize(
