@@ -84,5 +84,23 @@ def test_a_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("left", ["nothing", "a link", "a dangling link", "a folder"])
+def test_of_a_link_to_a_folder_the_link_alone_is_replaced(tmp_path: Path, left: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a").write_text("stays")
+    (tmp_path / "results").symlink_to("elsewhere")
+    doomed = tmp_path / ".results.removed"  # what a killed process was at
+    if left == "a folder":
+        (doomed / "inside").mkdir(parents=True)
+    elif left != "nothing":
+        doomed.symlink_to("elsewhere" if left == "a link" else "nowhere")
+    with atomic_folder(tmp_path / "results", replace=True) as draft:
+        (draft / "b").write_text("new")
+    assert not (tmp_path / "results").is_symlink()
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["b"]
+    assert (tmp_path / "elsewhere" / "a").read_text() == "stays"
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "elsewhere"}
+
+
 def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     remove_folder(tmp_path / "absent")

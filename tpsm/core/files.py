@@ -91,13 +91,15 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder with all that is in it. It is renamed first, so that it is always either whole or gone."""
+    """Removes a folder with all that is in it. It is renamed first, so that it is always either whole or gone.
+
+    Of a link to a folder, the link alone goes: what lies elsewhere is not this program's.
+    """
     doomed = path.with_name(f".{path.name}.removed")
-    if doomed.exists():  # a killed process was at it
-        shutil.rmtree(doomed)
-    if path.exists():
+    _remove(doomed)  # where a killed process was at it
+    if path.exists() or path.is_symlink():
         path.rename(doomed)
-        shutil.rmtree(doomed)
+        _remove(doomed)
 
 
 def beside(path: Path) -> Path:
@@ -184,10 +186,14 @@ def _empty(draft: Path, file: int, folder: bool) -> None:
         os.truncate(file, 0)
         return
     for child in draft.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        else:
-            child.unlink()
+        _remove(child)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _lock(file: int) -> bool:
