@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from eval.scoring.controls import CONTROLS
+from eval.study.cli import Root
 from eval.study.cli import app as study
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
@@ -56,7 +57,6 @@ app.add_typer(study, name="study")
 
 Dataset = Annotated[str, typer.Option(help="A name under `data` in params.yaml.")]
 Run = Annotated[str, typer.Option(help="A name under `runs`.")]
-Root = Annotated[Path, typer.Option(help="Folder of the pipeline's files.", show_default="here")]
 WorkersOption = Annotated[
     str | None,
     typer.Option(

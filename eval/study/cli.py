@@ -16,7 +16,9 @@ app = typer.Typer(
     "into tables.",
     no_args_is_help=True,
 )
-Root = Annotated[Path, typer.Option(help="Folder of the pipeline's files.", show_default="here")]
+Root = Annotated[
+    Path, typer.Option(help="Folder of the pipeline's files.", exists=True, file_okay=False, show_default="here")
+]
 
 
 @app.command()

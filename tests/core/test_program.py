@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pickle
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tpsm.core.errors import UserError, working_on
 from tpsm.core.files import write_text
 from tpsm.core.program import exit_status
 from tpsm.core.reading import read_json
+from tpsm.core.tensors import write_torch
 from tpsm.jobs.map import map_clips
 
 
@@ -48,6 +52,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (OSError(errno.EROFS, "Read-only file system", b"raw"), 2, "Read-only"),
         (PermissionError(errno.EACCES, "Permission denied", "models"), 2, "models: Permission denied"),
         (OSError("odd"), 2, "odd"),
+        (UnicodeEncodeError("utf-8", "a\udce4.mp4", 1, 2, "surrogates not allowed"), 2, r"a\udce4.mp4"),
         (KeyError("x" * 5000), 3, "KeyError"),
         (MemoryError(), 3, "MemoryError"),
         (RecursionError("deep\nand deeper"), 3, "RecursionError: deep)"),
@@ -95,6 +100,31 @@ def test_a_full_disk_is_told_with_the_file(
     monkeypatch.setattr(Path, "write_text", lambda path, *_, **__: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
     assert ending(lambda: write_text(here / "scores.txt", "x")) == 2
     assert "No space left" in (said := capsys.readouterr().err) and "scores" in said
+
+
+@pytest.mark.parametrize("most", [0, 100, 5_000, 30_000])
+def test_a_disk_that_fills_while_weights_are_written_is_told(
+    most: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch's own error, which comes last, says nothing of the disk."""
+    (here / "last.pt").write_text("the old one")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        status = ending(lambda: write_torch(here / "last.pt", {"weights": torch.zeros(10_000)}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err
+    assert status == 2 and "last" in said and "File too large" in said
+    assert (here / "last.pt").read_text() == "the old one"
+    assert [path.name for path in here.iterdir() if path.suffix == ".pt"] == ["last.pt"]
+
+
+def test_a_name_that_the_terminal_cannot_show_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii"))
+    assert ending(lambda: print("4 frames \u2192 \U0001f600\udce4.mp4", flush=True)) == 0
+    assert said.getvalue() == rb"4 frames \u2192 \U0001f600\udce4.mp4" + os.linesep.encode()
 
 
 def test_a_file_at_hand_is_named(

@@ -12,6 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
+from eval.__main__ import main as evaluate
 from tpsm.cli.main import main
 from tpsm.config.params import merge
 
@@ -186,5 +187,9 @@ def test_root_is_the_folder_of_the_pipelines_files(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert run(monkeypatch, capsys, "--root", str(project), "configure")[0] == 0
     assert (project / "configs/puppets/data.yaml").is_file()
-    code, said = run(monkeypatch, capsys, "--root", str(project / "nowhere"), "configure")
-    assert code == 2 and "nowhere" in said
+    for wrong in ("nowhere", "params.yaml"):
+        code, said = run(monkeypatch, capsys, "--root", str(project / wrong), "configure")
+        assert code == 2 and wrong in said
+        for verb in (["report", "--dataset", "puppets"], ["page"], ["study", "make", "--dataset", "puppets"]):
+            assert evaluate([*verb, "--root", str(project / wrong)]) == 2
+            assert wrong in capsys.readouterr().err

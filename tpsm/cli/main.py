@@ -55,7 +55,12 @@ class Mode(StrEnum):
 def options(
     root: Annotated[
         Path,
-        typer.Option(help="Folder of the pipeline's files; all other paths are seen from there.", show_default="here"),
+        typer.Option(
+            help="Folder of the pipeline's files; all other paths are seen from there.",
+            exists=True,
+            file_okay=False,
+            show_default="here",
+        ),
     ] = Path(),
 ) -> None:
     """Goes to the folder of the pipeline's files before any command."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -28,10 +29,15 @@ def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | N
         `UserError` or a file that the system refuses; 3 after one sentence about an unforeseen error. `prefix` comes
         before these sentences.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A file's name may hold what the terminal's encoding cannot say.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments, prog_name=name)
     except UserError as error:
         sentence, status = str(error), 2
+    except UnicodeEncodeError as error:
+        sentence, status = _of_name(error), 2
     except OSError as error:
         sentence, status = _of_system(error), 2
     except Exception as error:
@@ -42,6 +48,12 @@ def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | N
         return 0
     print(f"{prefix}{_one_line(sentence)}", file=sys.stderr)
     return status
+
+
+def _of_name(error: UnicodeEncodeError) -> str:
+    """Words the system's way of handing over bytes that are no UTF-8, which no file and no library takes."""
+    named = _worked_on(error) or error.object
+    return f"The name of {named!r:.200} is no UTF-8 text; rename the file, and type the same command again."
 
 
 def _of_system(error: OSError) -> str:

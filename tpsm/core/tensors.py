@@ -48,7 +48,13 @@ def write_torch(path: Path, content: Any) -> None:
     """Writes `content` with `torch.save`. Equal content makes equal files, because PyTorch is not told the file's
     name."""
     with atomic(path) as draft, draft.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # PyTorch ends its archive even where the disk is full, and what it says then hides that.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
 
 
 def read_torch(path: Path, *, mmap: bool = False) -> Any:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from PIL import GifImagePlugin, Image
 from PIL.PngImagePlugin import PngInfo
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, beside
+from tpsm.core.files import atomic, atomic_folder
 from tpsm.core.reading import read_json, require_file
 from tpsm.data import container
 from tpsm.data.container import iter_wanted
@@ -320,20 +319,13 @@ def _write_strip(path: Path, frames: Iterable[Frame], fps: float) -> int:
 
 
 def _write_folder(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    draft = beside(path)
-    draft.mkdir(parents=True)
     count = 0
-    try:
+    with atomic_folder(path, replace=True) as draft:
         for frame in frames:
             Image.fromarray(frame).save(draft / f"{count:06d}.png")
             count += 1
         (draft / "clip.json").write_text(json.dumps({"fps": fps}) + "\n")
         check_writable(path)  # Again: it may have changed while the frames were computed.
-        if path.is_dir():
-            shutil.rmtree(path)
-        draft.rename(path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return count
 
 
