@@ -77,7 +77,10 @@ def measure_reports(root: Path, dataset: str | None, files: Sequence[Path]) -> N
 def published(root: Path) -> list[str]:
     """The data sets whose runs are published. What is trained anew differs between machines, and is not gated."""
     params = read_yaml(root / "params.yaml")
-    found = [name for name in params["datasets"] if (params["data"].get(name) or {}).get("weights")]
+    try:
+        found = [name for name in params["datasets"] if (params["data"].get(name) or {}).get("weights")]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"params.yaml has no readable data sets ({error}); mend what `tpsm configure` says.") from error
     if not found:
         raise UserError("No data set of params.yaml has published weights (data.D.weights); name one with --dataset.")
     return found

@@ -11,12 +11,12 @@ from eval.report.facts import Qualities, reading, what_was_run
 from eval.report.findings import answer
 from eval.report.provenance import provenance
 from eval.report.question import Question
+from eval.scoring.quality_file import read_quality
 from eval.tables.build import build_tables
 from eval.tables.results import Results
 from eval.tables.table import Table, table_files
 from eval.types import ROLES
 from tpsm.core.files import to_json
-from tpsm.core.reading import read_json
 
 JSON_STYLE: Final[dict[str, Any]] = {"indent": 2, "sort_keys": True, "allow_nan": False}
 """How the report's files are written."""
@@ -43,8 +43,7 @@ def build_report(results: Results, figures: Mapping[str, Path], began: float) ->
     """`began` is when the work on it did, by `time.monotonic`."""
     tables = build_tables(results)
     numbers = numbers_of(results, tables)
-    path = results.layout.evaluators / "quality.json"
-    measured: dict[str, Any] = dict(read_json(path, "record of evaluators")) if path.is_file() else {}
+    measured = read_quality(results.layout)
     quality: dict[str, Mapping[str, Any]] = {role: measured[role] for role in ROLES if role in measured}
     return Report(
         results,

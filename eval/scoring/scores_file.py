@@ -23,8 +23,9 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import hashes_by_name
 from tpsm.core.layout import Layout
-from tpsm.core.provenance import record
+from tpsm.core.provenance import check_record, record
 from tpsm.core.reading import parse_json, read_json, require_file
+from tpsm.core.schema import typed
 from tpsm.data.manifest import read_manifest
 
 COLUMNS = ["dataset", "run", "task", "mode", "clip", "identity", "frame", "metric", "protocol", "version", "value"]
@@ -183,6 +184,8 @@ def about_scores(path: Path) -> dict[str, Any]:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"What {path} says of itself cannot be read ({reason}); score the run again.") from error
+    if made := about.get("provenance"):
+        check_record(made, f"{path}: provenance")
     return about
 
 
@@ -213,10 +216,9 @@ def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
 
 
 def _read(layout: Layout, path: Path) -> dict[str, Any]:
+    about, where = read_json(path, "record of a run"), layout.relative(path)
     try:
-        about = read_json(path, "record of a run")
-        return {"weights": dict(about["weights"]), **about}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{layout.relative(path)} does not say its weights ({error}); run reconstruct and animate again."
-        ) from error
+        weights = typed(dict[str, str], about.get("weights", 0) if isinstance(about, dict) else about, "weights")
+    except UserError as error:
+        raise UserError(f"{where} does not say its weights ({error}) Run reconstruct and animate again.") from error
+    return {**about, "weights": weights}

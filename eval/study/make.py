@@ -23,7 +23,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_yaml
-from tpsm.core.schema import MOST, Count, Whole, checked
+from tpsm.core.schema import MOST, Count, Whole, checked, typed
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open
@@ -100,8 +100,8 @@ def _animated(layout: Layout, mode: str) -> tuple[str, ...]:
 
 
 def _labels(layout: Layout, runs: Sequence[str]) -> dict[str, str]:
-    labels = read_yaml(layout.labels) if layout.labels.is_file() else {}
-    return {run: str(labels.get(run, run)) for run in runs}
+    labels = typed(dict[str, str], read_yaml(layout.labels), "labels.yaml") if layout.labels.is_file() else {}
+    return {run: labels.get(run, run) for run in runs}
 
 
 def _common_pairs(layout: Layout, runs: Sequence[str], mode: str) -> list[Pair]:

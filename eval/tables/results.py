@@ -24,7 +24,9 @@ from eval.types import Protocol
 from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
+from tpsm.core.provenance import check_record
 from tpsm.core.reading import read_json, read_yaml
+from tpsm.core.schema import typed
 from tpsm.data.manifest import Manifest, read_manifest
 
 log = logging.getLogger(__name__)
@@ -228,12 +230,14 @@ class Results:
         except ValueError as error:
             where = self.layout.relative(path)
             raise UserError(f"{where} is no record of a training ({error}); train the run again.") from error
+        if (made := trained.get("provenance")) is not None:
+            check_record(made, f"{self.layout.relative(path)}: provenance")
         return scored | trained
 
     @cached_property
     def seeds(self) -> dict[str, dict[str, int]]:
         """Run -> the training seeds of it and of each that repeats it, by name; runs without repeats are left out."""
-        return read_yaml(self.layout.seeds)
+        return typed(dict[str, dict[str, int]], read_yaml(self.layout.seeds), "seeds.yaml")
 
     @property
     def animated(self) -> list[tuple[Series, str]]:
@@ -241,16 +245,16 @@ class Results:
         return [(series, metric) for series, metric in self._series if series.task == "animation"]
 
     @cached_property
-    def labels(self) -> dict[str, Any]:
+    def labels(self) -> dict[str, str]:
         """Run -> what tables and figures call it."""
-        return read_yaml(self.layout.labels)
+        return typed(dict[str, str], read_yaml(self.layout.labels), "labels.yaml")
 
     def label(self, run: str) -> str:
-        return CONTROLS.get(run) or str(self.labels.get(run, run))
+        return CONTROLS.get(run) or self.labels.get(run, run)
 
     def method_title(self, method: str) -> str:
         """What a method is called: as the run that bears its name is."""
-        return str(self.labels.get(method, method.upper()))
+        return self.labels.get(method, method.upper())
 
     def as_dict(self) -> dict[str, dict[str, dict[str, dict[str, float | int | None]]]]:
         """Run -> protocol -> metric -> estimate, `animation/<mode>/<metric>` for animation; only what was scored."""

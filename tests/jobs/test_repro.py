@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tpsm.core.errors import UserError
 from tpsm.jobs import repro
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,27 @@ def test_an_empty_lock_is_never_kept(lock: bytes) -> None:
         repro.put_back()
         assert Path("dvc.lock").read_bytes() == lock
     assert [path.name for path in Path(".work").iterdir()] == ["dvc.lock"]
+
+
+def test_a_lock_that_no_kill_left_is_not_replaced(lock: bytes) -> None:
+    repro.keep()
+    other = [lock.replace(b"schema: '2.0'", b"schema: '3.0'"), b"version: 4\n", b"a text of mine\n"]
+    for content in (*other, *(one.replace(b"md5", b"blake3") for one in other)):
+        Path("dvc.lock").write_bytes(content)
+        repro.put_back()
+        assert Path("dvc.lock").read_bytes() == content
+
+
+def test_the_conflicts_of_a_merge_are_told_and_stay(lock: bytes) -> None:
+    repro.keep()
+    lines = lock.decode().splitlines(keepends=True)
+    merged = "".join(
+        [*lines[:5], "<<<<<<< HEAD\n", *lines[5:9], "=======\n", *lines[5:9], ">>>>>>> other\n", *lines[9:]]
+    )
+    Path("dvc.lock").write_text(merged)
+    with pytest.raises(UserError, match=r"dvc\.lock .*merge.*git checkout"):
+        repro.put_back()
+    assert Path("dvc.lock").read_text() == merged
 
 
 def users(process: int) -> str:

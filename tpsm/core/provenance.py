@@ -18,6 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tpsm.core.schema import from_mapping
+
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
 # What decides a result, from the repository's root: a change here that no commit has makes the code `changed`.
 DECIDES = (
@@ -27,19 +29,39 @@ DECIDES = (
 
 
 @dataclass(frozen=True)
+class Code:
+    """The commit of the code, and whether the code was `changed` since; nulls outside a checkout."""
+
+    commit: str | None
+    changed: bool | None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A machine. `instructions` are the CPU's that PyTorch uses; with `threads` they decide how sums round."""
+
+    cpu: str | None
+    cores: int
+    threads: int
+    instructions: str | None
+    gpu: str | None
+    gpus: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """One record. `parameters`, `weights` and `evaluators` map names to SHA-256.
 
     `seconds` is the wall time of the process that ended the work; where `resumed`, other processes had begun it.
     """
 
-    code: dict[str, Any]
+    code: Code
     parameters: dict[str, str]
     data: dict[str, Any] | None
     evaluators: dict[str, str] | None
     weights: dict[str, str] | None
     versions: dict[str, str | None]
-    hardware: dict[str, Any]
+    hardware: Hardware
     precision: str
     seed: int | dict[str, int] | None
     seconds: float
@@ -62,13 +84,13 @@ def record(
     `data` is what the manifest of the clips says of itself, `Manifest.about()`.
     """
     made = Provenance(
-        code=code(),
+        code=Code(**code()),
         parameters=dict(parameters),
         data=None if data is None else dict(data),
         evaluators=None if evaluators is None else dict(evaluators),
         weights=None if weights is None else dict(weights),
         versions=versions(),
-        hardware=hardware(),
+        hardware=Hardware(**hardware()),
         precision=precision,
         seed=dict(seed) if isinstance(seed, Mapping) else seed,
         seconds=round(time.monotonic() - since, 1),
@@ -77,8 +99,13 @@ def record(
     return asdict(made)
 
 
+def check_record(values: Any, where: str) -> None:
+    """Raises UserError where `values`, read from a file, are no record as `record` returns it; `where` names them."""
+    from_mapping(Provenance, values, where)
+
+
 def code() -> dict[str, Any]:
-    """Returns the commit of the running code, and whether the code was `changed` since; nulls outside a checkout."""
+    """Returns what `Code` says of the running code."""
     here = Path(__file__).resolve()
     # Installed into another project's tree, that project's commit says nothing of this code.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
@@ -111,8 +138,7 @@ def _version(package: str) -> str | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Describes this machine. `instructions` are the CPU's that PyTorch uses; with `threads` they decide how sums
-    round."""
+    """Returns what `Hardware` says of this machine."""
     import torch  # Here, as below: what only reads records needs no PyTorch.
 
     gpus = torch.cuda.device_count()

@@ -66,10 +66,20 @@ def from_mapping(kind: type[T], values: Any, where: str) -> T:
         UserError: a key is unknown or missing, or a value is not what its field may be. `where` is the section's path
             in the file, for the message.
     """
+    result: T = typed(kind, values, where)
+    return result
+
+
+def typed(kind: Any, values: Any, where: str) -> Any:
+    """Returns `values` as an instance of any type, such as `dict[str, str]`.
+
+    Raises:
+        UserError: as `from_mapping`.
+    """
     from pydantic_core import ValidationError
 
     try:
-        return _validator(kind).validate_python(values)  # type: ignore[arg-type]  # mypy: classes are hashable
+        return _validator(kind).validate_python(values)
     except ValidationError as error:
         raise UserError(f"{_what_is_wrong(error, where)}.") from None
 
@@ -91,7 +101,7 @@ def checked(kind: type[T]) -> type[T]:
 
 
 @cache
-def _validator(kind: type) -> SchemaValidator:
+def _validator(kind: Any) -> SchemaValidator:
     from pydantic import TypeAdapter
     from pydantic_core import SchemaValidator
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import CONFIGS, Layout
 from tpsm.core.program import exit_status
@@ -32,6 +34,8 @@ from tpsm.core.reading import Loader, parse_json, read_yaml
 
 log = logging.getLogger(__name__)
 LOCK, COPY, USERS = Path("dvc.lock"), Path(".work/dvc.lock"), Path(".dvc/tmp/rwlock")
+HEAD, CONFLICT = b"schema: '2.0'\n", re.compile(rb"^<{7} ", re.M)
+"""How a lock begins, and what git writes into one that it cannot merge."""
 EVERY = 1.0
 """Seconds between two looks at the lock."""
 SIDE_BY_SIDE = "--side-by-side"
@@ -105,8 +109,17 @@ def run(step: Sequence[Sequence[str]]) -> int:
 
 
 def put_back() -> None:
-    """Puts the copy in the place of a lock that is not whole, and removes a list of DVC's that no living DVC uses."""
-    if LOCK.exists() and not is_whole(LOCK.read_bytes()) and COPY.exists():
+    """Puts the copy in the place of a lock that a kill cut off, and removes a list of DVC's that no living DVC uses.
+
+    Raises:
+        UserError: the lock holds the conflicts of a merge.
+    """
+    lock = LOCK.read_bytes() if LOCK.exists() else None
+    if lock is not None and CONFLICT.search(lock):
+        raise UserError(
+            f"{LOCK} holds the conflicts of a merge; resolve them, for instance `git checkout --ours {LOCK}`."
+        )
+    if lock is not None and is_cut_off(lock) and COPY.exists():
         log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
         write_text(LOCK, COPY.read_text(encoding="utf-8"))
     try:
@@ -138,6 +151,13 @@ def keep() -> None:
     now, kept = (path.read_bytes() if path.exists() else b"" for path in (LOCK, COPY))
     if now != kept and is_whole(now):
         write_text(COPY, now.decode("utf-8"))
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Whether a kill may have left this of a lock: nothing, zeros, or its beginning. The lock of another DVC is not
+    ours to replace."""
+    is_ours = HEAD.startswith(content[: len(HEAD)]) or not content.strip(b"\0")
+    return is_ours and not is_whole(content)
 
 
 def is_whole(content: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 from eval.__main__ import main
 from eval.scoring.scores_file import COLUMNS, NEWER, about_scores, read_scores, write_scores
 from tpsm.core.errors import UserError
+from tpsm.core.provenance import record
 
 REMEDY = "score it again."
+MADE = record(0.0, parameters={}, precision="fp32")
 
 
 def rows() -> pd.DataFrame:
@@ -37,13 +40,13 @@ def rows() -> pd.DataFrame:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "scores" / "dots" / "tps.parquet"
-    write_scores(path, rows(), {"run": {"method": "tps"}, "provenance": {"seed": 0}})
+    write_scores(path, rows(), {"run": {"method": "tps"}, "provenance": MADE})
     return path
 
 
 def test_scores_come_back(path: Path) -> None:
     pd.testing.assert_frame_equal(read_scores(path, REMEDY)[COLUMNS], rows(), check_dtype=False)
-    assert about_scores(path) == {"run": {"method": "tps"}, "provenance": {"seed": 0}}
+    assert about_scores(path) == {"run": {"method": "tps"}, "provenance": MADE}
 
 
 def test_dictionaries_and_other_widths_are_read_alike(path: Path) -> None:
@@ -177,6 +180,27 @@ def test_metadata_that_is_no_section_is_refused(path: Path, about: bytes) -> Non
     table = pa.Table.from_pandas(rows(), preserve_index=False)
     pq.write_table(table.replace_schema_metadata({b"tpsm": about}), path)
     with pytest.raises(UserError, match=r"tps\.parquet .*score the run again"):
+        about_scores(path)
+
+
+OTHERS = [
+    (key, value)
+    for key in (*MADE, "code.commit", "hardware.gpus")
+    for value in ("lacks", ["x"], {"x": [7]})
+    if key != "data" or value == ["x"] or value == "lacks"  # what a set says of itself may be anything
+]
+
+
+@pytest.mark.parametrize(("key", "value"), OTHERS, ids=str)
+def test_a_record_of_another_kind_is_refused(path: Path, key: str, value: object) -> None:
+    made: dict[str, Any] = json.loads(json.dumps(MADE))
+    *above, last = key.split(".")
+    inner = made[above[0]] if above else made
+    inner.pop(last) if value == "lacks" else inner.update({last: value})
+    table = pa.Table.from_pandas(rows(), preserve_index=False)
+    about = json.dumps({"run": {}, "provenance": made}).encode()
+    pq.write_table(table.replace_schema_metadata({b"tpsm": about}), path)
+    with pytest.raises(UserError, match=rf"tps\.parquet.*{re.escape(key)}"):
         about_scores(path)
 
 
