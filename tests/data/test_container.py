@@ -10,10 +10,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tpsm.core.errors import UserError
 from tpsm.core.reading import require_file
-from tpsm.data.container import codec, frame_rate, iter_wanted
+from tpsm.data.container import codec, frame_rate, is_cut_off, iter_wanted
 from tpsm.data.video import iter_video, lossless_video, read_picture, read_video, write_video
 
 RNG = np.random.default_rng(0)
@@ -23,7 +25,7 @@ QUARTERS[:16, :24], QUARTERS[:16, 24:], QUARTERS[16:, :24] = (220, 40, 40), (40,
 
 def blocks(count: int, size: int = 64) -> np.ndarray:
     """Frames that no codec takes for equal, and that compress to some hundreds of bytes."""
-    coarse = RNG.integers(0, 256, (count, size // 16, size // 16, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(count).integers(0, 256, (count, size // 16, size // 16, 3), dtype=np.uint8)
     return coarse.repeat(16, 1).repeat(16, 2)
 
 
@@ -76,6 +78,29 @@ def test_a_rate_that_changes_keeps_the_whole_as_long(tmp_path: Path, suffix: str
     assert count == 40 and length == pytest.approx(10.5, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "live.webm"])
+@pytest.mark.parametrize("rates", ["rising", "falling", "alternating", "random"])
+def test_between_10_and_60_frames_per_second_nothing_plays_longer_or_shorter(
+    tmp_path: Path, name: str, rates: str
+) -> None:
+    per_second = {
+        "rising": np.linspace(10, 60, 60),
+        "falling": np.linspace(60, 10, 60),
+        "alternating": np.where(np.arange(60) // 10 % 2, 10, 60),
+        "random": RNG.uniform(10, 60, 60),
+    }[rates]
+    times = [int(t) for t in np.cumsum(1000 / per_second)]
+    options = {"live": "1"} if name.startswith("live") else None
+    encode(tmp_path / name, "libvpx" if "webm" in name else "libx264", times, Fraction(1, 1000), options, 60)
+    gaps = np.diff(times) / 1000
+    stream, fps = iter_video(tmp_path / name)
+    frames = list(stream)
+    assert len(frames) == 60 and 60 / fps == pytest.approx(gaps.sum() + gaps.mean(), abs=gaps.max())
+    for out in ("out.mp4", "out.gif"):
+        write_video(tmp_path / out, iter(frames), fps)
+        assert seconds(tmp_path / out) == (60, pytest.approx(60 / fps, abs=1 / fps))
+
+
 def test_a_trimmed_video_is_whole(tmp_path: Path) -> None:
     encode(tmp_path / "base.mp4", "libx264", list(range(100)), Fraction(1, 25))
     data = bytearray((tmp_path / "base.mp4").read_bytes())
@@ -114,12 +139,78 @@ def test_a_video_that_was_cut_off_is_told(tmp_path: Path, name: str, codec: str,
     encode(path, codec, list(range(60)), Fraction(1, 25))
     assert seconds(path) == (60, pytest.approx(2.4))
     data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
+    end = int(share * len(data))
+    path.write_bytes(data[: end - (end % 188 == 0)])  # between two packets of a .ts nothing tells
     if share == 0.95 and name in ("a.mpg", "a.avi"):  # what is missing is padding, or the index
         assert seconds(path)[0] == 60
     else:
         with pytest.raises(UserError, match=name):
             seconds(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mkv", "libx264", {"live": "1"}),
+        ("a.webm", "libvpx", {"live": "1"}),
+        ("a.flv", "libx264", {"flvflags": "no_duration_filesize"}),
+        ("a.y4m", "rawvideo", {}),
+    ],
+)
+def test_a_recording_without_a_duration_that_was_cut_off_is_told(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / name
+    encode(path, codec, list(range(60)), Fraction(1, 25), options)
+    assert seconds(path) == (60, pytest.approx(2.4, abs=0.05))
+    data = path.read_bytes()
+    counts = []
+    for end in np.linspace(0.3, 0.999, 24) * len(data):
+        path.write_bytes(data[: int(end)])
+        try:
+            counts.append(seconds(path)[0])
+        except UserError as error:
+            assert f"{name} is damaged: it is cut off" in str(error)
+    assert len(counts) <= 1, "exactly between two tags nothing tells"
+
+
+def test_a_transport_stream_has_whole_packets(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    encode(path, "libx264", list(range(60)), Fraction(1, 25))
+    data = path.read_bytes()
+    for end in range(len(data) // 2, len(data) // 2 + 188, 31):
+        if end % 188:
+            path.write_bytes(data[:end])
+            with pytest.raises(UserError, match=r"a\.ts is damaged"):
+                seconds(path)
+
+
+def test_what_a_browser_records_may_end_after_any_block(tmp_path: Path) -> None:
+    """Its segment and clusters do not say how long they are, and there is no index: only a block can be cut off."""
+    path = tmp_path / "a.webm"
+    encode(path, "libvpx", list(range(60)), Fraction(1, 25), {"live": "1"})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x1f\x43\xb6\x75")
+    while at >= 0:  # every cluster becomes one of unknown size
+        size = 9 - data[at + 4].bit_length()
+        data[at + 4 : at + 4 + size] = bytes([0xFF >> size - 1]) + b"\xff" * (size - 1)
+        at = data.find(b"\x1f\x43\xb6\x75", at + 4)
+    path.write_bytes(data)
+    assert seconds(path)[0] == 60
+    found = [told(path, data[:end]) for end in range(len(data) // 2, len(data) // 2 + 400)]
+    assert 0 < found.count(False) <= 4, "between two blocks nothing can be told"
+
+
+def told(path: Path, content: bytes) -> bool:
+    path.write_bytes(content)
+    return is_cut_off(path, "matroska,webm")
+
+
+@given(st.binary(max_size=300), st.sampled_from(["matroska,webm", "flv", "asf", "mpegts", "mpeg", "mov"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sizes_that_make_no_sense_end_too(tmp_path: Path, content: bytes, container: str) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert is_cut_off(tmp_path / "a", container) in (True, False)
 
 
 def test_a_flipped_bit_fails_the_checksum(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -28,7 +28,10 @@ _FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mxf
 """FFmpeg's names of formats that are read. It goes by content, and knows lists that name other files and addresses."""
 _ONES = 0xFFFFFFFF
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+_TS_PACKETS = ((0, 188), (4, 192), (0, 204))
+"""Where MPEG-TS has its sync byte, and how long a packet is: plain, with a time code, and with error correction."""
 _FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
 
 
@@ -113,10 +116,12 @@ class _Progress:
     end: float = 0.0
     last: float | None = None
     longest: float = 0.0
+    reach: int = 0
     torn: bool = False
 
     def add_packet(self, packet: av.Packet) -> None:
         self.torn |= packet.is_corrupt
+        self.reach = max(self.reach, (packet.pos or 0) + packet.size)
         if packet.size and packet.pts is not None and packet.time_base is not None:
             self.end = max(self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
 
@@ -126,31 +131,104 @@ class _Progress:
             self.last = frame.time
 
     def check(self, container: av.container.InputContainer, stream: VideoStream, count: int) -> None:
-        """Raises UserError where the container promises more than it held: by its duration or its index, or because
-        its last packet is torn. Of an index only AVI's counts time; an edit list hides frames of the others."""
+        """Raises UserError where the container promises more than it held: by its duration or its index, by the sizes
+        that it names, or because its last packet is torn. Of an index only AVI's counts time; an edit list hides frames
+        of the others."""
         promised = _duration(container, stream)
         if container.format.name == "avi" and stream.average_rate:
             promised = max(promised, stream.frames / float(stream.average_rate))
         # The last frame may stay as long as any other did, and some programs round durations.
         end = max(self.end, (self.last or 0.0) + self.longest)
-        torn = self.torn or (container.format.name == "asf" and _is_shorter_than_said(self.path))
+        torn = self.torn or is_cut_off(self.path, container.format.name)
+        torn |= container.format.name == "yuv4mpegpipe" and self.reach < container.size  # part of a frame
         if torn or end < promised - max(0.75 * self.longest, min(1.0, promised / 100)):
             raise UserError(
-                f"The video {self.path} is damaged: it is cut off after {count} frames "
-                f"({end:.2f} of {promised:.2f} s); copy it anew."
+                f"The video {self.path} is damaged: it is cut off after {count} frames ({end:.2f}"
+                + (f" of {promised:.2f} s); copy it anew." if promised > end else " s); copy it anew.")
             )
 
 
-def _is_shorter_than_said(path: Path) -> bool:
-    """Whether a WMV's header names a larger file, which makes FFmpeg forget the duration in it. A broadcast's size is
-    not known when its header is sent."""
+def is_cut_off(path: Path, container: str) -> bool:
+    """Whether the file ends before something that it has begun, which tells also where no duration does: a cut within
+    an element, a tag or a packet. `container` is FFmpeg's name of the format; of others, nothing is said."""
+    check = _CHECKS.get(container.partition(",")[0])
+    if check is None:
+        return False
     with path.open("rb") as file:
-        head = file.read(1 << 16)
+        return check(file, path.stat().st_size)
+
+
+def _matroska(file: BinaryIO, size: int) -> bool:
+    """Walks from element to element, into the segment and its clusters, whose sizes a live recording does not say."""
+    at, end = 0, size
+    while at < end:
+        file.seek(at)
+        head = file.read(12)
+        name = 9 - head[0].bit_length()  # the length of the element's name, by its leading zeros
+        if name > 4:
+            return False  # no element: FFmpeg looks for the next one
+        length = 9 - head[name].bit_length() if len(head) > name else 9
+        if name + length > len(head):
+            return True  # within the size, or it is none
+        value = int.from_bytes(head[name : name + length], "big") & ((1 << 7 * length) - 1)
+        is_known, inside = value != (1 << 7 * length) - 1, head[:name] in (_SEGMENT, _CLUSTER)
+        body = at + name + length
+        if is_known and body + value > size:
+            return True
+        if head[:name] == _SEGMENT and is_known:
+            end = body + value  # what follows is no part of the video
+        at = body if inside else body + value
+    return False
+
+
+def _mpeg(file: BinaryIO, size: int) -> bool:
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(14)
+        if head[:3] != b"\0\0\1" or head[3:4] in (b"\xb9", b"\xbe"):  # nothing, the end, or padding before it
+            return False
+        if head[3:4] != b"\xba":
+            at += 6 + int.from_bytes(head[4:6], "big")
+        else:  # a pack's header, of MPEG-1 or MPEG-2
+            at += 12 if head[4:5] < b"\x40" else 14 + (head[-1] & 7)
+    return at > size
+
+
+def _flv(file: BinaryIO, size: int) -> bool:
+    at = 13  # the file's header, and the length of no tag
+    while at < size:
+        file.seek(at)
+        at += 15 + int.from_bytes(file.read(4)[1:], "big")  # a tag's header, and its length again behind it
+    return at > size
+
+
+def _asf(file: BinaryIO, size: int) -> bool:
+    """A WMV's header names the file's size, and FFmpeg forgets the duration where it is wrong. A broadcast's size is
+    not known when its header is sent."""
+    head = file.read(1 << 16)
     at = head.find(_ASF_PROPERTIES)
     if at < 0 or len(head) < at + 92:
         return False
-    (size,), (flags,) = struct.unpack_from("<Q", head, at + 40), struct.unpack_from("<I", head, at + 88)
-    return not flags & 1 and size > path.stat().st_size
+    said, flags = int.from_bytes(head[at + 40 : at + 48], "little"), int.from_bytes(head[at + 88 : at + 92], "little")
+    return not flags & 1 and said > size
+
+
+def _mpegts(file: BinaryIO, size: int) -> bool:
+    head = file.read(3 * 204)
+    for first, length in _TS_PACKETS:
+        if len(head) > first + 2 * length and all(head[first + n * length] == 0x47 for n in range(3)):
+            return size % length > 0
+    return False
+
+
+_CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
+    "matroska": _matroska,
+    "mpeg": _mpeg,
+    "flv": _flv,
+    "asf": _asf,
+    "mpegts": _mpegts,
+}
 
 
 @contextmanager
