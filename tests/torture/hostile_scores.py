@@ -49,6 +49,7 @@ def scores(base: Path, rng: random.Random) -> Iterator[Case]:
         "deep": b"[" * 50_000,
         "a run that is a text": b'{"run": "x", "provenance": {}}',
         "a provenance that is a list": b'{"run": {}, "provenance": []}',
+        "a provenance of a seed alone": b'{"run": {}, "provenance": {"seed": 0}}',
         "not UTF-8": b"\xff\xfe",
     }.items():
         yield Case(f"scores whose metadata are {what}", STAGES["report"], partial(_about, about))

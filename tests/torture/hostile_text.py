@@ -156,6 +156,8 @@ def jsons(base: Path) -> Iterator[Case]:
         "data/clips/drawn/manifest.json": STAGES["reconstruct"],
         "models/drawn/tps/summary.json": STAGES["report"],
         "outputs/drawn/tps/reconstruction/model.json": STAGES["score"],
+        "evaluators/drawn/quality.json": STAGES["report"],
+        "pages/drawn/content.json": STAGES["page"],
         "key.json": ("eval", "study", "read", "votes.json", "--key", "key.json"),
     }
     for place, command in places.items():

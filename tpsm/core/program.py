@@ -52,8 +52,8 @@ def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | N
 
 def _of_name(error: UnicodeEncodeError) -> str:
     """Words the system's way of handing over bytes that are no UTF-8, which no file and no library takes."""
-    named = _worked_on(error) or error.object
-    return f"The name of {named!r:.200} is no UTF-8 text; rename the file, and type the same command again."
+    named = str(_worked_on(error) or error.object).encode("utf-8", "backslashreplace").decode()
+    return f"The name of {named:.200} is no UTF-8 text; rename the file, and type the same command again."
 
 
 def _of_system(error: OSError) -> str:

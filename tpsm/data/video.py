@@ -306,7 +306,7 @@ def _write_gif(path: Path, frames: Iterable[Frame], fps: float) -> int:
             end, count = end + delay, count + 1
         file.write(b";")
     if count < given:
-        log.warning("%s: a GIF shows 50 frames per second at most, so it has %d of the %d frames.", path, count, given)
+        log.warning("A GIF shows 50 frames per second at most, so this one has %d of the %d frames.", count, given)
     return count
 
 
