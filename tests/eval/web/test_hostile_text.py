@@ -41,9 +41,11 @@ ABOUT = {
     | {"steps": 3, "batch": 8, "seed": 0},
     "provenance": {
         "seconds": 1.0, "resumed": False, "seed": 0, "precision": hostile("precision"),
-        "hardware": {"gpu": None, "cpu": hostile("cpu"), "cores": 1, "threads": 1, "instructions": hostile("avx")},
+        "hardware": {"gpu": None, "cpu": hostile("cpu"), "cores": 1, "threads": 1, "instructions": hostile("avx"),
+                     "gpus": 0},
         "code": {"commit": "<xss><xss>", "changed": True}, "weights": {hostile("file"): hostile("hash")},
-        hostile("key"): [hostile("item")],
+        "parameters": {hostile("section"): hostile("hash")}, "evaluators": {hostile("network"): hostile("hash")},
+        "versions": {hostile("package"): hostile("version")}, "data": {hostile("key"): [hostile("item")]},
     },
 }  # fmt: skip
 
