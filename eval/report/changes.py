@@ -62,15 +62,14 @@ def changes(results: Results, pairs: Sequence[Pair], protocol: Protocol) -> dict
         (before, after): (Series(after, protocol=protocol), Series(before, protocol=protocol))
         for before, after in pairs
     }
-    for metric in results.metrics.values():
-        if metric.reconstruction and not metric.detection:
-            compared = results.compared(list(series.values()), metric.name)
-            for pair, key in series.items():
-                if key in compared:
-                    originals = {original for run in pair if (original := repeated[run])}
-                    means = [seed_means(results, metric, Series(run, protocol=protocol)) for run in originals]
-                    seeds = max((max(values) - min(values) for values in means if values), default=None)
-                    found[pair].append(Change(metric, compared[key], seeds))
+    for metric in results.measured:
+        compared = results.compared(list(series.values()), metric.name)
+        for pair, key in series.items():
+            if key in compared:
+                originals = {original for run in pair if (original := repeated[run])}
+                means = [seed_means(results, metric, Series(run, protocol=protocol)) for run in originals]
+                seeds = max((max(values) - min(values) for values in means if values), default=None)
+                found[pair].append(Change(metric, compared[key], seeds))
     return found
 
 
@@ -102,8 +101,7 @@ def described(found: Sequence[Change], *, in_full: bool = False) -> str:
     if unsure:
         names = [change.metric.title for change in unsure]
         if in_full:
-            sides = ("better" if change.better else "worse" for change in unsure)
-            names = [f"{c.metric.title} ({side} {c.amount()})" for c, side in zip(unsure, sides, strict=True)]
+            names = [f"{c.metric.title} ({'better' if c.better else 'worse'} {c.amount()})" for c in unsure]
         parts.append(f"no significant difference in {listed(names)}")
     sentence = f"{'; '.join(parts)}."
     if small := [change.metric.title for change in sure if change.by_seed]:

@@ -26,9 +26,9 @@ def answer(results: Results) -> list[Question]:
         questions.append(_question(results, "Reconstruction", series, Series(SOURCE_COPY, protocol=protocol)))
 
     # A mode's copy of the source is scored with the first run that animates.
-    first = next((run for run in tables.animation if results.modes(run)), "")
-    for mode in dict.fromkeys(mode for run in tables.animation for mode in results.modes(run)):
-        series = [Series(run, "animation", mode) for run in tables.animation if mode in results.modes(run)]
+    first = next((one.run for one in results.animations), "")
+    for mode in results.animation_modes:
+        series = [one for one in results.animations if one.mode == mode]
         title = f"Animation across identities, {mode} mode"
         questions.append(_question(results, title, series, Series(first, "animation", SOURCE_COPY)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -51,10 +52,9 @@ class PublishedSet:
     test_clips: int | None = None
     evaluators: dict[str, str] = field(default_factory=dict)
 
-    def text(self, row: str, dataset: str) -> str:
-        """Every paper's numbers for `row`; 'n/a' where none was found."""
-        elsewhere = dataset not in self.datasets
-        return "; ".join(entry.text(elsewhere=elsewhere) for entry in self.rows.get(row, ())) or "n/a"
+    def text(self, rows: Sequence[PublishedRow], dataset: str) -> str:
+        """Every paper's numbers for a run; 'n/a' where none was found."""
+        return "; ".join(row.text(elsewhere=dataset not in self.datasets) for row in rows) or "n/a"
 
 
 def read_published(name: str, key: str) -> PublishedSet:

@@ -25,7 +25,7 @@ def verdicts(results: Results, published: PublishedSet) -> Table:
     tables = results.config.tables
     rows = []
     for run in dict.fromkeys((*tables.reconstruction, *tables.components)):
-        for entry in published.rows.get(results.config.published_as.get(run, run), ()):
+        for entry in results.printed(run):
             for name in PRINTED:
                 printed = getattr(entry, name)
                 if printed is not None:

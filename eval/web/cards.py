@@ -40,8 +40,7 @@ class Card:
 def write_failures(results: Results) -> Iterator[Card]:
     """Of every method and mode, the worst frames by every metric: images into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
-    series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    for one in series:
+    for one in (*series, *results.animations):
         if results.layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task):
             yield from _cards(results, one)
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 from eval.report.facts import PROTOCOL
 from eval.report.report import Report
-from eval.tables.results import Results
 from eval.tables.table import Cell, Missing, Table, number, text
 from eval.web import FORMAT
 from eval.web.cards import write_failures
@@ -43,7 +42,7 @@ def write_content(report: Report) -> Path:
         ],
         "methods": list(dict.fromkeys(method for method in methods.values() if method)),
         "protocols": results.config.protocols,
-        "modes": ["reconstruction", *_modes(results)],
+        "modes": ["reconstruction", *results.animation_modes],
         "tables": [table_content(table, methods) for table in report.tables],
         "missing": _missing(report.tables),
         "figures": [
@@ -59,10 +58,6 @@ def write_content(report: Report) -> Path:
     path = layout.page / "content.json"
     write_json(path, content, sort_keys=True, allow_nan=False)
     return path
-
-
-def _modes(results: Results) -> list[str]:
-    return list(dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run)))
 
 
 def table_content(table: Table, methods: Mapping[str, str]) -> dict[str, Any]:

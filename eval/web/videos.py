@@ -78,8 +78,7 @@ def _reconstruction(results: Results) -> Iterator[Group]:
 
 def _animation(results: Results) -> Iterator[Group]:
     layout, config = results.layout, results.config.videos
-    series = [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    series = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}")]
+    series = [one for one in results.animations if layout.has_frames(one.run, f"animation/{one.mode}")]
     if not series:
         return
 
