@@ -81,8 +81,8 @@ class Items:
         return config.epochs * (self.count * config.repeats // config.batch)
 
 
-def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
-    """Returns the work of each submodule, `depth` names deep; what none of them computes (mostly losses) comes last.
+def count_work(config: RunConfig) -> dict[str, Work]:
+    """Returns the work of each submodule; what none of them computes (mostly losses) comes last.
 
     Training is counted as in the last epoch, in which every part of the model takes part.
 
@@ -95,7 +95,7 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     two = image.expand(2, -1, -1, -1)  # A single one would not do where a batch norm comes down to one pixel.
 
     def part(name: str) -> str:
-        return ".".join(name.split(".")[:depth]) or LOSSES
+        return name.partition(".")[0] or LOSSES
 
     # Source, frame, forward and backward, one after the other.
     columns: list[dict[str, Flops]] = []

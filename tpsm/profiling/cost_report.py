@@ -36,7 +36,6 @@ def pages(
     run: str,
     tflops: float = 100.0,
     items: int | None = None,
-    depth: int = 1,
     measure: int = 0,
     batch: int | None = None,
 ) -> Iterator[str]:
@@ -54,7 +53,7 @@ def pages(
     yield f"{run} on {dataset}: {config.size} x {config.size}, batches of {config.train.batch}\n"
 
     # Operations, memory and time, as they are counted.
-    work = count_work(config, depth)
+    work = count_work(config)
     yield work_page(work)
     memory: dict[Precision, Memory] = {"fp32": predict_memory(config, "fp32")}
     if torch.backends.cuda.is_built():  # A PyTorch that knows no GPU does not know their bf16.
