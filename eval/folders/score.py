@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from eval import metrics
 from eval.config import EvaluatorsConfig
-from eval.evaluators import KINDS, evaluator_module
+from eval.evaluators import KINDS, evaluator_module, is_trained
 from eval.evaluators.features import Evaluators
 from eval.folders.codecs import codec_lines, codecs_of
 from eval.metrics import available_metrics
@@ -145,7 +145,7 @@ def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any
         section = config[role]
         if section is not None:
             module, settings = evaluator_module(role, section, f"--{role}")
-            if not hasattr(module, "NEEDS") and not getattr(settings, "file", None):
+            if is_trained(module, settings):
                 raise UserError(
                     f"--{role} {settings.kind} is trained on a data set, and there is none here; choose among "
                     f"{', '.join(KINDS[role])} one that has weights of its own."

@@ -49,8 +49,8 @@ class DataSection:
     taken and not trained.
     """
 
-    scale: str
     raw: DataConfig
+    scale: str = "small"
     split: str | None = None
     weights: str | None = None
     evaluators: str | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -254,10 +253,3 @@ def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str, hint: str
                 yield dict(zip(head, row, strict=True))
     except csv.Error as error:
         raise UserError(f"{where} is no table of comma-separated values (line {reader.line_num}: {error}).") from error
-
-
-def finite(value: float | int, where: str, low: float | int, high: float | int) -> float | int:
-    """Returns `value` if it lies between the bounds; otherwise raises a UserError that names `where` it stands."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise UserError(f"{where} is {value:g}; it must be between {low:g} and {high:g}.")
-    return value

@@ -95,7 +95,7 @@ def read_clip(path: Path) -> Clip:
         UserError: the file is missing or corrupt.
     """
     with ClipFile(path) as clip:
-        return clip.read()
+        return Clip(clip.name, clip.identity, clip.frames(), clip.fps, clip.truth())
 
 
 def read_frames(path: Path, which: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
@@ -176,10 +176,6 @@ class ClipFile:
         if truth.labels.shape != (self._count, self.height, self.width):
             raise self._corrupt(f"its labels are of shape {truth.labels.shape}")
         return truth
-
-    def read(self) -> Clip:
-        """Reads the whole clip into memory."""
-        return Clip(self.name, self.identity, self.frames(), self.fps, self.truth())
 
     def close(self) -> None:
         """Closes the file."""

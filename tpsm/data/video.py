@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,14 +21,13 @@ from PIL import GifImagePlugin, Image
 from PIL.PngImagePlugin import PngInfo
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, beside
+from tpsm.core.files import atomic, atomic_folder
 from tpsm.core.reading import read_json, require_file
 from tpsm.data import container
 from tpsm.data.container import iter_wanted
 from tpsm.data.limits import check_fps
 from tpsm.data.still import STRIP, Frame, frame_numbers, frames_rate, iter_frames, read_image, strip_record
 
-__all__ = ["Frame", "iter_wanted"]  # what else is public here stands below
 log = logging.getLogger(__name__)
 
 PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
@@ -64,15 +62,6 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
-def read_picture(path: Path) -> Frame:
-    """Reads a still image as RGB, as `tpsm.data.still.read_image` does.
-
-    Raises:
-        UserError: the file is missing, unreadable or too large.
-    """
-    return read_image(path)
-
-
 def kind_of(path: Path, *, strips: bool = True) -> Kind:
     """Says what `path` is, by its suffix and, of images, by what is in it.
 
@@ -99,7 +88,7 @@ def kind_of(path: Path, *, strips: bool = True) -> Kind:
     named = "#" in path.name or path.absolute().parent.name in ("train", "test") or path.with_suffix(".npz").is_file()
     if not named:
         return "image"
-    height, width = read_picture(path).shape[:2]
+    height, width = read_image(path).shape[:2]
     return "strip" if width > height and width % height == 0 else "image"
 
 
@@ -221,15 +210,15 @@ def _is_ours(path: Path) -> bool:
 def _frames(path: Path, kind: Kind, strip_width: int | None) -> Iterator[Frame]:
     if kind == "folder":
         for child in sorted(filter(is_picture, path.iterdir()), key=natural):
-            yield read_picture(child)
+            yield read_image(child)
     elif kind == "video":
         yield from (frame for _, frame in iter_wanted(path, lambda _: True))
     elif kind == "animation":
         yield from iter_frames(path)
     elif kind == "strip":
-        yield from _split_strip(path, read_picture(path), strip_width)
+        yield from _split_strip(path, read_image(path), strip_width)
     else:
-        yield read_picture(path)
+        yield read_image(path)
 
 
 def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -320,20 +309,13 @@ def _write_strip(path: Path, frames: Iterable[Frame], fps: float) -> int:
 
 
 def _write_folder(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    draft = beside(path)
-    draft.mkdir(parents=True)
-    count = 0
-    try:
+    with atomic_folder(path, replace=True) as draft:
+        count = 0
         for frame in frames:
             Image.fromarray(frame).save(draft / f"{count:06d}.png")
             count += 1
         (draft / "clip.json").write_text(json.dumps({"fps": fps}) + "\n")
         check_writable(path)  # Again: it may have changed while the frames were computed.
-        if path.is_dir():
-            shutil.rmtree(path)
-        draft.rename(path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return count
 
 

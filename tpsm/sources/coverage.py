@@ -58,7 +58,7 @@ def survey(
     """Returns what the certificate says. `frames` has the hash of every prepared clip's frames."""
     # The clips that are there.
     listed = _listed(ledger, split)
-    there = {part: {entry.name for entry in frames if entry.split == part} for part in SPLITS}
+    there: dict[str, set[str]] = {part: {entry.name for entry in frames if entry.split == part} for part in SPLITS}
     there[""] = there["train"] | there["test"]  # an archive's clips may lie in no split
 
     # The clips that are missing, by the outcome that the ledger knows.

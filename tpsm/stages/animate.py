@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections import Counter
 
@@ -11,7 +10,7 @@ import numpy as np
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.animation import Mode, read_animate
-from tpsm.core.files import atomic
+from tpsm.core.files import csv_text, write_text
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout
 from tpsm.data.manifest import Entry, Manifest, read_manifest
@@ -39,10 +38,8 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
         task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
-        with atomic(out / "pairs.csv") as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["pair", "source", "driving"])
-            rows.writerows((pair.name, pair.source.name, pair.driving.name) for pair in pairs)
+        rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
+        write_text(out / "pairs.csv", csv_text([("pair", "source", "driving"), *rows]))
         write_model(out, config, [model] if avd is None else [model, avd])
         cache.remove()
 

@@ -24,7 +24,8 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
-from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
+from tpsm.data.still import read_image
+from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural
 from tpsm.downloads.http import bar
 from tpsm.sources.fetch.archive_members import Member, members_of
 from tpsm.sources.fetch.downloaders import Access, Failure, download, is_url
@@ -278,7 +279,7 @@ def _extract(files: Sequence[Path], places: dict[str, Place], drafts: Path) -> N
 def _checked(clip: Path) -> tuple[Outcome, str]:
     try:
         if clip.is_file() and is_picture(clip):  # a strip: how wide its frames are is said in params.yaml
-            read_picture(clip)
+            read_image(clip)
         elif sum(1 for _ in iter_video(clip)[0]) < 2:
             return Outcome.short, "it has a single frame"
     except UserError as error:

@@ -19,8 +19,9 @@ from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
 from tpsm.core.schema import MOST, Count, Side, Whole, from_mapping
 from tpsm.data.config import SPLITS
+from tpsm.data.container import iter_wanted
 from tpsm.data.resize import fit_to_size
-from tpsm.data.video import frame_rate, iter_wanted, lossless_video
+from tpsm.data.video import frame_rate, lossless_video
 from tpsm.downloads.pinned import Weights, fetch
 from tpsm.sources.fetch.cut import SUFFIX
 from tpsm.sources.fetch.ledger import Key, Ledger, Outcome, opened, refuse_strangers
