@@ -254,10 +254,9 @@ def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
             p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, AVERAGING[p]), bootstrap)
             for p in PROTOCOLS
         }
-        arrow, unit = "↓" if metric.lower_is_better else "↑", metric.unit.partition(",")[0]
         cells = (_shown(found[protocol], metric.decimals, protocol in metric.protocols) for protocol in PROTOCOLS)
         counted = found["strict"].frames if found["strict"] is not None else 0
-        lines.append((f"{metric.title} {arrow} ({unit})", *cells, str(counted)))
+        lines.append((f"{metric.heading} ({metric.unit.partition(',')[0]})", *cells, str(counted)))
     return aligned(lines)
 
 

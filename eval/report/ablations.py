@@ -58,7 +58,7 @@ def _ahead(results: Results, run: str, rival: str, name: str) -> bool | None:
     if mine is None or other is None or name not in results.metrics:
         return None
     difference = float(getattr(mine, name)) - float(getattr(other, name))
-    return None if difference == 0 else (difference < 0) == results.metrics[name].lower_is_better
+    return None if difference == 0 else results.metrics[name].is_better(difference)
 
 
 def _row(results: Results, run: str, name: str) -> PublishedRow | None:

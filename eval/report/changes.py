@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from eval.metrics import Metric
 from eval.report.seed_ranges import seed_means
-from eval.report.words import listed, with_interval
+from eval.report.words import listed
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series
-from eval.tables.table import number
+from eval.tables.table import Value, number
 from eval.types import Protocol
 
 Pair = tuple[str, str]
@@ -37,7 +37,7 @@ class Change:
     @property
     def better(self) -> bool:
         """Whether the run after has the better mean, significantly or not."""
-        return (self.comparison.difference.mean < 0) == self.metric.lower_is_better
+        return self.metric.is_better(self.comparison.difference.mean)
 
     @property
     def by_seed(self) -> bool:
@@ -47,10 +47,9 @@ class Change:
     def amount(self) -> str:
         """Such as `by .0278 [.0269, .0287], seeds .0011`; positive towards what `better` says."""
         its = self.comparison.difference
-        if its.mean < 0:
-            its = replace(its, mean=-its.mean, low=-its.high, high=-its.low)
+        its = -its if its.mean < 0 else its
         seeds = "" if self.seeds is None else f", seeds {number(self.seeds, self.metric.decimals)}"
-        return f"by {with_interval(its, self.metric.decimals)}{seeds}"
+        return f"by {Value(its, self.metric.decimals).text()}{seeds}"
 
 
 def changes(results: Results, pairs: Sequence[Pair], protocol: Protocol) -> dict[Pair, list[Change]]:

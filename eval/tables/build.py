@@ -236,4 +236,4 @@ def _best(results: Results, rows: Sequence[TableRow], metric: Metric, mode: str)
 
 
 def _improves(difference: Estimate, metric: Metric) -> bool:
-    return difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better
+    return difference.excludes_zero and metric.is_better(difference.mean)

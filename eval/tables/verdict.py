@@ -73,7 +73,7 @@ def verdict(estimate: Estimate, printed: str, metric: Metric) -> str:
         return "no interval"
     if estimate.low <= target + half and target - half <= estimate.high:
         return "within the interval"
-    return "better" if (estimate.mean < target) == metric.lower_is_better else "worse"
+    return "better" if metric.is_better(estimate.mean - target) else "worse"
 
 
 def _obstacle(results: Results, published: PublishedSet, entry: PublishedRow, metric: Metric) -> str | None:

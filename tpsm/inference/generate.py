@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from tpsm.core.animation import MODES, Mode
+from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
 from tpsm.core.types import Keypoints
@@ -69,10 +69,8 @@ def animate(
     """Yields the source in the pose of each driving frame, before a still background (as the papers animate).
 
     Raises:
-        UserError: `mode` is unknown, or is `avd` without an AVD network.
+        UserError: `mode` is `avd`, and there is no AVD network.
     """
-    if mode not in MODES:
-        raise UserError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
     if mode == "avd" and avd is None:
         raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
     device = next(method.parameters()).device
