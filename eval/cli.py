@@ -16,6 +16,7 @@ from eval.scoring.controls import CONTROLS
 from eval.study.cli import app as study
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
+from tpsm.core.program import APPLICATION
 from tpsm.downloads.pinned import FOLDER
 
 EXAMPLES = """
@@ -46,11 +47,7 @@ Without a data set or a run:
 app = typer.Typer(
     help="Scores of generated clips, and the report on them. No model is loaded: clips come from outputs/.",
     epilog=EXAMPLES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"max_content_width": 120},
+    **APPLICATION,
 )
 app.add_typer(study, name="study")
 

@@ -10,19 +10,6 @@ from eval.figures.insides import insides
 from eval.figures.scatter import scatter
 from eval.tables.results import Results
 
-__all__ = [
-    "animation",
-    "detections",
-    "draw_figures",
-    "failures",
-    "insides",
-    "k_ablation",
-    "loss_curves",
-    "reconstruction",
-    "scatter",
-]
-
-
 BORDER = (
     "The background is held still, as in the released code: a method that takes the coordinate 1 for the image's outer "
     "edge, as MRAA does, then reads its outermost pixels half from outside, which is black."

@@ -53,8 +53,7 @@ class Change:
 
 
 def changes(results: Results, pairs: Sequence[Pair], protocol: Protocol) -> dict[Pair, list[Change]]:
-    """Of each pair, the change in every metric of reconstruction that both runs were scored by; p is corrected for all
-    the pairs of a metric."""
+    """Of each pair, the change in every metric of reconstruction that both have; p is corrected for all its pairs."""
     found: dict[Pair, list[Change]] = {pair: [] for pair in pairs}
     repeated = {run: _repeated(results, run) for pair in pairs for run in pair}
     series = {

@@ -51,11 +51,7 @@ class Series:
 
 
 def read_results(layout: Layout) -> Results:
-    """What has been scored of a data set.
-
-    Raises:
-        UserError: nothing has been scored, or an input is unreadable.
-    """
+    """What has been scored of a data set. Raises UserError where nothing has been scored, or an input is unreadable."""
     results = Results(layout, read_config(layout))
     if not results.scored:
         raise UserError(

@@ -135,8 +135,7 @@ class StripWriter:
 
 
 def hardest(results: Results, series: Sequence[Series]) -> list[str]:
-    """Clips or pairs that any of the series has, from the hardest on: by the mean of their ranks over every series and
-    metric."""
+    """Clips or pairs of any of the series, the hardest first: by the mean of their ranks over series and metrics."""
     ranks = []
     for one in series:
         for metric in results.metrics.values():

@@ -15,16 +15,12 @@ import typer
 from tpsm.cli import data as cli_data
 from tpsm.cli.names import finite_option, name_option
 from tpsm.core.layout import Layout
-from tpsm.core.program import exit_status
+from tpsm.core.program import APPLICATION, exit_status
 
 app = typer.Typer(
     help="Train, reconstruct and animate with TPSMM, FOMM and MRAA. `dvc repro` runs all stages in order; "
     "`python -m eval --help` lists the scoring ones.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"max_content_width": 120},
+    **APPLICATION,
 )
 splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
 app.add_typer(splits, name="split")

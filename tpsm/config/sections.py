@@ -66,8 +66,7 @@ class MoreRuns:
 
 @dataclass(frozen=True)
 class Params:
-    """All of `params.yaml`. `datasets` and `runs` are those of the pipeline; `data` and `run` have a section for
-    each."""
+    """All of `params.yaml`: the pipeline's `datasets` and `runs`, and in `data` and `run` a section for each."""
 
     datasets: tuple[str, ...]
     runs: tuple[str, ...]

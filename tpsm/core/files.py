@@ -42,8 +42,7 @@ def sha256_of_bytes(content: bytes) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Makes an empty file beside `path`, of the same suffix, that becomes `path` when the block ends without an
-    error."""
+    """Makes an empty file beside `path`, of the same suffix, that becomes `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _draft(path, folder=False) as draft:
         yield draft

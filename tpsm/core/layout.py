@@ -157,8 +157,7 @@ class Layout:
         return self.outputs(run) / "reconstruction" / "rounded_up" / array_file(name)
 
     def insides(self, run: str, name: str) -> Path:
-        """The file of what `run` computed on the way to some frames of the test clip `name`; it exists for a few
-        clips."""
+        """The file of what `run` computed on the way to some frames of the test clip `name`; a few clips have one."""
         return self.outputs(run) / "reconstruction" / "insides" / array_file(name)
 
     @property
@@ -172,8 +171,7 @@ class Layout:
 
 
 def raw_folder(dataset: str) -> Path:
-    """Returns the folder of a data set's raw clips, which are put or linked there by hand, fetched, or brought by
-    DVC."""
+    """Returns the folder of a data set's raw clips: put or linked there by hand, fetched, or brought by DVC."""
     return Path("data/raw") / dataset
 
 

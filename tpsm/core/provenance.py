@@ -110,8 +110,7 @@ def _version(package: str) -> str | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Describes this machine. `instructions` are the CPU's that PyTorch uses; with `threads` they decide how sums
-    round."""
+    """Describes this machine. The CPU's `instructions` that PyTorch uses decide with `threads` how sums round."""
     import torch  # Here, as below: what only reads records needs no PyTorch.
 
     gpus = torch.cuda.device_count()

@@ -45,8 +45,7 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, tor
 
 
 def write_torch(path: Path, content: Any) -> None:
-    """Writes `content` with `torch.save`. Equal content makes equal files, because PyTorch is not told the file's
-    name."""
+    """Writes `content` with `torch.save`, which is not told the file's name: equal content makes equal files."""
     with atomic(path) as draft, draft.open("wb") as file:
         torch.save(content, file)
 

@@ -89,21 +89,13 @@ def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
 
 
 def read_clip(path: Path) -> Clip:
-    """Reads the whole clip into memory.
-
-    Raises:
-        UserError: the file is missing or corrupt.
-    """
+    """Reads the whole clip into memory. Raises UserError where the file is missing or corrupt."""
     with ClipFile(path) as clip:
         return Clip(clip.name, clip.identity, clip.frames(), clip.fps, clip.truth())
 
 
 def read_frames(path: Path, which: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
-    """Reads the frames `which` of a clip, counted from 0.
-
-    Raises:
-        UserError: the file is missing or corrupt.
-    """
+    """Reads the frames `which` of a clip, counted from 0. Raises UserError where the file is missing or corrupt."""
     with ClipFile(path) as clip:
         return np.stack([clip.frame(index) for index in which])
 
@@ -261,8 +253,7 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def times(frames: int, count: int) -> list[int]:
-    """Returns `count` frame numbers, evenly spread from the first of `frames` to the last; some repeat in short
-    clips."""
+    """Returns `count` frame numbers, evenly spread from the first to the last; some repeat in short clips."""
     return [int(i) for i in np.linspace(0, frames - 1, count).round()]
 
 

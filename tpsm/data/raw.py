@@ -118,16 +118,14 @@ def check_folder(folder: Path) -> None:
 
 
 def clip_name(path: Path, folder: Path) -> str:
-    """Returns the name of a raw clip of the data set in `folder`: the folders below its split and its own name, by
-    '#'."""
+    """Returns a raw clip's name in the data set in `folder`: the folders below its split and its own name, by '#'."""
     parts = path.relative_to(folder).parts
     above = parts[1:-1] if parts[0] in SPLITS else parts[:-1]
     return "#".join([*above, path.name if path.is_dir() else path.stem])
 
 
 def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
-    """Returns the clips in a folder and the folders below it, in natural order; `passed` gets all else, by the
-    reason."""
+    """Returns the clips in and below a folder, in natural order; `passed` gets all else, by the reason."""
     clips: list[Path] = []
     truths: list[Path] = []
     try:

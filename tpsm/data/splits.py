@@ -59,8 +59,7 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """The split that a data set's stages take, and its hash; both are None where the folders train/ and test/
-    decide."""
+    """The split that a data set's stages take, and its hash; both None where the folders train/ and test/ decide."""
 
     name: str | None = None
     sha256: str | None = None

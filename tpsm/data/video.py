@@ -230,8 +230,7 @@ def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _fps(path: Path, kind: Kind) -> float | None:
-    """Returns the rate in frames per second, or None where the file does not say: most strips, and folders without a
-    `clip.json`."""
+    """Returns frames per second, or None where the file does not say: most strips, folders without a `clip.json`."""
     if kind == "video":
         return container.frame_rate(path)
     if kind in ("animation", "strip"):

@@ -150,8 +150,7 @@ def count_avd(config: RunConfig, avd: AvdSection) -> float:
 
 
 def predict_memory(config: RunConfig, precision: Precision) -> Memory:
-    """Returns the memory of a training step. Activations are counted for 2 and for 3 pairs, and grow by the
-    difference."""
+    """Returns the memory of a training step; activations of 2 pairs and of 3 say how they grow."""
     # What bf16 means differs from device to device: here it is a GPU's.
     with torch.device("meta") if precision == "fp32" else imagined_gpu():
         method, backbone = untrained(config.method, config.model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there, to_json
@@ -13,7 +13,7 @@ from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
 from tpsm.core.schema import Step, from_mapping
 
-FORMAT = 1
+FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Card:
     by name, thinned; `pixels` is a hash of the training clips' frames. `sha256` is that of the weight file.
     """
 
-    format: int
+    format: Literal[1]
     method: str
     run: str
     dataset: str
@@ -67,8 +67,6 @@ class Card:
     curve: dict[str, tuple[float | None, ...]] | None = None
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise ValueError(f"format: is {self.format}, and this version of the program reads {FORMAT}")
         if missing := {field.name for field in fields(Provenance)} - set(self.provenance):
             raise ValueError(f"provenance: lacks {min(missing)}")
         if not isinstance(data := self.provenance["data"], Mapping) or "sha256" not in data:

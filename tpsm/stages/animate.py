@@ -23,8 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
-    """Animates the fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with
-    `pairs.csv`."""
+    """Animates the fixed pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     layout, config = Layout(dataset), read_run(dataset, run)
     model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
     model.load()  # a checkpoint that does not fit is named before any pair is begun
@@ -45,8 +44,7 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
-    """Returns at most `count` (source, driving) pairs of test clips of different identities, spread evenly over
-    clips."""
+    """Returns at most `count` (source, driving) pairs of test clips of different identities, spread over clips."""
     clips = sorted(manifest.clips("test"), key=lambda entry: entry.name)
     rng = np.random.default_rng([seed, 0xA71])
     candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]

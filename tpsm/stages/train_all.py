@@ -124,8 +124,7 @@ def threads_of_each(count: int) -> int:
 
 
 def is_complete(job: Job) -> bool:
-    """Whether a job was done with today's parameters and clips. If it was done otherwise, a line of the log says
-    how."""
+    """Whether a job was done with today's parameters and clips; the log says how it was done otherwise."""
     path = job.out / "card.json"
     if not (path.is_file() and (job.out / "last.pt").is_file()):
         return False
@@ -243,8 +242,7 @@ def free_slot(running: Sequence[Child]) -> int:
 
 
 class Child:
-    """A process that trains one job and writes to its log. It keeps its last step and ends when this process is
-    gone."""
+    """A process that trains one job and writes to its log. It ends, after its step, when this process is gone."""
 
     def __init__(self, job: Job, threads: int, slot: int) -> None:
         self.job, self.slot = job, slot

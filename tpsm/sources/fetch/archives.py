@@ -1,5 +1,4 @@
-"""Unpacks archives of prepared clips (zip, tar, parts of one, folders) into `data/raw`: clips, and nothing but
-clips."""
+"""Unpacks the clips, and nothing else, of archives (zip, tar, parts of one, folders) into `data/raw`."""
 
 from __future__ import annotations
 
@@ -160,8 +159,7 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
 
 
 def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits) -> None:
-    """Extracts, checks and records the clips of an archive. All members are looked at before the first byte is
-    written."""
+    """Extracts, checks and records the clips of an archive, all members of which are looked at first."""
     # The files of the clips that have no outcome yet, into a folder of drafts.
     name, drafts = str(files[0]), folder / DRAFTS
     try:
@@ -204,8 +202,7 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
 
 
 def _check(name: str, members: Sequence[Member], folder: Path, limits: Limits) -> None:
-    """Raises UserError where an archive holds what would be written elsewhere, or more than there may be or room
-    for."""
+    """Raises UserError where an archive would write elsewhere, or more than there may be or room for."""
     for member in members:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or re.search(r"[\\\0]|^\w:", member.name):

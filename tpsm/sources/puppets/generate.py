@@ -27,8 +27,7 @@ _WEBP_LIMIT = 16383
 
 
 def puppet_clip(identity: int, number: int, *, size: int, frames: int, seed: int) -> Clip:
-    """Draws clip `number` of puppet `identity`, `size` pixels wide. The look depends on the identity alone, act and
-    backdrop on both."""
+    """Draws a clip, `size` pixels wide. The look depends on `identity` alone, act and backdrop on `number` too."""
     look = random_look(np.random.default_rng([seed, identity]))
     rng = np.random.default_rng([seed, identity, number + 1])
     matrices, joints = pose(look.body, random_act(rng, frames))
