@@ -41,6 +41,7 @@ from tpsm.data.clip import ClipFile
 from tpsm.data.video import is_clip, natural, read_video
 
 FORMATS = (".parquet", ".csv")
+BOOTSTRAP = BootstrapConfig(unit="clip")
 SHOWN = 5
 """So many names of clips that lack a partner are printed; the scores' metadata has all."""
 
@@ -54,7 +55,6 @@ class Request:
     generated: Path
     evaluators: EvaluatorsConfig = field(default_factory=EvaluatorsConfig)
     resize: bool = False
-    bootstrap: BootstrapConfig = field(default_factory=lambda: BootstrapConfig(unit="clip"))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def score_folders(request: Request, out: Path | None) -> str:
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     if out is not None:
         _write(out, rows, _about(request, pairs, records, hashes, codecs, began))
-    return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows, request.bootstrap), "", NOTE])
+    return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows), "", NOTE])
 
 
 NOTE = (
@@ -245,13 +245,13 @@ def _coverage(pairs: Pairs) -> list[str]:
     return lines
 
 
-def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
+def _table(rows: pd.DataFrame) -> list[str]:
     """One line per metric: mean over frames [95 % interval over clips], by protocol, and how many frames count."""
     lines = [("", *PROTOCOLS, "frames")]
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
         found = {
-            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, AVERAGING[p]), bootstrap)
+            p: mean(ClipSums.of(scored[scored["protocol"] == p], BOOTSTRAP.unit, AVERAGING[p]), BOOTSTRAP)
             for p in PROTOCOLS
         }
         cells = (_shown(found[protocol], metric.decimals, protocol in metric.protocols) for protocol in PROTOCOLS)
@@ -285,7 +285,7 @@ def _about(
         parameters={f"{side} frames": digest.hexdigest() for side, digest in hashes.hashes.items()},
         evaluators=weights,
         precision="fp32",
-        seed=request.bootstrap.seed,
+        seed=BOOTSTRAP.seed,
     )
     covered = {"scored": list(pairs.common), "missing": pairs.missing, "unexpected": pairs.unexpected}
     how = {"codecs": codecs, "evaluators": dict(records), "resized": request.resize}

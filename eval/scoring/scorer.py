@@ -15,12 +15,12 @@ from jaxtyping import Float32, Float64
 from eval import metrics
 from eval.config import EvalConfig, evaluator_key
 from eval.evaluators.features import Evaluators, load_evaluators, real_clip
-from eval.metrics import Metric, Score, available_metrics
+from eval.metrics import Metric, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import frame_rows, read_table
-from eval.types import ROLES, Need, Protocol, ScoredClip
+from eval.types import ROLES, Protocol, ScoredClip
 from tpsm.core.animation import animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
@@ -127,7 +127,8 @@ class Scorer:
         motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
         made = replace(made, motion=motion, l1=self._l1_of(entry))
         seen: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, made)
-        looking = self.evaluators.only(needed_in("legacy", self.metrics))
+        needs = {need for metric, scores in self.metrics if "legacy" in scores for need in metric.needs}
+        looking = self.evaluators.only(needs)
         if "legacy" in seen and looking != Evaluators(None, None):
             path = self.layout.rounded_up(self.run, entry.name)
             frames = truncated_frames(made.frames, path, self.layout.relative(path))
@@ -162,10 +163,6 @@ class Scorer:
         if not np.array_equal(rows["frame"], np.arange(entry.frames)):
             raise UserError(f"l1.parquet of run '{self.run}' does not cover '{entry.name}'; run reconstruct again.")
         return rows["l1"].to_numpy(np.float64)
-
-
-def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Score]]]) -> set[Need]:
-    return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
 
 
 def computable(metric: Metric, generated: ScoredClip, reference: ScoredClip) -> bool:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from tpsm.core.errors import UserError
+from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 
 FILE = Path(__file__).with_name("published.yaml")
@@ -59,7 +58,7 @@ class PublishedSet:
 
 def read_published(name: str, key: str) -> PublishedSet:
     """The set `name`; `key` is where params.yaml names it, for the message."""
-    sets = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    sets = read_yaml(FILE)
     if name not in sets:
         raise UserError(f"{key} is '{name}'; choose one of {', '.join(sets)} (eval/tables/published.yaml), or null.")
     return from_mapping(PublishedSet, sets[name], f"{FILE.name}.{name}")

@@ -172,14 +172,14 @@ def _check_values(node: yaml.Node) -> None:
         raise yaml.YAMLError(f"the number in line {node.start_mark.line + 1} has {len(node.value):,} characters")
 
 
-def read_json(path: Path, what: str, most: int = LARGEST_TEXT) -> Any:
+def read_json(path: Path, what: str) -> Any:
     """Returns what a JSON file holds; `what` says in messages what the file should be.
 
     Raises:
         UserError: it cannot be read, or is no JSON.
     """
     try:
-        return parse_json(read_text(path, what, most))
+        return parse_json(read_text(path, what))
     except ValueError as error:
         raise UserError(f"The {what} {path} is not valid JSON ({str(error)[:200]}); get or make it anew.") from error
 

@@ -79,9 +79,9 @@ def clip_writer(folder: Path, name: str, identity: str, fps: float, *, origin: s
                 _store(archive, "truth.npz", pack_truth(writer.truth))
 
 
-def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
+def write_clip(folder: Path, clip: Clip) -> Path:
     """Writes `clip` into `folder`, as `clip_writer` does, and returns its file."""
-    with clip_writer(folder, clip.name, clip.identity, clip.fps, origin=origin) as writer:
+    with clip_writer(folder, clip.name, clip.identity, clip.fps) as writer:
         for frame in clip.frames:
             writer.add(frame)
         writer.truth = clip.truth

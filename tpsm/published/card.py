@@ -39,7 +39,7 @@ class Published:
         for missing in (p for p, sha256 in ((path, now.sha256), (card_of(path), now.card)) if sha256 is None):
             raise UserError(
                 f"There is no {missing}: `tpsm publish` writes it from a trained run; or take the key that names "
-                f"{_folder(path)} out of params.yaml, to train here."
+                f"{path.parents[int(path.parent.name == 'avd')]} out of params.yaml, to train here."
             )
         if now != self:
             raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
@@ -102,7 +102,3 @@ def refuse_other(file: str, difference: str | None) -> None:
 def difference(key: str, there: Any, here: Any) -> str | None:
     """Returns in which key a file's training differs from params.yaml, in words; None where it does not."""
     return None if there == here else f"{key} is {there!r} there and {here!r} in params.yaml"
-
-
-def _folder(path: Path) -> Path:
-    return path.parent.parent if path.parent.name == "avd" else path.parent

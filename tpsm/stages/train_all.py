@@ -104,18 +104,13 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         return
 
     # An estimate, then the trainings.
-    count = jobs or default_jobs()
+    count = jobs or (min(8, cores()) if torch.cuda.is_available() else cores())  # a GPU is shared
     print(f"{expected(due, len(due_avds), count)} {done} are trained already.", flush=True)
     if failed := run_all(due, due_avds, count):
         raise UserError(
             f"{len(failed)} of {len(due) + len(due_avds)} did not end well, the first being {failed[0].name} (see "
             f"{failed[0].log}); the same command goes on with them."
         )
-
-
-def default_jobs() -> int:
-    """Returns how many runs to train at a time: one for each core; on a GPU, which they share, at most 8."""
-    return min(8, cores()) if torch.cuda.is_available() else cores()
 
 
 def threads_of_each(count: int) -> int:
