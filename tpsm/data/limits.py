@@ -19,11 +19,7 @@ Fps = Annotated[float, Ge(FPS_RANGE[0]), Le(FPS_RANGE[1])]
 
 
 def max_pixels() -> int:
-    """Returns the most pixels that a frame may have.
-
-    Raises:
-        UserError: TPSM_MAX_PIXELS is no number of pixels.
-    """
+    """Returns the most pixels that a frame may have. Raises UserError where TPSM_MAX_PIXELS is no number of pixels."""
     text = os.environ.get("TPSM_MAX_PIXELS", "") or str(PIXELS)
     if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 12):
         raise UserError(f"TPSM_MAX_PIXELS is {text[:40]!r}; give a number of pixels, such as {PIXELS}.")
