@@ -290,6 +290,12 @@ def test_runs_must_have_animated_the_same(tmp_path: Path, capsys: pytest.Capture
     assert "Run 'beta-run' animates other pairs than 'alpha-run'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("slips", ["-1", "1001", "x"])
+def test_wrong_answers_that_are_allowed_have_bounds(slips: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "read", "--key", "key.json", "--slips", slips]) == 2
+    assert "'--slips'" in capsys.readouterr().err
+
+
 def test_settings_name_what_is_wrong() -> None:
     for wrong in ({"checks": -1}, {"frames": 1}, {"quality": 101}, {"runs": ("a", "a")}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
