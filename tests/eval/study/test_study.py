@@ -18,6 +18,7 @@ from PIL import Image
 from small_pipeline import dots
 from small_study import LABELS, PAIRS, RUNS, key_of, make, make_runs, read, vote_file
 
+from eval.__main__ import main
 from eval.study.key import QUESTIONS, Item, Key
 from eval.study.make import Settings
 from eval.study.videos import Strip, broken, strip
