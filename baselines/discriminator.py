@@ -29,14 +29,12 @@ class DiscriminatorConfig:
 
     @property
     def smallest(self) -> int:
-        """The least side of an image in pixels: a convolution takes 3, a pool half of them, and 2 x 2 are to be
-        left."""
+        """The least side of an image in pixels: a convolution takes 3, a pool half of them, and 2 x 2 must be left."""
         return 2 ** (self.num_blocks + 2) - 3
 
 
 class Block(nn.Module):
-    """Applies a 4 x 4 convolution without padding, a norm and a leaky ReLU, and takes the mean of every 2 x 2
-    pixels."""
+    """Applies a 4 x 4 convolution without padding, a norm and a leaky ReLU, then takes the mean of 2 x 2 pixels."""
 
     def __init__(self, inputs: int, outputs: int, *, norm: bool, pool: bool, spectral: bool) -> None:
         super().__init__()

@@ -1,5 +1,4 @@
-"""FOMM: First Order Motion Model for Image Animation (Siarohin et al., NeurIPS 2019), as its released code computes
-it."""
+"""FOMM: First Order Motion Model for Image Animation (Siarohin et al., NeurIPS 2019), as its released code has it."""
 
 from __future__ import annotations
 
@@ -71,8 +70,7 @@ class Config:
 
 
 class KeypointDetector(nn.Module):
-    """Finds keypoints as the mean positions of heatmaps, and the Jacobian about each as the mean of a map of
-    Jacobians."""
+    """Finds keypoints as the mean positions of heatmaps, and the Jacobian about each as the mean of a map."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -172,8 +170,7 @@ class Model(Method):
         return self.training_step(pair, transform)[1]
 
     def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
-        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance losses
-        given."""
+        """Returns the prediction and the weighted losses, by name; `transform` is that of the equivariance losses."""
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)

@@ -69,8 +69,7 @@ def jacobian_head(inputs: int, maps: int, padding: int = 0) -> nn.Conv2d:
 
 
 def mean_jacobians(maps: Float[Tensor, "b c h w"], heatmaps: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 2 2"]:
-    """Returns each point's matrix: the mean of its four maps, or of the four that all share, weighted by its
-    heatmap."""
+    """Returns each point's matrix: the mean of its four maps, or of the four that all share, by its heatmap."""
     each = maps.unflatten(1, (-1, 4)).expand(-1, heatmaps.shape[1], -1, -1, -1)
     return torch.einsum("bkhw,bkchw->bkc", heatmaps, each).unflatten(-1, (2, 2))
 

@@ -1,5 +1,4 @@
-"""MRAA: Motion Representations for Articulated Animation (Siarohin et al., CVPR 2021), as its released code computes
-it."""
+"""MRAA: Motion Representations for Articulated Animation (Siarohin et al., CVPR 2021), as its released code has it."""
 
 from __future__ import annotations
 
@@ -247,8 +246,7 @@ class Model(Method):
         return self.training_step(pair, transform)[1]
 
     def training_step(self, pair: FramePair, transform: RandomTPS) -> tuple[Prediction, dict[str, Tensor]]:
-        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance losses
-        given."""
+        """Returns the prediction and the weighted losses, by name; `transform` is that of the equivariance losses."""
         weights = self.config.weights
         code = self.encode(pair.source)
         driving = self.keypoints(pair.driving)

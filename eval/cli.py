@@ -17,6 +17,7 @@ from eval.study.cli import Root
 from eval.study.cli import app as study
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
+from tpsm.core.program import APPLICATION
 from tpsm.downloads.pinned import FOLDER
 
 EXAMPLES = """
@@ -47,11 +48,7 @@ Without a data set or a run:
 app = typer.Typer(
     help="Scores of generated clips, and the report on them. No model is loaded: clips come from outputs/.",
     epilog=EXAMPLES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"max_content_width": 120},
+    **APPLICATION,
 )
 app.add_typer(study, name="study")
 
@@ -210,7 +207,7 @@ def fid(
     real: Annotated[Path, typer.Option(help="Folder of clips: videos, GIFs, strips, folders of frames.")],
     generated: Annotated[list[Path], typer.Option(metavar="DIR...", help="One folder or several.")],
     every: Annotated[
-        int, typer.Option(max=1_000_000, metavar="N", help="Take every Nth frame of a clip.", show_default="all")
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Take every Nth frame of a clip.", show_default="all")
     ] = 1,
 ) -> None:
     """FID and KID of folders of generated frames against a folder of real ones, as sets. Clips need no partner.
@@ -289,9 +286,9 @@ def verify(dataset: Dataset, root: Root = Path()) -> None:
     """
     from eval.checks.verify import verify
 
-    findings = verify(Layout(dataset, root))
-    print("\n".join(str(finding) for finding in findings))
-    raise typer.Exit(int(any(finding.differs for finding in findings)))
+    found = verify(Layout(dataset, root))
+    print("\n".join(f"{'matches' if same else 'differs'}  {file}" for file, same in found.items()))
+    raise typer.Exit(int(not all(found.values())))
 
 
 @app.command()
@@ -307,25 +304,17 @@ def compare(
     print(compare(mine, other, BootstrapConfig(unit=unit)))
 
 
-@app.command(cls=ManyValues)
+@app.command()
 def bench(
     dataset: Dataset,
     run: Run,
-    frames: Annotated[int, typer.Option(max=1_000_000, help="About so many.")] = 1000,
-    workers: Annotated[list[str] | None, typer.Option(metavar="N...", help="Numbers of workers to compare.")] = None,
-    clips: Annotated[int, typer.Option(max=1_000_000, help="With --workers: at most so many.")] = 100,
+    frames: Annotated[int, typer.Option(min=1, max=1_000_000, help="About so many.")] = 1000,
     root: Root = Path(),
 ) -> None:
     """Score some frames of RUN, and print the evaluators' own time, that of scoring as a whole, and their ratio.
 
-    With --workers: how many clips per second are scored with each of these numbers of workers. Keeps no scores.
+    Keeps no scores.
     """
-    from eval.stages.bench import bench, bench_workers
-    from tpsm.jobs.map import as_workers
+    from eval.stages.bench import bench
 
-    layout = Layout(dataset, root)
-    if not workers:
-        print(bench(layout, run, frames).text())
-        return
-    for line in bench_workers(layout, run, clips, [as_workers(count, "--workers") for count in workers]):
-        print(line, flush=True)
+    print(bench(Layout(dataset, root), run, frames).text())

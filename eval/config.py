@@ -100,11 +100,7 @@ class EvalConfig:
 
 
 def read_config(layout: Layout) -> EvalConfig:
-    """The resolved section.
-
-    Raises:
-        UserError: the file is missing, or a key in it is wrong.
-    """
+    """The resolved section. Raises UserError where the file is missing, or a key in it is wrong."""
     return from_mapping(EvalConfig, read_section(layout, "evaluation"), config_key(layout))
 
 

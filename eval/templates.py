@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 
 def render(package: str, name: str, **values: Any) -> str:
-    """The template `name` that lies in `package`. Every value is escaped as the template's suffix asks, .html or .md,
-    unless it is a `Markup`."""
+    """The template `name` of `package`. Values are escaped as its suffix asks, .html or .md, but for `Markup`."""
     return _environment(package, name.rpartition(".")[2]).get_template(name).render(values)
 
 

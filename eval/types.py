@@ -30,9 +30,6 @@ class Landmarks:
         """The joints in pixels; the centre of the first pixel is 0."""
         return to_pixels(self.xy, height, width)
 
-    def __getitem__(self, frames: slice) -> Landmarks:
-        return Landmarks(self.xy[frames], self.found[frames])
-
 
 @dataclass(frozen=True)
 class ScoredClip:

@@ -56,9 +56,9 @@ def locate(name: str, folder: Path = FOLDER) -> Located:
     return Located(path, sha256)
 
 
-def absent(names: Sequence[str], folder: Path = FOLDER) -> list[str]:
+def absent(names: Sequence[str]) -> list[str]:
     """What to type for those of the files that are not there."""
-    return [command(name, folder) for name in names if entry(name).state(folder) != "present"]
+    return [command(name, FOLDER) for name in names if entry(name).state(FOLDER) != "present"]
 
 
 def command(name: str, folder: Path) -> str:

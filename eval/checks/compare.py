@@ -194,5 +194,4 @@ def _verdict(row: MetricDifference) -> str:
         return "no difference shown"
     if row.metric not in metrics.names():
         return "differ"
-    lower = metrics.load(row.metric)[0].lower_is_better
-    return f"{'A' if (row.difference.mean < 0) == lower else 'B'} better"
+    return f"{'A' if metrics.load(row.metric)[0].is_better(row.difference.mean) else 'B'} better"

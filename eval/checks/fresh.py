@@ -23,8 +23,7 @@ EXEMPT = "configure"
 
 
 def stale(status: Mapping[str, list[Any]], lock: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The stages that would run again, and why. `status` is what `dvc status --json` says, `lock` the stages of
-    dvc.lock."""
+    """The stages that would run again, and why: by what `dvc status --json` says, and the stages of dvc.lock."""
     found: dict[str, list[str]] = {}
     for stage, changes in status.items():
         for change in changes:

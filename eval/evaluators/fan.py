@@ -6,9 +6,7 @@ batches, where face-alignment itself takes them one by one; the numbers are the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +14,7 @@ import torch
 from annotated_types import Gt, Lt
 from jaxtyping import Float64, UInt8
 
-from eval.evaluators.pretrained import Pretrained, as_recorded
+from eval.evaluators.pretrained import Pretrained, train_and_load
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import package
@@ -93,15 +91,4 @@ class Fan(Pretrained):
         return np.stack(found).astype(np.float64)
 
 
-def train(config: Config, clips: Sequence[Path], key: str) -> Fan:
-    """Nothing is trained: the evaluator, from verified weights.
-
-    Raises:
-        UserError: face-alignment is not installed, or weights are not there.
-    """
-    return Fan(config)
-
-
-def load(config: Config, path: Path) -> Fan:
-    """As `train`, and refused where `path` records another."""
-    return as_recorded(Fan(config), path)
+train, load = train_and_load(Fan)

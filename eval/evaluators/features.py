@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module,
 from eval.types import ROLES, Features, Landmarks, Role, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
-from tpsm.core.fingerprint import code_hash
+from tpsm.core.fingerprint import code_hash, sha256_of_text
 from tpsm.core.layout import Layout, array_file
 from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
@@ -88,7 +87,7 @@ def evaluators_key(layout: Layout, config: EvalConfig) -> str:
 def features_key(evaluators: str, entry: Entry) -> str:
     """A hash of what decides a clip's features: its frames, and the evaluators by their key."""
     parts = {"clip": entry.sha256, **json.loads(evaluators)}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return sha256_of_text(json.dumps(parts, sort_keys=True))
 
 
 def write_features(path: Path, features: Features, key: str) -> None:

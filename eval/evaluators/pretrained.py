@@ -1,6 +1,6 @@
 """What pretrained evaluators share: verified weights, and a record of what was used in the place of a trained network.
 
-`train` has nothing to train. The record (kind, settings, SHA-256 of every file of weights, versions of the packages) is
+The record (kind, settings, SHA-256 of every file of weights, versions of the packages) is
 what stands in `evaluators/<data set>`: features are those of this file, and another version of anything makes another.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -61,7 +61,17 @@ class Pretrained:
         write_json(path, self.record, indent=2, sort_keys=True)
 
 
+C = TypeVar("C")
 P = TypeVar("P", bound=Pretrained)
+
+
+def train_and_load(kind: Callable[[C], P]) -> tuple[Callable[[C, Sequence[Path], str], P], Callable[[C, Path], P]]:
+    """The functions `train` and `load` of a kind's file: there is nothing to train, and as little to load.
+
+    Both raise UserError where the package is not installed or weights are not there; `load` also where the path records
+    another evaluator than the one that the configuration makes.
+    """
+    return lambda config, clips, key: kind(config), lambda config, path: as_recorded(kind(config), path)
 
 
 def as_recorded(evaluator: P, path: Path) -> P:

@@ -7,9 +7,7 @@ and steadier than a detector's boxes, which take another person now and then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,7 +17,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from eval.evaluators.pretrained import Pretrained, as_recorded
+from eval.evaluators.pretrained import Pretrained, train_and_load
 from eval.types import Landmarks
 from tpsm.core.device import device
 from tpsm.core.errors import package
@@ -139,15 +137,4 @@ def peaks(scores: Float32[np.ndarray, "t j n"]) -> tuple[Float[np.ndarray, "t j"
     return (index + shift) / BINS, height
 
 
-def train(config: Config, clips: Sequence[Path], key: str) -> Rtmpose:
-    """Nothing is trained: the evaluator, from verified weights.
-
-    Raises:
-        UserError: ONNX Runtime is not installed, or weights are not there.
-    """
-    return Rtmpose(config)
-
-
-def load(config: Config, path: Path) -> Rtmpose:
-    """As `train`, and refused where `path` records another."""
-    return as_recorded(Rtmpose(config), path)
+train, load = train_and_load(Rtmpose)

@@ -12,10 +12,7 @@ from tpsm.core.errors import UserError
 
 @cache
 def osnet_module() -> ModuleType:
-    """
-    Raises:
-        UserError: torchreid is not installed.
-    """
+    """Returns the file as a module. Raises UserError where torchreid is not installed."""
     package = importlib.util.find_spec("torchreid")
     for folder in (package.submodule_search_locations or []) if package else []:
         path = Path(folder, "reid", "models", "osnet.py")

@@ -10,19 +10,6 @@ from eval.figures.insides import insides
 from eval.figures.scatter import scatter
 from eval.tables.results import Results
 
-__all__ = [
-    "animation",
-    "detections",
-    "draw_figures",
-    "failures",
-    "insides",
-    "k_ablation",
-    "loss_curves",
-    "reconstruction",
-    "scatter",
-]
-
-
 BORDER = (
     "The background is held still, as in the released code: a method that takes the coordinate 1 for the image's outer "
     "edge, as MRAA does, then reads its outermost pixels half from outside, which is black."
@@ -32,8 +19,6 @@ BORDER = (
 def draw_figures(results: Results) -> dict[str, Path]:
     """Caption -> file, of the figures there is something to show in."""
     runs = [run for run in results.config.tables.reconstruction if run in results.scored]
-    modes = dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run))
-    measured = [m for m in results.metrics.values() if m.reconstruction and not m.detection]
 
     # Every figure by its caption; one that has nothing to show is None.
     wanted = {
@@ -42,12 +27,12 @@ def draw_figures(results: Results) -> dict[str, Path]:
         **{
             f"Animation across identities, {mode} mode (the paper's Figure 6). Each block: the source, the driving "
             f"frames, and each run's result. {BORDER}": animation(results, mode)
-            for mode in modes
+            for mode in results.animation_modes
         },
         **{
             f"The worst frames by {metric.title}: of each run the worst clips, real beside generated, with the "
             "value.": failures(results, metric)
-            for metric in measured
+            for metric in results.measured
         },
         **{
             f"{results.label(run)} against {results.label(runs[-1])}: one dot per test clip, the worst marked and "

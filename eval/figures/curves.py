@@ -33,9 +33,8 @@ def k_ablation(results: Results) -> Path | None:
             "keypoints": [int(results.summary(run)["keypoints"]) for run in runs],
         }
     ).sort_values("keypoints", kind="stable")
-    measured = [metric for metric in results.metrics.values() if metric.reconstruction and not metric.detection]
     series = [Series(run, protocol=results.protocol) for run in runs]
-    shown = [metric for metric in measured if any(results.estimate(one, metric.name) for one in series)]
+    shown = [metric for metric in results.measured if any(results.estimate(one, metric.name) for one in series)]
     if not shown:
         return None
     figure, axes = panels(len(shown), 3.2, 2.7)

@@ -11,7 +11,6 @@ from eval.metrics import Metric
 from eval.report.worst import worst_frames
 from eval.tables.results import Results, Series
 from eval.tables.table import number
-from tpsm.core.layout import file_name
 from tpsm.data.clip import read_frames
 
 COUNT = 4
@@ -29,7 +28,7 @@ def failures(results: Results, metric: Metric) -> Path | None:
         tiles, words = [], []
         for failure in worst_frames(results, Series(run, protocol=results.protocol), metric, COUNT):
             real = read_frames(layout.test_clip(failure.clip), [failure.frame])[0]
-            made = read_frames(layout.outputs(run) / "reconstruction" / file_name(failure.clip), [failure.frame])[0]
+            made = read_frames(layout.generated(run, failure.clip), [failure.frame])[0]
             tiles.append(np.concatenate([real, made], axis=1))
             words.append(f"{failure.clip}, frame {failure.frame}: {number(failure.value, metric.decimals)}")
         if tiles:

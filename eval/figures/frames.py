@@ -9,7 +9,6 @@ import numpy as np
 from eval.figures.drawing import save, sheet
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results
-from tpsm.core.layout import file_name
 from tpsm.data.clip import ClipFile, read_frames, spread, spread_index, times
 
 
@@ -26,7 +25,7 @@ def reconstruction(results: Results) -> Path | None:
         grid.append([*read_frames(layout.clips / entry.file, when)])
         labels.append("real")
         for run in runs:
-            grid.append([*read_frames(layout.outputs(run) / "reconstruction" / file_name(entry.name), when)])
+            grid.append([*read_frames(layout.generated(run, entry.name), when)])
             labels.append(results.label(run))
     headings = [f"{share:.0%}" for share in np.linspace(0, 1, config.frames)]
     return save(sheet(grid, labels, headings, config.enlarge_to, every=len(runs) + 1), results, "reconstruction")
@@ -36,7 +35,7 @@ def animation(results: Results, mode: str) -> Path | None:
     """Source and driving frames on top, and every run's animation below, as in the paper's Figure 6."""
     layout, config = results.layout, results.config.figures
     runs = [run for run in results.config.tables.animation if mode in results.modes(run)]
-    runs = [run for run in runs if layout.has_frames(run, f"animation/{mode}")]
+    runs = [run for run in runs if layout.has_frames(run, mode)]
     if not runs:
         return None
 
@@ -51,7 +50,7 @@ def animation(results: Results, mode: str) -> Path | None:
         grid.append([*source, *driving])
         labels.append("driving")
         for run in runs:
-            made = read_frames(layout.outputs(run) / "animation" / mode / file_name(pair["pair"]), when)
+            made = read_frames(layout.generated(run, pair["pair"], mode), when)
             grid.append([np.full_like(source[0], 255), *made])
             labels.append(results.label(run))
     if not grid:

@@ -13,7 +13,7 @@ from matplotlib.colors import hsv_to_rgb
 from eval.figures.drawing import save, short
 from eval.tables.results import Results
 from eval.types import to_pixels
-from tpsm.core.layout import Layout, file_name
+from tpsm.core.layout import Layout
 from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import read_frames
 
@@ -50,7 +50,7 @@ def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dic
     chosen = len(arrays["frames"]) // 2
     when = int(arrays["frames"][chosen])
     source, driving = read_frames(layout.test_clip(name), [0, when])
-    (made,) = read_frames(layout.outputs(run) / "reconstruction" / file_name(name), [when])
+    (made,) = read_frames(layout.generated(run, name), [when])
     weights = arrays["weights"][chosen].astype(np.float64)
     colours = hsv_to_rgb([(i / (len(weights) - 1), 0.9, 1) for i in range(len(weights) - 1)])
     axes[0].set_ylabel(f"{short(name)}\nframe {when}", fontsize=7)

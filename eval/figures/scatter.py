@@ -20,10 +20,10 @@ def scatter(results: Results, run: str, other: str) -> Path | None:
     """One panel per metric, one dot per test clip: what `run` reads there, and what `other` does. The clips that
     are worst for both together are marked, and named below."""
     shown = []
-    for metric in results.metrics.values():
+    for metric in results.measured:
         mine, theirs = (results.by_clip(Series(name, protocol=results.protocol), metric.name) for name in (run, other))
         points = pd.concat({"x": mine, "y": theirs}, axis=1).dropna()
-        if metric.reconstruction and not metric.detection and len(points):
+        if len(points):
             shown.append((metric, points))
     if not shown:
         return None

@@ -34,10 +34,6 @@ class Request:
     generated: tuple[Path, ...]
     every: int = 1
 
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise UserError(f"--every {self.every}: must be 1 or more.")
-
 
 def compare_sets(request: Request) -> str:
     """A line for each generated folder, and one for half of the real identities against the other half.

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from eval import metrics
 from eval.config import EvaluatorsConfig
-from eval.evaluators import KINDS, evaluator_module
+from eval.evaluators import KINDS, evaluator_module, is_trained
 from eval.evaluators.features import Evaluators
 from eval.folders.codecs import codec_lines, codecs_of
 from eval.metrics import available_metrics
@@ -41,6 +41,7 @@ from tpsm.data.clip import ClipFile
 from tpsm.data.video import is_clip, natural, read_video
 
 FORMATS = (".parquet", ".csv")
+BOOTSTRAP = BootstrapConfig(unit="clip")
 SHOWN = 5
 """So many names of clips that lack a partner are printed; the scores' metadata has all."""
 
@@ -54,7 +55,6 @@ class Request:
     generated: Path
     evaluators: EvaluatorsConfig = field(default_factory=EvaluatorsConfig)
     resize: bool = False
-    bootstrap: BootstrapConfig = field(default_factory=lambda: BootstrapConfig(unit="clip"))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def score_folders(request: Request, out: Path | None) -> str:
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     if out is not None:
         _write(out, rows, _about(request, pairs, records, hashes, codecs, began))
-    return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows, request.bootstrap), "", NOTE])
+    return "\n".join([*_coverage(pairs), *codec_lines(codecs), "", *_table(rows), "", NOTE])
 
 
 NOTE = (
@@ -145,7 +145,7 @@ def load_pretrained(config: EvaluatorsConfig) -> tuple[Evaluators, dict[str, Any
         section = config[role]
         if section is not None:
             module, settings = evaluator_module(role, section, f"--{role}")
-            if not hasattr(module, "NEEDS") and not getattr(settings, "file", None):
+            if is_trained(module, settings):
                 raise UserError(
                     f"--{role} {settings.kind} is trained on a data set, and there is none here; choose among "
                     f"{', '.join(KINDS[role])} one that has weights of its own."
@@ -245,19 +245,18 @@ def _coverage(pairs: Pairs) -> list[str]:
     return lines
 
 
-def _table(rows: pd.DataFrame, bootstrap: BootstrapConfig) -> list[str]:
+def _table(rows: pd.DataFrame) -> list[str]:
     """One line per metric: mean over frames [95 % interval over clips], by protocol, and how many frames count."""
     lines = [("", *PROTOCOLS, "frames")]
     for name, scored in rows.groupby("metric", sort=False):
         metric, _ = metrics.load(str(name))
         found = {
-            p: mean(ClipSums.of(scored[scored["protocol"] == p], bootstrap.unit, AVERAGING[p]), bootstrap)
+            p: mean(ClipSums.of(scored[scored["protocol"] == p], BOOTSTRAP.unit, AVERAGING[p]), BOOTSTRAP)
             for p in PROTOCOLS
         }
-        arrow, unit = "↓" if metric.lower_is_better else "↑", metric.unit.partition(",")[0]
         cells = (_shown(found[protocol], metric.decimals, protocol in metric.protocols) for protocol in PROTOCOLS)
         counted = found["strict"].frames if found["strict"] is not None else 0
-        lines.append((f"{metric.title} {arrow} ({unit})", *cells, str(counted)))
+        lines.append((f"{metric.heading} ({metric.unit.partition(',')[0]})", *cells, str(counted)))
     return aligned(lines)
 
 
@@ -286,7 +285,7 @@ def _about(
         parameters={f"{side} frames": digest.hexdigest() for side, digest in hashes.hashes.items()},
         evaluators=weights,
         precision="fp32",
-        seed=request.bootstrap.seed,
+        seed=BOOTSTRAP.seed,
     )
     covered = {"scored": list(pairs.common), "missing": pairs.missing, "unexpected": pairs.unexpected}
     how = {"codecs": codecs, "evaluators": dict(records), "resized": request.resize}

@@ -62,6 +62,10 @@ class Metric:
         """Its title in a table, and which way is better."""
         return f"{self.title} {'↓' if self.lower_is_better else '↑'}"
 
+    def is_better(self, difference: float) -> bool:
+        """Whether a value that differs by this much from another is the better one."""
+        return (difference < 0) == self.lower_is_better
+
     @property
     def protocols(self) -> tuple[Protocol, ...]:
         return PROTOCOLS if self.legacy is not None else ("strict",)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, UInt8
 
 from eval.metrics import Metric
 from eval.types import ScoredClip, to_pixels
@@ -40,6 +42,14 @@ def epe(
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     """`epe` of each frame, over the pixels whose surface point is visible in frame 0."""
+    return epe_where(lambda labels: labels >= 0, generated, reference)
+
+
+def epe_where(
+    counts: Callable[[UInt8[np.ndarray, "h w"]], Bool[np.ndarray, "h w"]], generated: ScoredClip, reference: ScoredClip
+) -> Float64[np.ndarray, " t"]:
+    """The same over those of the pixels that count by the part that they show."""
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
-    return np.array([epe(p, truth.motion(t), truth.motion_is_visible(t)) for t, p in enumerate(motion)])
+    masks = [truth.motion_is_visible(t) & counts(truth.labels[t]) for t in range(len(motion))]
+    return np.array([epe(p, truth.motion(t), masks[t]) for t, p in enumerate(motion)])

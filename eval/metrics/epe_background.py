@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from eval.metrics import Metric
-from eval.metrics.epe import epe
+from eval.metrics.epe import epe_where
 from eval.types import ScoredClip
 
 METRIC = Metric(
@@ -32,7 +32,4 @@ def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, "
     >>> score(ScoredClip(frames, motion=motion), ScoredClip(frames, truth=truth)).tolist()
     [1.0]
     """
-    truth, motion = reference.truth, generated.motion
-    assert truth is not None and motion is not None
-    counts = [truth.motion_is_visible(t) & (truth.labels[t] == 0) for t in range(len(motion))]
-    return np.array([epe(p, truth.motion(t), counts[t]) for t, p in enumerate(motion)])
+    return epe_where(lambda labels: labels == 0, generated, reference)

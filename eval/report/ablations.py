@@ -58,14 +58,12 @@ def _ahead(results: Results, run: str, rival: str, name: str) -> bool | None:
     if mine is None or other is None or name not in results.metrics:
         return None
     difference = float(getattr(mine, name)) - float(getattr(other, name))
-    return None if difference == 0 else (difference < 0) == results.metrics[name].lower_is_better
+    return None if difference == 0 else results.metrics[name].is_better(difference)
 
 
 def _row(results: Results, run: str, name: str) -> PublishedRow | None:
     """The first row of `run` that prints a number of the metric `name`."""
-    rows = {} if results.published is None else results.published.rows
-    of_run = rows.get(results.config.published_as.get(run, run), ())
-    return next((row for row in of_run if getattr(row, name) is not None), None)
+    return next((row for row in results.printed(run) if getattr(row, name) is not None), None)
 
 
 def _published(here: list[Change], printed: dict[str, bool | None]) -> str:

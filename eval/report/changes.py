@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from eval.metrics import Metric
 from eval.report.seed_ranges import seed_means
-from eval.report.words import listed, with_interval
+from eval.report.words import listed
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series
-from eval.tables.table import number
+from eval.tables.table import Value, number
 from eval.types import Protocol
 
 Pair = tuple[str, str]
@@ -37,7 +37,7 @@ class Change:
     @property
     def better(self) -> bool:
         """Whether the run after has the better mean, significantly or not."""
-        return (self.comparison.difference.mean < 0) == self.metric.lower_is_better
+        return self.metric.is_better(self.comparison.difference.mean)
 
     @property
     def by_seed(self) -> bool:
@@ -47,30 +47,27 @@ class Change:
     def amount(self) -> str:
         """Such as `by .0278 [.0269, .0287], seeds .0011`; positive towards what `better` says."""
         its = self.comparison.difference
-        if its.mean < 0:
-            its = replace(its, mean=-its.mean, low=-its.high, high=-its.low)
+        its = -its if its.mean < 0 else its
         seeds = "" if self.seeds is None else f", seeds {number(self.seeds, self.metric.decimals)}"
-        return f"by {with_interval(its, self.metric.decimals)}{seeds}"
+        return f"by {Value(its, self.metric.decimals).text()}{seeds}"
 
 
 def changes(results: Results, pairs: Sequence[Pair], protocol: Protocol) -> dict[Pair, list[Change]]:
-    """Of each pair, the change in every metric of reconstruction that both runs were scored by; p is corrected for all
-    the pairs of a metric."""
+    """Of each pair, the change in every metric of reconstruction that both have; p is corrected for all its pairs."""
     found: dict[Pair, list[Change]] = {pair: [] for pair in pairs}
     repeated = {run: _repeated(results, run) for pair in pairs for run in pair}
     series = {
         (before, after): (Series(after, protocol=protocol), Series(before, protocol=protocol))
         for before, after in pairs
     }
-    for metric in results.metrics.values():
-        if metric.reconstruction and not metric.detection:
-            compared = results.compared(list(series.values()), metric.name)
-            for pair, key in series.items():
-                if key in compared:
-                    originals = {original for run in pair if (original := repeated[run])}
-                    means = [seed_means(results, metric, Series(run, protocol=protocol)) for run in originals]
-                    seeds = max((max(values) - min(values) for values in means if values), default=None)
-                    found[pair].append(Change(metric, compared[key], seeds))
+    for metric in results.measured:
+        compared = results.compared(list(series.values()), metric.name)
+        for pair, key in series.items():
+            if key in compared:
+                originals = {original for run in pair if (original := repeated[run])}
+                means = [seed_means(results, metric, Series(run, protocol=protocol)) for run in originals]
+                seeds = max((max(values) - min(values) for values in means if values), default=None)
+                found[pair].append(Change(metric, compared[key], seeds))
     return found
 
 
@@ -102,8 +99,7 @@ def described(found: Sequence[Change], *, in_full: bool = False) -> str:
     if unsure:
         names = [change.metric.title for change in unsure]
         if in_full:
-            sides = ("better" if change.better else "worse" for change in unsure)
-            names = [f"{c.metric.title} ({side} {c.amount()})" for c, side in zip(unsure, sides, strict=True)]
+            names = [f"{c.metric.title} ({'better' if c.better else 'worse'} {c.amount()})" for c in unsure]
         parts.append(f"no significant difference in {listed(names)}")
     sentence = f"{'; '.join(parts)}."
     if small := [change.metric.title for change in sure if change.by_seed]:

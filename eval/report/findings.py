@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from eval.metrics import Metric
 from eval.report.ablations import claims, components, keypoints
 from eval.report.question import Finding, Question
 from eval.report.seed_ranges import seed_ranges
-from eval.report.words import listed, with_interval
+from eval.report.words import listed
 from eval.scoring.controls import SOURCE_COPY
 from eval.stats.intervals import LEVEL
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series
-from eval.tables.table import number
+from eval.tables.table import Value, number
 
 
 def answer(results: Results) -> list[Question]:
@@ -26,9 +25,9 @@ def answer(results: Results) -> list[Question]:
         questions.append(_question(results, "Reconstruction", series, Series(SOURCE_COPY, protocol=protocol)))
 
     # A mode's copy of the source is scored with the first run that animates.
-    first = next((run for run in tables.animation if results.modes(run)), "")
-    for mode in dict.fromkeys(mode for run in tables.animation for mode in results.modes(run)):
-        series = [Series(run, "animation", mode) for run in tables.animation if mode in results.modes(run)]
+    first = next((one.run for one in results.animations), "")
+    for mode in results.animation_modes:
+        series = [one for one in results.animations if one.mode == mode]
         title = f"Animation across identities, {mode} mode"
         questions.append(_question(results, title, series, Series(first, "animation", SOURCE_COPY)))
 
@@ -66,7 +65,7 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
         return None
     (first, estimate), *others = ranked
     name = results.label(first.run)
-    value = with_interval(estimate, metric.decimals)
+    value = Value(estimate, metric.decimals).text()
 
     # Whom the first beats for sure, and whom not.
     tied: list[tuple[Series, Comparison | None]] = []
@@ -75,9 +74,7 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     for other, _ in others:
         comparison = compared.get((other, first))
         # The comparison is over common frames, and may turn round what the means of all frames rank.
-        sure = (
-            comparison is not None and comparison.decided and (comparison.difference.mean > 0) == metric.lower_is_better
-        )
+        sure = comparison is not None and comparison.decided and metric.is_better(-comparison.difference.mean)
         (worse if sure else tied).append((other, comparison))
 
     # The sentence names the nearest rival, and beside it stand seeds and the repeated source.
@@ -104,7 +101,7 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
     for mine in series:
         # Animation's copy is scored on the first run's pairs, which are all runs'.
         difference = results.difference(mine, copy, metric.name)
-        if difference and difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better:
+        if difference and difference.excludes_zero and metric.is_better(difference.mean):
             better.append(results.label(mine.run))
     value = number(read.mean, metric.decimals)
     if len(better) == len(series):
@@ -119,11 +116,9 @@ def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
     other with the best."""
     if comparison is None:
         return f"with no frame in common with {label}"
-    difference, sign = comparison.difference, 1 if metric.lower_is_better else -1
-    low, high = sorted((sign * difference.low, sign * difference.high))
-    gap = replace(difference, mean=sign * difference.mean, low=low, high=high)
+    gap = comparison.difference if metric.lower_is_better else -comparison.difference
     word = "lower" if metric.lower_is_better else "higher"
     p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
-    text = f"{word} than {label} by {with_interval(gap, metric.decimals)}, p {p}"
+    text = f"{word} than {label} by {Value(gap, metric.decimals).text()}, p {p}"
     # The two tests may disagree; a difference is decided where both find it.
     return text if comparison.decided or comparison.corrected > 1 - LEVEL else f"{text}, but the interval reaches zero"

@@ -15,15 +15,15 @@ from jaxtyping import Float32, Float64
 from eval import metrics
 from eval.config import EvalConfig, evaluator_key
 from eval.evaluators.features import Evaluators, load_evaluators, real_clip
-from eval.metrics import Metric, Score, available_metrics
+from eval.metrics import Metric, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import frame_rows, read_table
-from eval.types import ROLES, Need, Protocol, ScoredClip
+from eval.types import ROLES, Protocol, ScoredClip
 from tpsm.core.animation import animation_modes, read_animate
 from tpsm.core.errors import UserError
-from tpsm.core.layout import Layout, file_name
+from tpsm.core.layout import Layout
 from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Entry, read_manifest
@@ -72,53 +72,36 @@ class Scorer:
 
     def reconstruction(self, entry: Entry) -> Iterator[pd.DataFrame]:
         real = self._real(entry.name)
-        generated = self._control(real) if self.run in CONTROLS else self._reconstructed(entry, real)
-        about = ("reconstruction", "", entry.name, entry.identity)
+        if self.run in CONTROLS:  # whose frames are 8-bit ones as they stand: there is nothing to truncate
+            generated: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, control(self.run, real))
+        else:
+            generated = self._reconstructed(entry, real)
+        about = self._about("reconstruction", "", entry.name, entry)
         for protocol, made in generated.items():
             for metric, scores in self.metrics:
                 if metric.reconstruction and protocol in scores and computable(metric, made, real):
-                    yield self._rows(*about, metric, protocol, scores[protocol](made, real))
+                    yield frame_rows(about, metric, protocol, scores[protocol](made, real))
 
     def animation(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
-        folder = self.layout.outputs(self.run) / "animation"
-        chosen = [entry for entry in self.metrics if entry[0].animation is not None]
         still, moving = self._real(item.source), self._real(item.driving)
-        generated = {item.mode: self._generated(folder / item.mode / file_name(item.name), len(moving.frames))}
+        path = self.layout.generated(self.run, item.name, item.mode)
+        generated = {item.mode: self._generated(path, len(moving.frames))}
         if item.controls:
             generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
-        for shown, sequence in generated.items():
-            yield from self._animation_rows(chosen, shown, item.name, item.source, sequence, still, moving)
 
-    def _animation_rows(
-        self,
-        chosen: list[tuple[Metric, dict[Protocol, Score]]],
-        mode: str,
-        pair: str,
-        source: str,
-        generated: ScoredClip,
-        still: ScoredClip,
-        moving: ScoredClip,
-    ) -> Iterator[pd.DataFrame]:
-        for metric, scores in chosen:
-            if metric.modes is not None and mode not in (*metric.modes, SOURCE_COPY, DRIVING_CLIP):
-                continue
-            reference = repeated(still, len(generated.frames)) if metric.animation == "source" else moving
-            if computable(metric, generated, reference):
-                about = ("animation", mode, pair, self.entries[source].identity)
-                yield self._rows(*about, metric, "strict", scores["strict"](generated, reference))
+        # A metric that makes sense in some modes alone is taken of the controls too.
+        for mode, made in generated.items():
+            about = self._about("animation", mode, item.name, self.entries[item.source])
+            for metric, scores in self.metrics:
+                due = metric.modes is None or mode in (*metric.modes, SOURCE_COPY, DRIVING_CLIP)
+                if metric.animation is not None and due:
+                    reference = repeated(still, len(made.frames)) if metric.animation == "source" else moving
+                    if computable(metric, made, reference):
+                        yield frame_rows(about, metric, "strict", scores["strict"](made, reference))
 
-    def _rows(
-        self,
-        task: str,
-        mode: str,
-        clip: str,
-        identity: str,
-        metric: Metric,
-        protocol: Protocol,
-        values: Float64[np.ndarray, " t"],
-    ) -> pd.DataFrame:
-        about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode, "clip": clip}
-        return frame_rows(about | {"identity": identity}, metric, protocol, values)
+    def _about(self, task: str, mode: str, clip: str, shown: Entry) -> dict[str, str]:
+        about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode}
+        return about | {"clip": clip, "identity": shown.identity}
 
     def _real(self, name: str) -> ScoredClip:
         if name not in self.entries:
@@ -134,14 +117,9 @@ class Scorer:
                 )
         return real
 
-    def _control(self, real: ScoredClip) -> dict[Protocol, ScoredClip]:
-        """Its frames are 8-bit ones as they stand: there is nothing to truncate."""
-        return dict.fromkeys(self.config.protocols, control(self.run, real))
-
     def _reconstructed(self, entry: Entry, real: ScoredClip) -> dict[Protocol, ScoredClip]:
         """The clip as each protocol sees it. The legacy one's frames are needed where an evaluator looks at them."""
-        folder = self.layout.outputs(self.run) / "reconstruction"
-        made = self._generated(folder / file_name(entry.name), entry.frames)
+        made = self._generated(self.layout.generated(self.run, entry.name), entry.frames)
         if made.frames.shape != real.frames.shape:
             raise UserError(
                 f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
@@ -149,7 +127,8 @@ class Scorer:
         motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
         made = replace(made, motion=motion, l1=self._l1_of(entry))
         seen: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, made)
-        looking = self.evaluators.only(needed_in("legacy", self.metrics))
+        needs = {need for metric, scores in self.metrics if "legacy" in scores for need in metric.needs}
+        looking = self.evaluators.only(needs)
         if "legacy" in seen and looking != Evaluators(None, None):
             path = self.layout.rounded_up(self.run, entry.name)
             frames = truncated_frames(made.frames, path, self.layout.relative(path))
@@ -184,10 +163,6 @@ class Scorer:
         if not np.array_equal(rows["frame"], np.arange(entry.frames)):
             raise UserError(f"l1.parquet of run '{self.run}' does not cover '{entry.name}'; run reconstruct again.")
         return rows["l1"].to_numpy(np.float64)
-
-
-def needed_in(protocol: Protocol, chosen: list[tuple[Metric, dict[Protocol, Score]]]) -> set[Need]:
-    return {need for metric, scores in chosen if protocol in scores for need in metric.needs}
 
 
 def computable(metric: Metric, generated: ScoredClip, reference: ScoredClip) -> bool:

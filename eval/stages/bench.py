@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -19,12 +18,8 @@ from eval.evaluators import Evaluator
 from eval.evaluators.features import Evaluators
 from eval.scoring.controls import CONTROLS
 from eval.scoring.scorer import Scorer
-from eval.stages.score import score_job
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
-from tpsm.jobs.map import Workers
-from tpsm.jobs.resume import WORK
-from tpsm.jobs.speed import Job, compare_workers
 
 BOUND = 1.2
 """Scoring should take at most so many times the evaluators' own time."""
@@ -99,13 +94,3 @@ def bench(layout: Layout, run: str, frames: int = 1000) -> Cost:
     total = time.perf_counter() - start
     seen = {role: each.frames for role, each in timed.items()}
     return Cost(done, seen, sum(each.seconds for each in timed.values()), total)
-
-
-def bench_workers(layout: Layout, run: str, clips: int, workers: Sequence[Workers]) -> Iterator[str]:
-    """A heading and a line: how many clips of `run` per second are scored with each of `workers`; keeps no scores."""
-
-    def score(scratch: Path) -> Job:
-        task, due = score_job(layout, run, scratch.relative_to(layout.root))
-        return task, due[:clips]
-
-    return compare_workers({"score": score}, workers, layout.root / WORK)

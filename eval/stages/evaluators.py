@@ -15,8 +15,8 @@ from eval.evaluators.pretrained import Pretrained
 from eval.evaluators.published import published_evaluators, take
 from eval.scoring.quality import identity_quality, landmark_quality
 from eval.types import ROLES, Role
-from tpsm.core.files import sha256_of, write_bytes, write_json
-from tpsm.core.fingerprint import sha256_of_text
+from tpsm.core.files import write_bytes, write_json
+from tpsm.core.fingerprint import hashes_by_name, sha256_of_text
 from tpsm.core.layout import Layout
 from tpsm.core.provenance import record
 from tpsm.core.schema import as_yaml
@@ -74,7 +74,7 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
         began,
         parameters={"evaluators": sha256_of_text(as_yaml(config.evaluators))},
         data=manifest.about(),
-        evaluators={path.name: sha256_of(path) for path in sorted(layout.networks.glob("*.pt"))},
+        evaluators=hashes_by_name(sorted(layout.networks.glob("*.pt"))),
         precision="fp32",
         seed=seeds,
     )

@@ -48,7 +48,7 @@ def score_run(layout: Layout, run: str, workers: Workers = 1) -> Path:
     return layout.scores(run)
 
 
-def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, list[ScoringItem]]:
+def score_job(layout: Layout, run: str) -> tuple[ScoreClip, list[ScoringItem]]:
     """What to do, and for which clips and pairs.
 
     Finished clips are named by all that decides their scores: code, configuration, metrics, evaluators, and the run's
@@ -61,7 +61,7 @@ def score_job(layout: Layout, run: str, work: Path = WORK) -> tuple[ScoreClip, l
     read += [path for path in outputs if path.suffix in (".parquet", ".csv")]
     hashes = [[layout.relative(path), sha256_of(path)] for path in read if path.is_file()]
     cache = ResumeCache.of(
-        "score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / work
+        "score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / WORK
     )
     return ScoreClip(layout, run, cache, tuple(path for path in outputs if path.is_dir())), scorer.items()
 

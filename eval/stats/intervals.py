@@ -8,7 +8,7 @@ others, and what they cover when simulated, stands in docs/statistics.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -42,6 +42,9 @@ class Estimate:
     frames: int
     error: float = math.nan
     units: int = 0
+
+    def __neg__(self) -> Estimate:
+        return replace(self, mean=-self.mean, low=-self.high, high=-self.low)
 
     @property
     def excludes_zero(self) -> bool:

@@ -32,8 +32,7 @@ class Comparison:
 
     def reversed(self) -> Comparison:
         """The second less the first."""
-        its = self.difference
-        return replace(self, difference=replace(its, mean=-its.mean, low=-its.high, high=-its.low))
+        return replace(self, difference=-self.difference)
 
 
 def compare(

@@ -11,8 +11,7 @@ from eval.study.votes import Vote
 
 @dataclass(frozen=True)
 class Agreement:
-    """`observed` and `expected` are disagreements from 0 to 1, over `values` answers to `items` that two raters or more
-    have in common."""
+    """`observed` and `expected`: disagreements, 0 to 1, over `values` answers to `items` of two raters or more."""
 
     observed: float
     expected: float

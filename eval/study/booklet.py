@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from eval.study.key import BROKEN, REAL, Item
 from eval.study.videos import broken, strip
 from tpsm.core.errors import UserError
-from tpsm.core.layout import Layout, file_name
+from tpsm.core.layout import Layout
 from tpsm.data.clip import ClipFile
 
 
@@ -57,7 +57,7 @@ class Booklet:
         # Every run's video, which must fit the driving clip.
         made = {}
         for run in runs:
-            path = self.layout.outputs(run) / "animation" / self.mode / file_name(pair.name)
+            path = self.layout.generated(run, pair.name, self.mode)
             frames, _ = self._read(path, self.frames)
             if frames.shape != driving.shape:
                 raise UserError(

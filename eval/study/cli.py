@@ -57,7 +57,12 @@ def read(
     key: Annotated[Path, typer.Option(help="The key.json that lies beside the page.")],
     votes: Annotated[list[Path] | None, typer.Argument(help="Files that the page saved.")] = None,
     slips: Annotated[
-        int, typer.Option(help="Wrong answers to attention checks, of two a check, after which a rater does not count.")
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Wrong answers to attention checks, of two a check, after which a rater does not count.",
+        ),
     ] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of the tables.", show_default="reports/D/study")] = None,
     root: Root = Path(),

@@ -87,10 +87,7 @@ class Key:
 
 
 def read_key(path: Path) -> Key:
-    """
-    Raises:
-        UserError: it is missing, or is no key.
-    """
+    """Reads a key. Raises UserError where it is missing, or is none."""
     if not path.is_file():
         raise UserError(f"There is no key {path}; `python -m eval study make` writes it beside the page.")
     return from_mapping(Key, read_json(path, "key of a study"), str(path))

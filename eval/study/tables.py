@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -75,7 +74,12 @@ def preference(findings: Findings) -> Table:
     rows = []
     for winner, loser in permutations(labels, 2):
         estimates = [findings.rate(question, winner, loser) for question in QUESTIONS]
-        cells = [_value(findings, estimate, "not compared", best=_preferred(estimate)) for estimate in estimates]
+        cells = [
+            Missing(findings.nothing or "not compared")
+            if estimate is None
+            else Value(estimate, 2, best=estimate.low > 0.5)
+            for estimate in estimates
+        ]
         votes = next((estimate.frames for estimate in estimates if estimate is not None), 0)
         rows.append((f"{labels[winner]} over {labels[loser]}", *cells, votes, NO_PAPER))
     return Table(
@@ -92,23 +96,14 @@ def preference(findings: Findings) -> Table:
 
 
 def ranks(findings: Findings) -> Table:
-    labels = findings.key.runs
+    def cells(run: str, question: str) -> tuple[Cell, ...]:
+        standings = findings.rankings[question]
+        if standings is None:
+            return (Missing(findings.nothing or "one wins or loses all"),) * 3
+        its = standings[run]
+        return its.rank, Value(its.strength, 2, signed=True), Value(its.chance, 2)
 
-    # One row per run, three cells per question.
-    rows = []
-    for run in labels:
-        row: list[Cell] = [labels[run]]
-        for question in QUESTIONS:
-            standings = findings.rankings[question]
-            reason = "one wins or loses all"
-            row += [
-                _missing(findings, reason) if standings is None else standings[run].rank,
-                _value(findings, None if standings is None else standings[run].strength, reason, signed=True),
-                _value(findings, None if standings is None else standings[run].chance, reason),
-            ]
-        rows.append(tuple(row))
-
-    # The heads, as the cells are.
+    rows = [(label, *(cell for q in QUESTIONS for cell in cells(run, q))) for run, label in findings.key.runs.items()]
     columns = [f"{_title(q)}, {what}" for q in QUESTIONS for what in ("rank", "log strength", "chance over another")]
     return Table(
         "study_ranking",
@@ -124,29 +119,16 @@ def ranks(findings: Findings) -> Table:
 
 
 def agreement(findings: Findings) -> Table:
-    labels = findings.key.runs
-    found = {question: findings.agreements(question) for question in QUESTIONS}
+    # Of every two runs, and of all of them together, what each question's raters say.
+    labels, found = findings.key.runs, [findings.agreements(question) for question in QUESTIONS]
+    parts = {f"{labels[one]}, {labels[other]}": [of[one, other] for of in found] for one, other in findings.key.pairs()}
+    parts["all"] = [together(list(of.values())) for of in found]
 
-    # Every two runs, and all of them together.
-    names: list[tuple[str, Callable[[str], Agreement]]] = [
-        (f"{labels[pair[0]]}, {labels[pair[1]]}", lambda question, pair=pair: found[question][pair])  # type: ignore[misc]
-        for pair in findings.key.pairs()
-    ]
-    names.append(("all", lambda question: together(list(found[question].values()))))
+    def cells(part: Agreement) -> tuple[Cell, ...]:
+        none = "all answers are equal" if part.values else "no item has two raters"
+        return _number(findings, part.alpha, none), _number(findings, part.raw, none), part.items
 
-    # One row for each, three cells per question.
-    rows = []
-    for name, of in names:
-        row: list[Cell] = [name]
-        for question in QUESTIONS:
-            part = of(question)
-            none = "no item has two raters" if not part.values else "all answers are equal"
-            row += [
-                _number(findings, part.alpha, none),
-                _number(findings, part.raw, none),
-                part.items,
-            ]
-        rows.append(tuple(row))
+    rows = [(name, *(cell for part in of for cell in cells(part))) for name, of in parts.items()]
     columns = [f"{_title(q)}, {what}" for q in QUESTIONS for what in ("alpha", "raw", "items")]
     return Table(
         "study_agreement",
@@ -182,21 +164,7 @@ def _raters(findings: Findings) -> tuple[str, ...]:
     return (f"{text}.",)
 
 
-def _preferred(estimate: Estimate | None) -> bool:
-    return estimate is not None and estimate.low > 0.5
-
-
-def _missing(findings: Findings, reason: str) -> Missing:
-    return Missing(findings.nothing or reason)
-
-
-def _value(
-    findings: Findings, estimate: Estimate | None, reason: str, *, best: bool = False, signed: bool = False
-) -> Cell:
-    return _missing(findings, reason) if estimate is None else Value(estimate, 2, best=best, signed=signed)
-
-
 def _number(findings: Findings, value: float | None, reason: str) -> Cell:
     if value is None:
-        return _missing(findings, reason)
+        return Missing(findings.nothing or reason)
     return Value(Estimate(value, float("nan"), float("nan"), 0, 0), 2)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.stats.intervals import UNITS, Estimate
-from eval.tables.detection import detection
+from eval.tables.detection import detection, estimated
 from eval.tables.pairwise import comparisons
 from eval.tables.published import LEGEND, PublishedSet
 from eval.tables.results import Results, Series
@@ -71,8 +71,8 @@ def build_tables(results: Results) -> list[Table]:
 
 def reconstruction(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 1."""
-    rows = _rows(results, results.config.tables.reconstruction, results.published, protocol)
-    return _table(results, "reconstruction", "Video reconstruction", (), rows, results.published, protocol)
+    runs = results.config.tables.reconstruction
+    return _table(results, "reconstruction", "Video reconstruction", runs, protocol, published=results.published)
 
 
 def k_ablation(results: Results, protocol: Protocol) -> Table:
@@ -85,19 +85,19 @@ def k_ablation(results: Results, protocol: Protocol) -> Table:
         missing = Missing("not recorded; train again" if about else "not trained")
         return tuple(missing if count is None else int(count) for count in counts)
 
-    rows = _rows(results, results.config.tables.k_ablation, None, protocol, lead)
-    title, leads = "Number of keypoints", ("Keypoints", "Parameters", "MFLOPs per frame")
-    notes = (
+    leads = ("Keypoints", "Parameters", "MFLOPs per frame")
+    note = (
         "Keypoints in all: five for each of TPSMM's K transformations. FLOPs: 2 for every multiply-add of one driving "
-        "frame at inference, the source's code apart. The paper's Table 3: n/a, not found.",
+        "frame at inference, the source's code apart. The paper's Table 3: n/a, not found."
     )
-    return _table(results, "k_ablation", title, leads, rows, None, protocol, notes)
+    runs = results.config.tables.k_ablation
+    return _table(results, "k_ablation", "Number of keypoints", runs, protocol, leads, lead, notes=(note,))
 
 
 def components(results: Results, protocol: Protocol) -> Table:
     """The paper's Table 4, in its order: parts of the method, added one by one."""
-    rows = _rows(results, results.config.tables.components, results.published, protocol)
-    return _table(results, "components", "Components", (), rows, results.published, protocol)
+    runs = results.config.tables.components
+    return _table(results, "components", "Components", runs, protocol, published=results.published)
 
 
 def differences(results: Results) -> Table:
@@ -140,17 +140,16 @@ def animation(results: Results) -> Table:
     for run in results.config.tables.animation:
         modes = results.modes(run) or ("n/a",)
         rows += [TableRow(results.label(run), Series(run, "animation", mode), True, (mode,)) for mode in modes]
-    first = next((run for run in results.config.tables.animation if results.modes(run)), None)
-    if first is not None:
+    for first in results.animations[:1]:
         for mode, label in ANIMATION_CONTROLS.items():
-            rows.append(TableRow(label, Series(first, "animation", mode), False, ("control",)))
+            rows.append(TableRow(label, replace(first, mode=mode), False, ("control",)))
     notes = (
         f"{_pairs(results)}The best is looked for within a mode. AED is to the source's first frame (is the identity "
         "kept?); Pose and MKR are to the driving frame (is the motion followed?). AKD without alignment makes sense in "
         "standard mode alone. The papers' program has no numbers for animation across identities.",
     )
     title = "Animation across identities"
-    return _filled(results, "animation", title, ("Mode",), rows, columns, None, "strict", notes)
+    return _filled(results, "animation", title, rows, ("Mode",), columns, (), notes, "strict")
 
 
 def _pairs(results: Results) -> str:
@@ -161,77 +160,62 @@ def _pairs(results: Results) -> str:
 
 
 def _measured(results: Results, protocol: Protocol) -> list[Metric]:
-    """What tables of reconstruction show; rates of detection have one of their own."""
-    shown = [metric for metric in results.metrics.values() if metric.reconstruction and not metric.detection]
-    return [metric for metric in shown if protocol in metric.protocols]
-
-
-def _rows(
-    results: Results,
-    runs: Sequence[str],
-    published: PublishedSet | None,
-    protocol: Protocol,
-    lead: Callable[[str], tuple[Cell, ...]] = lambda run: (),
-) -> list[TableRow]:
-    """The runs, then the controls. Published numbers are of the papers' protocol, and stand beside no other."""
-    rows = []
-    published = published if protocol == "legacy" else None
-    for run in (*runs, *CONTROLS):
-        printed: tuple[str, ...] = ()
-        if published is not None:
-            row = results.config.published_as.get(run, run)
-            printed = ("" if run in CONTROLS else published.text(row, results.layout.dataset),)
-        about = tuple("" for _ in lead(run)) if run in CONTROLS else lead(run)
-        series = Series(run, protocol=protocol)
-        rows.append(TableRow(results.label(run), series, run not in CONTROLS, about, printed))
-    return rows
+    return [metric for metric in results.measured if protocol in metric.protocols]
 
 
 def _table(
     results: Results,
     name: str,
     title: str,
-    leads: tuple[str, ...],
-    rows: Sequence[TableRow],
-    published: PublishedSet | None,
+    runs: Sequence[str],
     protocol: Protocol,
+    leads: tuple[str, ...] = (),
+    lead: Callable[[str], tuple[Cell, ...]] = lambda run: (),
+    published: PublishedSet | None = None,
     notes: tuple[str, ...] = (),
 ) -> Table:
-    """One of reconstruction, `NAME` or `NAME_legacy`."""
+    """A table of reconstruction, `NAME` or `NAME_legacy`: the runs, then the controls.
+
+    Published numbers are of the papers' protocol, and stand beside no other.
+    """
+    strict = protocol == "strict"
+    published = None if strict else published
+    rows = []
+    for run in (*runs, *CONTROLS):
+        is_control = run in CONTROLS
+        about = ("",) * len(leads) if is_control else lead(run)
+        printed: tuple[str, ...] = ()
+        if published is not None:
+            printed = ("" if is_control else published.text(results.printed(run), results.layout.dataset),)
+        rows.append(TableRow(results.label(run), Series(run, protocol=protocol), not is_control, about, printed))
+    last = () if published is None else (f"Published on {published.title}",)
+    notes = (STRICT if strict else LEGACY, *notes, *(() if published is None else (LEGEND,)))
     columns = _measured(results, protocol)
-    if protocol == "strict":
-        return _filled(results, name, title, leads, rows, columns, None, protocol, (STRICT, *notes))
-    return _filled(results, f"{name}_legacy", title, leads, rows, columns, published, protocol, (LEGACY, *notes))
+    return _filled(results, name if strict else f"{name}_legacy", title, rows, leads, columns, last, notes, protocol)
 
 
 def _filled(
     results: Results,
     name: str,
     title: str,
-    leads: tuple[str, ...],
     rows: Sequence[TableRow],
+    leads: tuple[str, ...],
     columns: Sequence[Metric],
-    published: PublishedSet | None,
-    protocol: Protocol,
+    last: tuple[str, ...],
     notes: tuple[str, ...],
+    protocol: Protocol,
 ) -> Table:
+    """A table of `rows` with a cell for each metric of `columns`, and the best of each column and mode in bold."""
     modes = {row.series.mode for row in rows}
     best = {(metric.name, mode): _best(results, rows, metric, mode) for metric in columns for mode in modes}
     body = []
     for row in rows:
-        cells: list[Cell] = [row.label, *row.lead]
-        for metric in columns:
-            estimate = results.estimate(row.series, metric.name)
-            cells.append(
-                Missing(results.reason(row.series, metric.name))
-                if estimate is None
-                else Value(estimate, metric.decimals, best=row.series == best[metric.name, row.series.mode])
-            )
-        body.append((*cells, *row.published))
-    heads = ("Run", *leads, *(metric.heading for metric in columns))
-    if published is not None:
-        heads = (*heads, f"Published on {published.title}")
-        notes = (*notes, LEGEND)
+        cells = [
+            estimated(results, row.series, metric, best=row.series == best[metric.name, row.series.mode])
+            for metric in columns
+        ]
+        body.append((row.label, *row.lead, *cells, *row.published))
+    heads = ("Run", *leads, *(metric.heading for metric in columns), *last)
     notes = (INTERVALS.format(mean=MEANS[protocol], unit=UNITS[results.bootstrap.unit]), *notes)
     return Table(name, f"{title}, {results.layout.dataset}", heads, tuple(body), notes, protocol)
 
@@ -252,4 +236,4 @@ def _best(results: Results, rows: Sequence[TableRow], metric: Metric, mode: str)
 
 
 def _improves(difference: Estimate, metric: Metric) -> bool:
-    return difference.excludes_zero and (difference.mean < 0) == metric.lower_is_better
+    return difference.excludes_zero and metric.is_better(difference.mean)

@@ -10,9 +10,8 @@ from eval.tables.table import Cell, Missing, Table, Value
 
 def detection(results: Results) -> Table:
     """Rates of the table of reconstruction's runs; those of the real frames stand in that control's row."""
-    metrics = [metric for metric in results.metrics.values() if metric.reconstruction]
-    rates = [metric for metric in metrics if metric.detection]
-    counted = [metric for metric in metrics if not metric.detection]
+    rates = [metric for metric in results.metrics.values() if metric.reconstruction and metric.detection]
+    counted = results.measured
 
     # One row per run and control: rates, then frames that count.
     rows = []
@@ -20,7 +19,7 @@ def detection(results: Results) -> Table:
         rows.append(
             (
                 results.label(run),
-                *(_rate(results, Series(run), metric) for metric in rates),
+                *(estimated(results, Series(run), metric) for metric in rates),
                 *(_frames(results, Series(run), metric) for metric in counted),
             )
         )
@@ -37,11 +36,12 @@ def detection(results: Results) -> Table:
     return Table("detection", title, ("Run", *heads), tuple(rows), notes)
 
 
-def _rate(results: Results, series: Series, metric: Metric) -> Cell:
+def estimated(results: Results, series: Series, metric: Metric, *, best: bool = False) -> Cell:
+    """The estimate, or the reason why there is none."""
     estimate = results.estimate(series, metric.name)
     if estimate is None:
         return Missing(results.reason(series, metric.name))
-    return Value(estimate, metric.decimals)
+    return Value(estimate, metric.decimals, best=best)
 
 
 def _frames(results: Results, series: Series, metric: Metric) -> Cell:

@@ -42,8 +42,7 @@ def _row(results: Results, family: Sequence[Series], metric: Metric, mine: Serie
         return (*about, missing, missing, missing, missing)
     better = "not decided"
     if found.decided:
-        first = (found.difference.mean < 0) == metric.lower_is_better
-        better = results.label((mine if first else other).run)
+        better = results.label((mine if metric.is_better(found.difference.mean) else other).run)
     value = Value(found.difference, metric.decimals, best=found.decided, signed=True)
     return (*about, value, _p(found.p), _p(found.corrected), better)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from tpsm.core.errors import UserError
+from tpsm.core.reading import read_yaml
 from tpsm.core.schema import from_mapping
 
 FILE = Path(__file__).with_name("published.yaml")
@@ -51,15 +51,14 @@ class PublishedSet:
     test_clips: int | None = None
     evaluators: dict[str, str] = field(default_factory=dict)
 
-    def text(self, row: str, dataset: str) -> str:
-        """Every paper's numbers for `row`; 'n/a' where none was found."""
-        elsewhere = dataset not in self.datasets
-        return "; ".join(entry.text(elsewhere=elsewhere) for entry in self.rows.get(row, ())) or "n/a"
+    def text(self, rows: Sequence[PublishedRow], dataset: str) -> str:
+        """Every paper's numbers for a run; 'n/a' where none was found."""
+        return "; ".join(row.text(elsewhere=dataset not in self.datasets) for row in rows) or "n/a"
 
 
 def read_published(name: str, key: str) -> PublishedSet:
     """The set `name`; `key` is where params.yaml names it, for the message."""
-    sets = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    sets = read_yaml(FILE)
     if name not in sets:
         raise UserError(f"{key} is '{name}'; choose one of {', '.join(sets)} (eval/tables/published.yaml), or null.")
     return from_mapping(PublishedSet, sets[name], f"{FILE.name}.{name}")

@@ -19,7 +19,7 @@ from eval.scoring.scores_file import about_scores, check_run, read_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare, compare_pairs
-from eval.tables.published import read_published
+from eval.tables.published import PublishedRow, read_published
 from eval.types import Protocol
 from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
@@ -53,11 +53,7 @@ class Series:
 
 
 def read_results(layout: Layout) -> Results:
-    """What has been scored of a data set.
-
-    Raises:
-        UserError: nothing has been scored, or an input is unreadable.
-    """
+    """What has been scored of a data set. Raises UserError where nothing has been scored, or an input is unreadable."""
     results = Results(layout, read_config(layout))
     if not results.scored:
         raise UserError(
@@ -133,6 +129,25 @@ class Results:
     @property
     def scored(self) -> tuple[str, ...]:
         return tuple(run for run in self.runs if run in self._scores)
+
+    @property
+    def measured(self) -> list[Metric]:
+        """The metrics of reconstruction; rates of detection have a table of their own."""
+        return [metric for metric in self.metrics.values() if metric.reconstruction and not metric.detection]
+
+    @property
+    def animations(self) -> list[Series]:
+        """The runs of the table of animation, each in every mode that it was scored in."""
+        return [Series(run, "animation", mode) for run in self.config.tables.animation for mode in self.modes(run)]
+
+    @property
+    def animation_modes(self) -> list[str]:
+        """The modes that any of these runs was scored in, once."""
+        return list(dict.fromkeys(series.mode for series in self.animations))
+
+    def printed(self, run: str) -> tuple[PublishedRow, ...]:
+        """What the papers print for `run`."""
+        return () if self.published is None else self.published.rows.get(self.config.published_as.get(run, run), ())
 
     def modes(self, run: str) -> tuple[str, ...]:
         """The animation modes that `run` was scored in, without the controls."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from eval.stats.intervals import Estimate
 from eval.templates import escape_markdown
 from eval.types import Protocol
+from tpsm.core.files import csv_text
 
 
 @dataclass(frozen=True)
@@ -102,14 +101,12 @@ def to_markdown(table: Table) -> str:
 def to_csv(table: Table) -> str:
     """Machine-readable: a column of estimates becomes three, mean, low and high at full precision; reasons are kept."""
     wide = [not any(isinstance(row[i], (str, int)) for row in table.rows) for i in range(len(table.columns))]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    head: list[str] = []
+    head: list[str | int] = []
     for column, is_wide in zip(table.columns, wide, strict=True):
         head += [column, f"{column} low", f"{column} high"] if is_wide else [column]
-    writer.writerow(head)
+    lines = [head]
     for row in table.rows:
-        cells: list[str | int | float] = []
+        cells: list[str | int] = []
         for cell, is_wide in zip(row, wide, strict=True):
             if isinstance(cell, Value):
                 bounds = (cell.estimate.low, cell.estimate.high)
@@ -117,8 +114,8 @@ def to_csv(table: Table) -> str:
             else:
                 cells.append(cell if isinstance(cell, int) else text(cell))
                 cells += ["", ""] if is_wide else []
-        writer.writerow(cells)
-    return buffer.getvalue()
+        lines.append(cells)
+    return csv_text(lines)
 
 
 def _precise(value: float) -> str:

@@ -25,7 +25,7 @@ def verdicts(results: Results, published: PublishedSet) -> Table:
     tables = results.config.tables
     rows = []
     for run in dict.fromkeys((*tables.reconstruction, *tables.components)):
-        for entry in published.rows.get(results.config.published_as.get(run, run), ()):
+        for entry in results.printed(run):
             for name in PRINTED:
                 printed = getattr(entry, name)
                 if printed is not None:
@@ -73,7 +73,7 @@ def verdict(estimate: Estimate, printed: str, metric: Metric) -> str:
         return "no interval"
     if estimate.low <= target + half and target - half <= estimate.high:
         return "within the interval"
-    return "better" if (estimate.mean < target) == metric.lower_is_better else "worse"
+    return "better" if metric.is_better(estimate.mean - target) else "worse"
 
 
 def _obstacle(results: Results, published: PublishedSet, entry: PublishedRow, metric: Metric) -> str | None:

@@ -25,9 +25,8 @@ COUNT = 3
 def write_failures(results: Results) -> Iterator[Card]:
     """Of every method and mode, the worst frames by every metric: images into `pages/<data set>/`, their words."""
     series = [Series(run, protocol=results.protocol) for run in results.config.tables.reconstruction]
-    series += [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    for one in series:
-        if results.layout.has_frames(one.run, f"animation/{one.mode}" if one.mode else one.task):
+    for one in (*series, *results.animations):
+        if results.layout.has_frames(one.run, one.mode):
             yield from _cards(results, one)
 
 
@@ -62,17 +61,12 @@ def _frames(
     layout: Layout, series: Series, failure: Failure, pairs: pd.DataFrame | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     when = [failure.frame]
+    made = (layout.generated(series.run, failure.clip, series.mode), when)
     if pairs is None:
-        made = layout.outputs(series.run) / "reconstruction" / file_name(failure.clip)
-        paths = [(layout.test_clip(failure.clip), when), (made, when)]
+        paths = [(layout.test_clip(failure.clip), when), made]
         shows: tuple[str, ...] = ("real", "generated")
     else:
-        pair = pairs.loc[failure.clip]
-        made = layout.outputs(series.run) / "animation" / series.mode / file_name(failure.clip)
-        paths = [
-            (layout.test_clip(str(pair["source"])), [0]),
-            (layout.test_clip(str(pair["driving"])), when),
-            (made, when),
-        ]
+        source, driving = (layout.test_clip(str(pairs.loc[failure.clip, end])) for end in ("source", "driving"))
+        paths = [(source, [0]), (driving, when), made]
         shows = ("source", "driving", "generated")
     return np.concatenate([read_frames(path, frames) for path, frames in paths]), shows

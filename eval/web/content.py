@@ -10,7 +10,6 @@ from PIL import Image
 
 from eval.report.facts import PROTOCOL
 from eval.report.report import Report
-from eval.tables.results import Results
 from eval.tables.table import Cell as TableCell
 from eval.tables.table import Missing, Table, number, text
 from eval.web.cards import write_failures
@@ -42,7 +41,7 @@ def write_content(report: Report) -> Path:
         ),
         methods=tuple(dict.fromkeys(method for method in methods.values() if method)),
         protocols=tuple(results.config.protocols),
-        modes=("reconstruction", *_modes(results)),
+        modes=("reconstruction", *results.animation_modes),
         tables=tuple(table_content(table, methods) for table in report.tables),
         missing=_missing(report.tables),
         figures=tuple(
@@ -58,10 +57,6 @@ def write_content(report: Report) -> Path:
     path = layout.page / "content.json"
     write_json(path, asdict(content), sort_keys=True, allow_nan=False)
     return path
-
-
-def _modes(results: Results) -> list[str]:
-    return list(dict.fromkeys(mode for run in results.config.tables.animation for mode in results.modes(run)))
 
 
 def table_content(table: Table, methods: Mapping[str, str]) -> ShownTable:

@@ -10,10 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from eval.config import VideosConfig
-from tpsm.core.files import atomic
-
-LONGEST_SIDE = 16_383  # of a WebP image
+from eval.config import WEBP_SIDE, VideosConfig
+from tpsm.core.files import write_bytes
 
 
 def webp(frames: UInt8[np.ndarray, "t h w 3"], columns: int, **options: Any) -> bytes:
@@ -24,7 +22,7 @@ def webp(frames: UInt8[np.ndarray, "t h w 3"], columns: int, **options: Any) -> 
     """
     count, height, width = frames.shape[:3]
     rows = -(-count // columns)
-    if max(columns * width, rows * height) > LONGEST_SIDE:
+    if max(columns * width, rows * height) > WEBP_SIDE:
         raise ValueError(f"{count} frames of {width} x {height} px do not fit into one image")
     sheet = np.zeros((rows * columns, height, width, 3), np.uint8)
     sheet[:count] = frames
@@ -46,6 +44,5 @@ def write_strip(path: Path, frames: UInt8[np.ndarray, "t h w 3"], config: Videos
     size = (max(round(width * shrink), 1), max(round(height * shrink), 1))
     if shrink < 1:
         frames = np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in frames])
-    with atomic(path) as draft:
-        draft.write_bytes(webp(frames, len(frames), quality=config.quality, method=6))
+    write_bytes(path, webp(frames, len(frames), quality=config.quality, method=6))
     return size

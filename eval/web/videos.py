@@ -13,7 +13,6 @@ from eval.tables.results import Results, Series
 from eval.tables.table import number
 from eval.web.shown import Group, Video
 from eval.web.strips import chosen_frames, write_strip
-from tpsm.core.layout import file_name
 from tpsm.data.clip import ClipFile, read_frames, spread
 
 
@@ -30,28 +29,25 @@ def _reconstruction(results: Results) -> Iterator[Group]:
     # For each clip shown: the real one, and every run's.
     for clip in spread(order, config.clips) if runs else ():
         real = layout.test_clip(clip)
-        made = [(run, layout.outputs(run) / "reconstruction" / file_name(clip)) for run in runs]
-        group = f"reconstruction-{order.index(clip):03d}"
-        writer = StripWriter(layout.page, group, real, config)
+        writer = StripWriter(layout.page, f"reconstruction-{order.index(clip):03d}", real, config)
         videos = [Video("real", writer.write("real", real))]
         videos += [
             Video(
                 results.label(run),
-                writer.write(run, path),
+                writer.write(run, layout.generated(run, clip)),
                 method=method_of(results, run),
                 mode="reconstruction",
                 main=run in main,
                 values=_values(results, Series(run, protocol=results.protocol), clip),
             )
-            for run, path in made
+            for run in runs
         ]
         yield writer.group(clip, _rank(order, clip, "test clips"), "reconstruction", 1, videos)
 
 
 def _animation(results: Results) -> Iterator[Group]:
     layout, config = results.layout, results.config.videos
-    series = [Series(run, "animation", mode) for run in results.config.tables.animation for mode in results.modes(run)]
-    series = [one for one in series if layout.has_frames(one.run, f"animation/{one.mode}")]
+    series = [one for one in results.animations if layout.has_frames(one.run, one.mode)]
     if not series:
         return
 
@@ -70,9 +66,7 @@ def _animation(results: Results) -> Iterator[Group]:
         videos += [
             Video(
                 f"{results.label(one.run)}, {one.mode}",
-                writer.write(
-                    f"{one.run}-{one.mode}", layout.outputs(one.run) / "animation" / one.mode / file_name(pair)
-                ),
+                writer.write(f"{one.run}-{one.mode}", layout.generated(one.run, pair, one.mode)),
                 method=method_of(results, one.run),
                 mode=one.mode,
                 values=_values(results, one, pair),
@@ -113,8 +107,7 @@ class StripWriter:
 
 
 def hardest(results: Results, series: Sequence[Series]) -> list[str]:
-    """Clips or pairs that any of the series has, from the hardest on: by the mean of their ranks over every series and
-    metric."""
+    """Clips or pairs of any of the series, the hardest first: by the mean of their ranks over series and metrics."""
     ranks = []
     for one in series:
         for metric in results.metrics.values():

@@ -105,7 +105,7 @@ def test_merging_goes_section_by_section_and_null_replaces() -> None:
         ({"datasets": ["vox"]}, r"more\.datasets lists 'puppets', which params\.yaml\.datasets does not"),
         (VOX | {"animate": {"datasets": ["puppets"]}}, r"animate\.datasets lists 'puppets', which params"),
         ({"more": {"runs": ["tps"]}}, r"more\.runs lists 'tps', which params\.yaml\.runs does too"),
-        ({"data": {"puppets": {"weights": 3}}}, r"data\.puppets\.weights is 3; name a folder of published weights"),
+        ({"data": {"puppets": {"weights": 3}}}, r"data\.puppets\.weights must be of type str, not 3"),
         (VOX, r"There is no folder data/raw/vox; put the data set there, or link it: .*ln -s"),
         ({"data": {"puppets": {"size": 40}}}, r"run\.tps\.model with frames of 40 x 40: .*multiples of 32"),
     ],

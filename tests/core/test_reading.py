@@ -20,7 +20,6 @@ from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.reading import (
     csv_rows,
-    finite,
     parse_json,
     parse_yaml,
     read_csv,
@@ -240,13 +239,6 @@ def test_a_data_set_that_is_not_configured_is_answered_with_the_key(tmp_path: Pa
     layout.configs.mkdir(parents=True)
     (layout.configs / "split.yaml").write_text("name: null\n")
     assert read_section(layout, "split") == {"name": None}
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1e-9, 10.1])
-def test_numbers_have_bounds(value: float) -> None:
-    assert finite(10.0, "--pause", 0, 10) == 10
-    with pytest.raises(UserError, match=r"--pause is .*between 0 and 10"):
-        finite(value, "--pause", 0, 10)
 
 
 def test_a_file_that_is_read_stays_as_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from tpsm.core.errors import UserError
 from tpsm.data.config import DataConfig
 from tpsm.data.prepare import prepare
 from tpsm.data.raw import find_clips
-from tpsm.data.video import check_writable, iter_video, read_picture, read_video, write_video
+from tpsm.data.still import read_image
+from tpsm.data.video import check_writable, iter_video, read_video, write_video
 
 RNG = np.random.default_rng(0)
 
@@ -152,7 +153,7 @@ def test_hidden_and_foreign_files_are_passed_over(raw: Path) -> None:
 
 
 def test_one_file_at_a_time(tmp_path: Path) -> None:
-    for missing in (lambda: iter_video(tmp_path / "a.mp4"), lambda: read_picture(tmp_path / "a.png")):
+    for missing in (lambda: iter_video(tmp_path / "a.mp4"), lambda: read_image(tmp_path / "a.png")):
         with pytest.raises(UserError, match=r"There is no .*a\."):
             missing()
     (tmp_path / "a.xyz").write_bytes(b"x")

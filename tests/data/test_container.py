@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tpsm.core.errors import UserError
 from tpsm.core.reading import require_file
 from tpsm.data.container import codec, frame_rate, is_cut_off, iter_wanted
-from tpsm.data.video import iter_video, lossless_video, read_picture, read_video, write_video
+from tpsm.data.still import read_image
+from tpsm.data.video import iter_video, lossless_video, read_video, write_video
 
 RNG = np.random.default_rng(0)
 QUARTERS = np.zeros((32, 48, 3), np.uint8)
@@ -279,7 +280,7 @@ def test_a_video_of_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.gif", "a.zip"])
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    for read in (iter_video, read_picture, lambda path: require_file(path, "list")):
+    for read in (iter_video, read_image, lambda path: require_file(path, "list")):
         with pytest.raises(UserError, match="no regular file"):
             read(tmp_path / name)
 

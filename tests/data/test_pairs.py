@@ -18,7 +18,6 @@ from tpsm.data.clip import write_clip
 from tpsm.data.config import AugmentConfig, DataConfig
 from tpsm.data.manifest import Entry, Manifest
 from tpsm.data.pairs import PairBatches, PairDataset
-from tpsm.profiling.loading import benchmark
 
 OFF = AugmentConfig(False, False, 0.0, 0.0, 0.0, 0.0, 0.0)
 FRAMES = 5
@@ -134,12 +133,3 @@ def test_too_little_data_is_told(folder: Path, tmp_path: Path) -> None:
         PairBatches(tmp_path, config(), 1)
     with pytest.raises(UserError, match="prepare"):
         PairBatches(tmp_path / "none", config(), 1)
-
-
-def test_the_benchmark_measures(folder: Path) -> None:
-    threads = torch.get_num_threads()
-    speeds = benchmark(folder, seconds=0.05)
-    assert set(speeds) == {"plain", "flips", "flips, jitter", "flips, resize, jitter"}
-    assert min(speeds.values()) > 0
-    assert speeds["plain"] > speeds["flips, resize, jitter"]
-    assert torch.get_num_threads() == threads

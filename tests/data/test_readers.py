@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tpsm.data.video import is_clip, iter_video, natural, read_picture, read_video, write_video
+from tpsm.data.still import read_image
+from tpsm.data.video import is_clip, iter_video, natural, read_video, write_video
 
 CORNERS = ((220, 40, 40), (40, 200, 40), (40, 40, 220), (230, 220, 60))  # clockwise from the top left
 
@@ -159,7 +160,7 @@ def test_pictures_of_every_mode(tmp_path: Path, mode: str) -> None:
     else:
         path = tmp_path / ("p.tif" if mode == "CMYK" else "p.png")
         Image.fromarray(gray).convert("RGB" if mode in ("RGBA", "CMYK") else "L").convert(mode).save(path)
-    got = read_picture(path)
+    got = read_image(path)
     assert got.shape == (30, 40, 3)
     assert np.abs(got.mean(axis=(0, 2)) - gray.mean(axis=0)).max() < (130 if mode == "1" else 4)
 
@@ -168,7 +169,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned clockwise
     Image.fromarray(picture()).save(tmp_path / "phone.png", exif=exif)
-    np.testing.assert_array_equal(read_picture(tmp_path / "phone.png"), np.rot90(picture(), -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "phone.png"), np.rot90(picture(), -1))
 
 
 def test_reading_is_lazy_and_can_stop_early(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tpsm.core.errors import UserError
-from tpsm.data.still import frame_numbers
-from tpsm.data.video import iter_video, kind_of, read_picture, read_video, write_video
+from tpsm.data.still import frame_numbers, read_image
+from tpsm.data.video import iter_video, kind_of, read_video, write_video
 
 RAMP = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (30, 1))
 
@@ -33,7 +33,7 @@ def coloured(count: int, size: int = 24) -> list[Image.Image]:
 )
 def test_tiffs_of_any_number_show_the_same_image(tmp_path: Path, values: np.ndarray) -> None:
     Image.fromarray(values).save(tmp_path / "ramp.tif")
-    np.testing.assert_array_equal(read_picture(tmp_path / "ramp.tif"), np.repeat(RAMP[..., None], 3, axis=2))
+    np.testing.assert_array_equal(read_image(tmp_path / "ramp.tif"), np.repeat(RAMP[..., None], 3, axis=2))
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -3.0, 300.0])
@@ -42,7 +42,7 @@ def test_a_tiff_whose_values_are_in_no_range_is_refused(tmp_path: Path, odd: flo
     values[3, 4] = odd
     Image.fromarray(values).save(tmp_path / "odd.tif")
     with pytest.raises(UserError, match=r"odd\.tif .*8 or 16 bits"):
-        read_picture(tmp_path / "odd.tif")
+        read_image(tmp_path / "odd.tif")
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".png", ".tif", ".avif", ".GIF"])
@@ -85,24 +85,24 @@ def test_an_image_of_too_many_pixels_is_refused_from_its_header(
     Image.new("1", (16_000, 16_000)).save(tmp_path / "huge.png")
     data = (tmp_path / "huge.png").read_bytes()
     (tmp_path / "huge.png").write_bytes(data[: len(data) // 2])  # so that decoding it would fail otherwise
-    for read in (read_picture, lambda path: iter_video(path)):
+    for read in (read_image, lambda path: iter_video(path)):
         with pytest.raises(UserError, match=r"huge\.png .*16000 x 16000.*TPSM_MAX_PIXELS"):
             read(tmp_path / "huge.png")
     coloured(1)[0].save(tmp_path / "small.png")
-    assert read_picture(tmp_path / "small.png").shape == (24, 24, 3)
+    assert read_image(tmp_path / "small.png").shape == (24, 24, 3)
     monkeypatch.setenv("TPSM_MAX_PIXELS", "575")
     with pytest.raises(UserError, match="24 x 24"):
-        read_picture(tmp_path / "small.png")
+        read_image(tmp_path / "small.png")
     monkeypatch.setenv("TPSM_MAX_PIXELS", "lots")
     with pytest.raises(UserError, match="TPSM_MAX_PIXELS"):
-        read_picture(tmp_path / "small.png")
+        read_image(tmp_path / "small.png")
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".JPG", ".AviF"])
 def test_more_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
     flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
     Image.fromarray(flat).save(tmp_path / f"a{suffix}")
-    assert np.abs(read_picture(tmp_path / f"a{suffix}").astype(int) - flat).max() <= 4
+    assert np.abs(read_image(tmp_path / f"a{suffix}").astype(int) - flat).max() <= 4
 
 
 def test_what_is_a_strip_is_decided_by_what_says_so(tmp_path: Path) -> None:
@@ -133,6 +133,6 @@ def test_what_is_no_image_format_of_ours_is_not_decoded_by_its_content(tmp_path:
     path = tmp_path / "named.png"
     Image.new("RGB", (16, 16)).save(path, kind)
     with pytest.raises(UserError, match=r"named\.png cannot be read"):
-        read_picture(path)
+        read_image(path)
     with pytest.raises(UserError, match=r"named\.png cannot be read"):
         frame_numbers(path)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from web import Web
 
-from tpsm.core.errors import UserError
 from tpsm.downloads.http import Access, DownloadError, complete
 
 CONTENT = bytes(range(256)) * 400
@@ -143,11 +142,3 @@ def test_odd_ranges_end_in_a_reason(said: str, tmp_path: Path) -> None:
 def test_bad_addresses_end_in_a_reason(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError):
         complete(url, tmp_path / "a", Access(tries=1, patience=0.0))
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0])
-def test_pauses_and_rates_have_bounds(bad: float) -> None:
-    with pytest.raises(UserError, match="--pause"):
-        Access(pause=bad)
-    with pytest.raises(UserError, match="--rate"):
-        Access(rate=bad)

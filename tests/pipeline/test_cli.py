@@ -128,8 +128,6 @@ def test_a_checkpoint_of_another_method_is_named(
         ["animate", "--source", "a", "--driving", "b", "--run", "NAME", "--out", "c.gif"],
         ["animate", "--source", "a", "--driving", "b", "--run", "tps", "--dataset", "NAME", "--out", "c.gif"],
         ["import", "file", "--dataset", "puppets", "--run", "NAME"],
-        ["bench-data", "--dataset", "NAME"],
-        ["bench-clips", "--dataset", "puppets", "--run", "NAME"],
         ["params", "puppets", "NAME"],
         ["split", "make", "NAME", "protocol-v1"],
     ],
@@ -149,7 +147,7 @@ def test_a_name_that_leads_elsewhere_is_refused(
     "command",
     [["fetch", "mgif", option] for option in ("--pause", "--rate", "--max-gb", "--jobs")]
     + [["synthesize", "out", option] for option in ("--size", "--frames", "--clips", "--seed", "--train")]
-    + [["cost", "puppets", "tps", "--tflops"], ["bench-clips", "--dataset", "a", "--run", "b", "--workers"]],
+    + [["cost", "puppets", "tps", "--tflops"], ["bench-train", "--steps"]],
     ids=" ".join,
 )
 def test_numbers_of_options_have_bounds(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ import yaml
 from small_pipeline import EVALUATION, make_data, make_outputs
 from test_stages import PARAMS
 
-from eval.stages.bench import bench_workers
 from eval.stages.evaluators import train_evaluators
 from eval.stages.features import compute_features
 from eval.stages.score import score_run
@@ -37,7 +35,6 @@ from tpsm.jobs.processes import Worker
 from tpsm.methods import method_module
 from tpsm.methods.avd import AVD, AvdTraining
 from tpsm.methods.base import Method
-from tpsm.profiling.clips import bench
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate import animate_run
 from tpsm.stages.configure import configure
@@ -208,15 +205,3 @@ def test_score(scored: Layout, run: str) -> None:
     assert killing(lambda: score_run(scored, run, 2))
     pd.testing.assert_frame_equal(pd.read_parquet(scored.scores(run)), one, check_exact=True)
     assert not units.exists()
-
-
-def test_the_benchmarks_compare_one_worker_with_two(
-    scored: Layout, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project)
-    lines = [*bench("drawn", "mraa", 6, [1, 2])][2:] + [*bench_workers(scored, "still", 6, [1, 2])][1:]
-    assert [line.split()[0] for line in lines] == ["prepare", "reconstruct", "score"]
-    for line in lines:
-        one, _, two, _, ratio, _ = (float(cell) for cell in re.findall(r"[\d.]+", line))
-        assert ratio == pytest.approx(two / one, rel=0.05, abs=0.01)
-    assert not list((project / ".work").iterdir()) and not list((scored.root / ".work").iterdir())

@@ -107,9 +107,6 @@ def test_every_operation_of_a_real_step_is_counted_once_and_has_an_owner(name: s
     assert in_all(work).step.computed == pytest.approx(real.get_total_flops() / 2, rel=1e-3)
     assert work[LOSSES].step.computed < 0.03 * in_all(work).step.computed
     assert sum(part.parameters for part in work.values()) == sum(p.numel() for p in method.parameters())
-    deep = count_work(config(name), depth=3)
-    assert len(deep) > len(work)
-    assert in_all(deep) == in_all(work)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

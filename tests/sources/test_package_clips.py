@@ -11,8 +11,9 @@ import pytest
 from tpsm.cli.main import main
 from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
+from tpsm.data.container import iter_wanted
 from tpsm.data.splits import read_split
-from tpsm.data.video import iter_wanted, lossless_video, read_video
+from tpsm.data.video import lossless_video, read_video
 from tpsm.downloads.pinned import Source, Weights
 from tpsm.sources.fetch import package_clips
 from tpsm.sources.fetch.ledger import Key, Outcome, read_ledger

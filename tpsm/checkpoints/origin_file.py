@@ -28,8 +28,7 @@ class Origin:
         return Origin(file, sha256_if_there(Path(file)))
 
     def unchanged(self) -> Path:
-        """Returns the file. Raises UserError unless it is there, and is the one that was meant when this was
-        resolved."""
+        """Returns the file. Raises UserError unless it is there, and is the one that was meant."""
         path = Path(self.file)
         if self.run is not None:
             command = f"type `dvc repro train@{path.parent.parent.name}-{self.run}` first"

@@ -1,5 +1,4 @@
-"""Reads the checkpoints that the papers' authors released: every entry is accounted for, and none is copied in
-memory."""
+"""Reads the checkpoints that the papers' authors released: every entry is accounted for, none copied in memory."""
 
 from __future__ import annotations
 

@@ -15,16 +15,12 @@ import typer
 from tpsm.cli import data as cli_data
 from tpsm.cli.names import finite_option, name_option
 from tpsm.core.layout import Layout
-from tpsm.core.program import exit_status
+from tpsm.core.program import APPLICATION, exit_status
 
 app = typer.Typer(
     help="Train, reconstruct and animate with TPSMM, FOMM and MRAA. `dvc repro` runs all stages in order; "
     "`python -m eval --help` lists the scoring ones.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"max_content_width": 120},
+    **APPLICATION,
 )
 splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
 app.add_typer(splits, name="split")
@@ -259,33 +255,6 @@ def animate(
 
 
 @app.command()
-def bench_data(dataset: Dataset) -> None:
-    """Print how many training pairs per second one core loads."""
-    from tpsm.profiling.loading import benchmark
-
-    for kind, speed in benchmark(Layout(dataset).clips).items():
-        print(f"{speed:8.0f} pairs/s  {kind}")
-
-
-@app.command()
-def bench_clips(
-    dataset: Dataset,
-    run: Run,
-    clips: Annotated[int, typer.Option(min=2, max=1_000_000, help="How many test clips, if there are so many.")] = 100,
-    workers: Annotated[list[str] | None, typer.Option(help="What to compare; repeat it. 1 and 2 without it.")] = None,
-) -> None:
-    """Print how many clips per second are prepared and reconstructed, with 1 worker and with 2.
-
-    The run must be trained. What is made here is removed again.
-    """
-    from tpsm.jobs.map import as_workers
-    from tpsm.profiling.clips import bench
-
-    for line in bench(dataset, run, clips, [as_workers(count, "--workers") for count in workers or ("1", "2")]):
-        print(line, flush=True)
-
-
-@app.command()
 def cost(
     dataset: DatasetArgument,
     run: RunArgument,
@@ -295,7 +264,6 @@ def cost(
     items: Annotated[
         int | None, typer.Option(min=1, max=10**9, help="Training identities (or clips), if not yet known.")
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, max=100, help="How deep to look into modules.")] = 1,
     measure: Annotated[int, typer.Option(min=0, max=1_000_000, help="Also time so many training steps here.")] = 0,
     batch: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Pairs a measured step, if not the run's.")
@@ -308,7 +276,7 @@ def cost(
     from tpsm.config.params import read_params
     from tpsm.profiling.cost_report import pages
 
-    parts = pages(read_params(params), dataset, run, tflops, items, depth, measure, batch)
+    parts = pages(read_params(params), dataset, run, tflops, items, measure, batch)
     for page in tqdm(parts, "cost", total=4 + (measure > 0), unit="part", leave=False, disable=None):
         with tqdm.external_write_mode():
             print(page, flush=True)

@@ -11,8 +11,7 @@ from tpsm.core.layout import check_name
 
 
 def name_option(_: object, option: TyperOption | TyperArgument, value: str | None) -> str | None:
-    """Checks an option or argument that names a data set or a run. Raises UserError where no folder can have the
-    name."""
+    """Checks the name of a data set or a run. Raises UserError where no folder can have it."""
     return None if value is None else check_name(value, option.opts[0])
 
 

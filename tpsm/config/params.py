@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -128,19 +128,12 @@ def data_section(params: Params, dataset: str) -> DataSection:
         )
 
     # The keys of this section; all others are those of `DataConfig`.
-    own = ("scale", "split", "weights", "evaluators")
-    raw = {key: value for key, value in values.items() if key not in own}
-    scale = values.get("scale", "small")
-    if scale not in params.scales:
-        raise UserError(f"{where}.scale is {scale!r}; choose one of {', '.join(params.scales)}.")
-    split = values.get("split")
-    if split is not None and not isinstance(split, str):
-        raise UserError(f"{where}.split is {split!r}; name a file of splits/{dataset}, without its suffix.")
-    folders = {key: values.get(key) for key in ("weights", "evaluators")}
-    for key, folder in folders.items():
-        if folder is not None and not isinstance(folder, str):
-            raise UserError(f"{where}.{key} is {folder!r}; name a folder of published weights, or null to train here.")
-    return DataSection(scale, from_mapping(DataConfig, raw, where), split, **folders)
+    names = {field.name for field in fields(DataSection)} - {"raw"}
+    own, others = ({key: values[key] for key in values if (key in names) == mine} for mine in (True, False))
+    section = from_mapping(DataSection, own | {"raw": from_mapping(DataConfig, others, where)}, where)
+    if section.scale not in params.scales:
+        raise UserError(f"{where}.scale is {section.scale!r}; choose one of {', '.join(params.scales)}.")
+    return section
 
 
 def schedule_and_origin(train: Mapping[str, Any], where: str) -> tuple[dict[str, Any], str | None]:

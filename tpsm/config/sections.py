@@ -49,8 +49,8 @@ class DataSection:
     taken and not trained.
     """
 
-    scale: str
     raw: DataConfig
+    scale: str = "small"
     split: str | None = None
     weights: str | None = None
     evaluators: str | None = None
@@ -66,8 +66,7 @@ class MoreRuns:
 
 @dataclass(frozen=True)
 class Params:
-    """All of `params.yaml`. `datasets` and `runs` are those of the pipeline; `data` and `run` have a section for
-    each."""
+    """All of `params.yaml`: the pipeline's `datasets` and `runs`, and in `data` and `run` a section for each."""
 
     datasets: tuple[str, ...]
     runs: tuple[str, ...]

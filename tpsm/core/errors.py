@@ -1,5 +1,4 @@
-"""`UserError`, the one exception that a user is meant to read, and the import of optional packages, which may raise
-it."""
+"""`UserError`, the one exception that a user is meant to read, and the import of optional packages."""
 
 from __future__ import annotations
 
@@ -32,11 +31,7 @@ def working_on(what: str) -> Iterator[None]:
 
 
 def package(module: str, distribution: str, kind: str) -> ModuleType:
-    """Imports an optional package when it is needed.
-
-    Raises:
-        UserError: the package is not installed.
-    """
+    """Imports an optional package when it is needed. Raises UserError where the package is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

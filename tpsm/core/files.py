@@ -7,14 +7,16 @@ dead process's locks.
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import hashlib
+import io
 import json
 import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,7 @@ def sha256_of_bytes(content: bytes) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Makes an empty file beside `path`, of the same suffix, that becomes `path` when the block ends without an
-    error."""
+    """Makes an empty file beside `path`, of the same suffix, that becomes `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _draft(path, folder=False) as draft:
         yield draft
@@ -62,6 +63,13 @@ def write_json(path: Path, content: Any, **style: Any) -> None:
 def to_json(content: Any, **style: Any) -> str:
     """Returns a JSON file's text; `style` is passed to `json.dumps`, with an indent of 1 by default."""
     return json.dumps(content, **{"indent": 1, **style}) + "\n"
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Returns a CSV file's text, with one line per row."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -102,7 +110,7 @@ def remove_folder(path: Path) -> None:
         _remove(doomed)
 
 
-def beside(path: Path) -> Path:
+def _beside(path: Path) -> Path:
     """Returns a path for a draft of `path` that no other process uses, on any machine that shares the folder."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
 
@@ -137,7 +145,7 @@ def _draft(path: Path, *, folder: bool) -> Iterator[Path]:
     draft = path.with_name(f".{path.stem}.draft{path.suffix}")
     lock = _claim(draft, folder)
     if lock is None:  # Another process writes the same at this moment.
-        draft = beside(path)
+        draft = _beside(path)
         draft.mkdir() if folder else draft.touch()
     try:
         yield draft

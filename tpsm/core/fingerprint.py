@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tpsm.core.files import sha256_of
+from tpsm.core.files import sha256_of, sha256_of_bytes
 
 TRAINING_CODE = (
     *("baselines", "tpsm/nn", "tpsm/methods", "tpsm/training", "tpsm/data/augment.py", "tpsm/data/pairs.py"),
@@ -26,7 +25,7 @@ def hashes_by_name(paths: Iterable[Path]) -> dict[str, str]:
 
 def sha256_of_text(text: str) -> str:
     """Returns the SHA-256 of a text in UTF-8, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of_bytes(text.encode())
 
 
 def training_code_hash() -> str:
@@ -44,12 +43,11 @@ def fingerprint(*parts: Any) -> str:
 
 def code_hash(*packages: str) -> str:
     """Returns the SHA-256 of the names and contents of all source files of these packages."""
-    digest = hashlib.sha256()
+    lines = []
     for package in packages:
         spec = importlib.util.find_spec(package)
         assert spec is not None and spec.submodule_search_locations is not None
         for top in map(Path, spec.submodule_search_locations):
             for path in sorted(top.rglob("*.py")):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{package}/{path.relative_to(top).as_posix()} {content}\n".encode())
-    return digest.hexdigest()
+                lines.append(f"{package}/{path.relative_to(top).as_posix()} {sha256_of(path)}\n")
+    return sha256_of_text("".join(lines))

@@ -140,12 +140,13 @@ class Layout:
         """The file of the test clip `name`."""
         return self.clips / "test" / file_name(name)
 
-    def has_frames(self, run: str, task: str = "reconstruction") -> bool:
-        """Whether both the frames that `run` made and the real ones are here: a reviewer may hold the scores alone.
+    def generated(self, run: str, name: str, mode: str = "") -> Path:
+        """The file of the test clip `name` as `run` rebuilt it, or of the pair `name` as it animated it in `mode`."""
+        return self.outputs(run) / (f"animation/{mode}" if mode else "reconstruction") / file_name(name)
 
-        `task` is `reconstruction` or `animation/MODE`.
-        """
-        return (self.outputs(run) / task).is_dir() and (self.clips / "test").is_dir()
+    def has_frames(self, run: str, mode: str = "") -> bool:
+        """Whether both the frames that `run` made and the real ones are here: a reviewer may hold the scores alone."""
+        return self.generated(run, "", mode).parent.is_dir() and (self.clips / "test").is_dir()
 
     def motion(self, run: str, name: str) -> Path:
         """The file of the motion that `run` predicted for the test clip `name`."""
@@ -156,8 +157,7 @@ class Layout:
         return self.outputs(run) / "reconstruction" / "rounded_up" / array_file(name)
 
     def insides(self, run: str, name: str) -> Path:
-        """The file of what `run` computed on the way to some frames of the test clip `name`; it exists for a few
-        clips."""
+        """The file of what `run` computed on the way to some frames of the test clip `name`; a few clips have one."""
         return self.outputs(run) / "reconstruction" / "insides" / array_file(name)
 
     @property
@@ -171,8 +171,7 @@ class Layout:
 
 
 def raw_folder(dataset: str) -> Path:
-    """Returns the folder of a data set's raw clips, which are put or linked there by hand, fetched, or brought by
-    DVC."""
+    """Returns the folder of a data set's raw clips: put or linked there by hand, fetched, or brought by DVC."""
     return Path("data/raw") / dataset
 
 

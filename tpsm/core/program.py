@@ -18,6 +18,11 @@ from tpsm.core.errors import UserError
 ERRORS = Path(".work/errors")
 """The folder of tracebacks of unforeseen errors, one file each."""
 UNFORESEEN = 3
+APPLICATION: dict[str, Any] = {
+    **{"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None},
+    "context_settings": {"max_content_width": 120},
+}
+"""How typer makes both programs."""
 log = logging.getLogger(__name__)
 
 

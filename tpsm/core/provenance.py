@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -170,25 +169,3 @@ def cpu_model() -> str:
         if done.stdout.strip():
             return done.stdout.strip()
     return platform.machine()
-
-
-def device_name() -> str:
-    """Returns the name of the device that computes: the GPU's, or `CPU` and the CPU's."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU {cpu_model()}"
-
-
-def runtime_versions() -> dict[str, str]:
-    """Returns the versions of Python, PyTorch, CUDA, cuDNN and the driver; on a CPU, the number of threads instead."""
-    import torch
-
-    known = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    if torch.cuda.is_available():
-        known |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
-        if shutil.which("nvidia-smi"):
-            ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-            known["driver"] = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    else:
-        known["threads"] = str(torch.get_num_threads())
-    return known

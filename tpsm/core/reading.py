@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -173,14 +172,14 @@ def _check_values(node: yaml.Node) -> None:
         raise yaml.YAMLError(f"the number in line {node.start_mark.line + 1} has {len(node.value):,} characters")
 
 
-def read_json(path: Path, what: str, most: int = LARGEST_TEXT) -> Any:
+def read_json(path: Path, what: str) -> Any:
     """Returns what a JSON file holds; `what` says in messages what the file should be.
 
     Raises:
         UserError: it cannot be read, or is no JSON.
     """
     try:
-        return parse_json(read_text(path, what, most))
+        return parse_json(read_text(path, what))
     except ValueError as error:
         raise UserError(f"The {what} {path} is not valid JSON ({str(error)[:200]}); get or make it anew.") from error
 
@@ -254,10 +253,3 @@ def csv_rows(lines: Iterable[str], columns: Sequence[str], where: str, hint: str
                 yield dict(zip(head, row, strict=True))
     except csv.Error as error:
         raise UserError(f"{where} is no table of comma-separated values (line {reader.line_num}: {error}).") from error
-
-
-def finite(value: float | int, where: str, low: float | int, high: float | int) -> float | int:
-    """Returns `value` if it lies between the bounds; otherwise raises a UserError that names `where` it stands."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise UserError(f"{where} is {value:g}; it must be between {low:g} and {high:g}.")
-    return value

@@ -11,8 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BatchSlice:
-    """The rows from `start` to before `stop` of a batch of `total`: what one process computes in one turn of
-    accumulation."""
+    """The rows from `start` to before `stop` of a batch of `total`: what one process computes in one turn."""
 
     start: int
     stop: int

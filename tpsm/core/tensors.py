@@ -9,7 +9,7 @@ import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,7 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, tor
 
 
 def write_torch(path: Path, content: Any) -> None:
-    """Writes `content` with `torch.save`. Equal content makes equal files, because PyTorch is not told the file's
-    name."""
+    """Writes `content` with `torch.save`, which is not told the file's name: equal content makes equal files."""
     with atomic(path) as draft, draft.open("wb") as file:
         try:
             torch.save(content, file)
@@ -75,7 +74,7 @@ def read_torch(path: Path, *, mmap: bool = False) -> Any:
             return load_file(path)
         except (SafetensorError, *_DAMAGED) as error:
             raise _refused(path, f"its safetensors are damaged ({_first_line(error)}); fetch it again") from error
-    if fault := _foreign(path, start) or (_flipped(path) if start.startswith(b"PK") and not mmap else None):
+    if fault := _foreign(path, start, summed=not mmap):
         raise _refused(path, fault)
     try:
         with torch.serialization.safe_globals(_NUMBERS):
@@ -130,8 +129,9 @@ def _is_safetensors(start: bytes) -> bool:
     return start[8:9] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= 100_000_000
 
 
-def _foreign(path: Path, start: bytes) -> str | None:
-    """Says what the file is, where PyTorch did not write it or where it declares more than it holds."""
+def _foreign(path: Path, start: bytes, *, summed: bool) -> str | None:
+    """Says what the file is, where PyTorch did not write it or where it declares more than it holds; where it is to be
+    `summed`, also whether its checksums fit."""
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
             return what
@@ -147,34 +147,26 @@ def _foreign(path: Path, start: bytes) -> str | None:
         return "no file that PyTorch or safetensors writes begins like it"
     if not zipfile.is_zipfile(path):
         return f"it ends early, after {path.stat().st_size / 1e6:,.1f} MB; fetch it again"
-    return _not_pytorchs(path)
-
-
-def _not_pytorchs(path: Path) -> str | None:
-    """Says what speaks against a ZIP archive. PyTorch stores its members uncompressed, each in a place of its own."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            if fault := _not_pytorchs(archive.infolist(), path.stat().st_size):
+                return fault
+            flipped = archive.testzip() if summed else None
     except (zipfile.BadZipFile, *_DAMAGED) as error:
         return f"it is damaged ({_first_line(error)}); fetch it again"
+    return flipped and f"it is damaged (the checksum of {flipped:.80} is another); get or make it anew"
+
+
+def _not_pytorchs(members: Sequence[zipfile.ZipInfo], size: int) -> str | None:
+    """Says what speaks against a ZIP archive. PyTorch stores its members uncompressed, each in a place of its own."""
     if not any(member.filename.endswith("data.pkl") for member in members):
         return "it is a ZIP archive that PyTorch did not write; if the checkpoint is in it, unpack it first"
     if any(member.filename.endswith("constants.pkl") for member in members):
         return "it is a TorchScript program; save the state dict of the model instead"
     packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    if packed or sum(member.file_size for member in members) > path.stat().st_size:
+    if packed or sum(member.file_size for member in members) > size:
         return "its members are larger than the file itself, as PyTorch writes none"
     return None
-
-
-def _flipped(path: Path) -> str | None:
-    """Says what speaks against the bytes of an archive of PyTorch's, which holds a checksum of each member."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, *_DAMAGED) as error:
-        return f"it is damaged ({_first_line(error)}); fetch it again"
-    return damaged and f"it is damaged (the checksum of {damaged:.80} is another); get or make it anew"
 
 
 def _why(error: Exception, path: Path) -> str:

@@ -24,8 +24,8 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 }
 
 
-def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> tuple[np.ndarray, ...]:
-    """Returns the arrays of these names.
+def read_arrays(data: bytes, *names: str, most: int | None = None) -> tuple[np.ndarray, ...]:
+    """Returns the arrays of these names from the bytes of an .npz file.
 
     All sizes are summed up before the first is read, because a small file may declare terabytes. The arrays may take
     `most` bytes or, by default, 16 for each pixel that a frame may have.
@@ -33,12 +33,8 @@ def read_arrays(source: Path | bytes, *names: str, most: int | None = None) -> t
     Raises:
         ValueError: the arrays are too large, or no plain arrays; other errors of `UNREADABLE` for a damaged file.
     """
-
-    def file() -> Any:
-        return io.BytesIO(source) if isinstance(source, bytes) else source
-
-    _check_sizes(file(), 16 * max_pixels() if most is None else most)
-    with np.load(file(), allow_pickle=False) as arrays:
+    _check_sizes(io.BytesIO(data), most)
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return tuple(arrays[name] for name in names)
 
 
@@ -50,16 +46,17 @@ def opened_arrays(path: Path, remedy: str, most: int | None = None) -> Iterator[
         UserError: the file is missing or damaged, or lacks what the block asks for; the message ends with `remedy`.
     """
     try:
-        _check_sizes(path, 16 * max_pixels() if most is None else most)
+        _check_sizes(path, most)
         with np.load(path, allow_pickle=False) as arrays:
             yield arrays
     except UNREADABLE as error:
         raise UserError(f"{path} is damaged ({error}); {remedy}.") from error
 
 
-def _check_sizes(file: Any, most: int) -> None:
+def _check_sizes(file: Any, most: int | None) -> None:
     """Raises ValueError where the arrays together take more than `most` bytes, a header each apart, or where one is
     none of plain numbers or is not as long as it says."""
+    most = 16 * max_pixels() if most is None else most
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         if (size := sum(info.file_size for info in infos)) > most + 4096 * len(infos):

@@ -16,8 +16,7 @@ from tpsm.data.config import AugmentConfig
 def augment(
     pair: UInt8[np.ndarray, "2 h w 3"], config: AugmentConfig, rng: np.random.Generator
 ) -> UInt8[Tensor, "2 3 h w"]:
-    """Returns source and driving after the same random changes, as 8-bit images, on which the released code trains
-    too."""
+    """Returns source and driving after the same random changes, as 8-bit images, as the released code trains on."""
     images = torch.from_numpy(pair).permute(0, 3, 1, 2)
     # Time first, so that a pair is never flipped in both ways: 1/2 time, 1/4 mirror, 1/4 as it is.
     if config.flip_time and rng.random() < 0.5:

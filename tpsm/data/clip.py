@@ -79,9 +79,9 @@ def clip_writer(folder: Path, name: str, identity: str, fps: float, *, origin: s
                 _store(archive, "truth.npz", pack_truth(writer.truth))
 
 
-def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
+def write_clip(folder: Path, clip: Clip) -> Path:
     """Writes `clip` into `folder`, as `clip_writer` does, and returns its file."""
-    with clip_writer(folder, clip.name, clip.identity, clip.fps, origin=origin) as writer:
+    with clip_writer(folder, clip.name, clip.identity, clip.fps) as writer:
         for frame in clip.frames:
             writer.add(frame)
         writer.truth = clip.truth
@@ -89,21 +89,13 @@ def write_clip(folder: Path, clip: Clip, *, origin: str = "") -> Path:
 
 
 def read_clip(path: Path) -> Clip:
-    """Reads the whole clip into memory.
-
-    Raises:
-        UserError: the file is missing or corrupt.
-    """
+    """Reads the whole clip into memory. Raises UserError where the file is missing or corrupt."""
     with ClipFile(path) as clip:
-        return clip.read()
+        return Clip(clip.name, clip.identity, clip.frames(), clip.fps, clip.truth())
 
 
 def read_frames(path: Path, which: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
-    """Reads the frames `which` of a clip, counted from 0.
-
-    Raises:
-        UserError: the file is missing or corrupt.
-    """
+    """Reads the frames `which` of a clip, counted from 0. Raises UserError where the file is missing or corrupt."""
     with ClipFile(path) as clip:
         return np.stack([clip.frame(index) for index in which])
 
@@ -176,10 +168,6 @@ class ClipFile:
         if truth.labels.shape != (self._count, self.height, self.width):
             raise self._corrupt(f"its labels are of shape {truth.labels.shape}")
         return truth
-
-    def read(self) -> Clip:
-        """Reads the whole clip into memory."""
-        return Clip(self.name, self.identity, self.frames(), self.fps, self.truth())
 
     def close(self) -> None:
         """Closes the file."""
@@ -265,8 +253,7 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def times(frames: int, count: int) -> list[int]:
-    """Returns `count` frame numbers, evenly spread from the first of `frames` to the last; some repeat in short
-    clips."""
+    """Returns `count` frame numbers, evenly spread from the first to the last; some repeat in short clips."""
     return [int(i) for i in np.linspace(0, frames - 1, count).round()]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Le
 
 from tpsm.core.schema import LARGEST, MOST, Share, Width, checked
-from tpsm.data.limits import FPS_RANGE
+from tpsm.data.limits import Fps
 
-SPLITS = ("train", "test")
+SplitName = Literal["train", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 
 @checked
@@ -54,6 +55,6 @@ class DataConfig:
     fit: Literal["crop", "stretch"] = "crop"
     max_frames: Annotated[int, Ge(2), Le(MOST)] | None = None
     frame_width: Width | None = None
-    fps: Annotated[float, Ge(FPS_RANGE[0]), Le(FPS_RANGE[1])] | None = None
+    fps: Fps | None = None
     identity_sampling: bool = True
     augment: AugmentConfig = field(default_factory=AugmentConfig)

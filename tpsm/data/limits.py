@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from tpsm.core.errors import UserError
 
@@ -12,14 +15,11 @@ PIXELS = 64_000_000
 """The most pixels of an image or a video frame, unless the environment variable TPSM_MAX_PIXELS says another number."""
 FPS_RANGE = (0.01, 1000.0)
 """The lowest and the highest frame rate, in frames per second."""
+Fps = Annotated[float, Ge(FPS_RANGE[0]), Le(FPS_RANGE[1])]
 
 
 def max_pixels() -> int:
-    """Returns the most pixels that a frame may have.
-
-    Raises:
-        UserError: TPSM_MAX_PIXELS is no number of pixels.
-    """
+    """Returns the most pixels that a frame may have. Raises UserError where TPSM_MAX_PIXELS is no number of pixels."""
     text = os.environ.get("TPSM_MAX_PIXELS", "") or str(PIXELS)
     if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 12):
         raise UserError(f"TPSM_MAX_PIXELS is {text[:40]!r}; give a number of pixels, such as {PIXELS}.")

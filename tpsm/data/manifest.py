@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Lt, MaxLen
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.layout import check_name, file_name
 from tpsm.core.reading import read_json
-from tpsm.data.config import SPLITS
-from tpsm.data.limits import check_fps
+from tpsm.core.schema import checked, from_mapping
+from tpsm.data.config import SPLITS, SplitName
+from tpsm.data.limits import Fps
 
-LONGEST = 1000
+Text = Annotated[str, MaxLen(1000)]
+Number = Annotated[int, Ge(1), Lt(2**31)]
 
 
+@checked
 @dataclass(frozen=True)
 class Entry:
     """What a manifest says of one clip: its sides in pixels, frames per second, and the SHA-256 of its file."""
 
-    name: str
-    identity: str
-    split: str
-    frames: int
-    width: int
-    height: int
-    fps: float
-    sha256: str
+    name: Text
+    identity: Text
+    split: SplitName
+    frames: Number
+    width: Number
+    height: Number
+    fps: Fps
+    sha256: Text
     has_truth: bool
-
-    def __post_init__(self) -> None:
-        texts, numbers = (self.name, self.identity, self.sha256), (self.frames, self.width, self.height)
-        if self.split not in SPLITS or not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
-            raise ValueError(f"the record of the clip {self.name!r:.80} has a text that makes no sense")
-        if not all(type(number) is int and 0 < number < 1 << 31 for number in numbers):
-            raise ValueError(f"the record of the clip {self.name!r:.80} has a number that makes no sense")
-        if type(self.has_truth) is not bool:
-            raise ValueError(f"the record of the clip {self.name!r:.80} has a has_truth that is neither true nor false")
-        check_fps(self.fps, f"the record of the clip {self.name!r:.80}")
 
     @property
     def file(self) -> Path:
@@ -53,7 +47,7 @@ class Manifest:
     """A prepared data set. Its clips are squares of `size` pixels, in `train/` and `test/`."""
 
     dataset: str
-    size: int
+    size: Number
     entries: tuple[Entry, ...]
 
     @property
@@ -71,7 +65,7 @@ class Manifest:
 
         `sha256` is the hash of all clips' files, `split` that of the names in each part alone.
         """
-        names = {split: sorted(entry.name for entry in self.clips(split)) for split in ("train", "test")}
+        names = {split: sorted(entry.name for entry in self.clips(split)) for split in SPLITS}
         return {
             "name": self.dataset,
             "size": self.size,
@@ -102,18 +96,17 @@ def read_manifest(folder: Path) -> Manifest:
     path = Path(folder) / "manifest.json"
     if not path.is_file():
         raise UserError(f"There is no {path}; prepare the data set first.")
+    values = read_json(path, "manifest")
     try:
-        values = read_json(path, "manifest")
-        clips: Sequence[dict[str, Any]] = values["clips"]
-        manifest = Manifest(str(values["dataset"]), int(values["size"]), tuple(Entry(**clip) for clip in clips))
-        intact = manifest.sha256 == values["sha256"]
-        if odd := [entry for entry in manifest.entries if {entry.width, entry.height} != {values["size"]}]:
-            raise ValueError(f"the clip {odd[0].name!r:.80} is not of {values['size']} pixels")
-        check_name(manifest.dataset, f"The data set of {path}")
-    except (KeyError, TypeError, ValueError) as error:
+        content = {"dataset": values["dataset"], "size": values["size"], "entries": values["clips"]}
+        manifest, sha256 = from_mapping(Manifest, content, "it"), values["sha256"]
+        if odd := [entry.name for entry in manifest.entries if {entry.width, entry.height} != {manifest.size}]:
+            raise UserError(f"the clip {odd[0]!r:.80} is not of {manifest.size} pixels")
+    except (UserError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a readable manifest ({error}); prepare the data set again.") from error
+    check_name(manifest.dataset, f"The data set of {path}")
     if len({entry.file for entry in manifest.entries}) < len(manifest.entries):
         raise UserError(f"{path} names a clip twice; prepare the data set again.")
-    if not intact:
+    if manifest.sha256 != sha256:
         raise UserError(f"{path} contradicts its own hash; prepare the data set again.")
     return manifest

@@ -19,7 +19,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import file_name, identity_of
 from tpsm.data.clip import ClipFile, clip_writer
-from tpsm.data.config import SPLITS, DataConfig
+from tpsm.data.config import SPLITS, DataConfig, SplitName
 from tpsm.data.manifest import Entry, Manifest
 from tpsm.data.raw import RawClip, by_name, clip_name, find_clips, split_clips
 from tpsm.data.resize import fit_all, fit_truth, read_truth
@@ -117,7 +117,7 @@ def _is_from(path: Path, origin: str) -> bool:
         return False  # damaged: it is made again
 
 
-def _entry(path: Path, split: str) -> Entry:
+def _entry(path: Path, split: SplitName) -> Entry:
     with ClipFile(path) as clip:
         return Entry(
             name=clip.name,

@@ -10,7 +10,7 @@ import numpy as np
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
-from tpsm.data.config import SPLITS
+from tpsm.data.config import SPLITS, SplitName
 from tpsm.data.splits import Split
 from tpsm.data.video import is_clip, is_picture, natural
 
@@ -24,7 +24,7 @@ class RawClip:
     """A raw clip: its file or folder, its split, and the name of the clip that it becomes."""
 
     source: Path
-    split: str
+    split: SplitName
     name: str
 
 
@@ -39,6 +39,7 @@ def find_clips(folder: Path) -> dict[str, list[Path]]:
     # The clips of the two folders, or of one that is split here.
     check_folder(folder)
     passed: dict[str, list[str]] = {}
+    clips: dict[str, list[Path]]
     if (folder / "train").is_dir():
         clips = {split: _clips_in(folder / split, passed) for split in SPLITS}
         others = [
@@ -77,7 +78,7 @@ def split_clips(folder: Path, split: Split) -> dict[str, list[Path]]:
     check_folder(folder)
     inside = [path for path in _clips_in(folder, {}) if path.relative_to(folder).parts[0] not in SPLITS]
     flat = by_name(inside, folder)
-    there = {part: flat | by_name(_clips_in(folder / part, {}), folder) for part in SPLITS}
+    there: dict[str, dict[str, Path]] = {part: flat | by_name(_clips_in(folder / part, {}), folder) for part in SPLITS}
 
     # Those that the split names, each first in its own folder.
     chosen: dict[str, list[Path]] = {part: [] for part in SPLITS}
@@ -117,16 +118,14 @@ def check_folder(folder: Path) -> None:
 
 
 def clip_name(path: Path, folder: Path) -> str:
-    """Returns the name of a raw clip of the data set in `folder`: the folders below its split and its own name, by
-    '#'."""
+    """Returns a raw clip's name in the data set in `folder`: the folders below its split and its own name, by '#'."""
     parts = path.relative_to(folder).parts
     above = parts[1:-1] if parts[0] in SPLITS else parts[:-1]
     return "#".join([*above, path.name if path.is_dir() else path.stem])
 
 
 def _clips_in(folder: Path, passed: dict[str, list[str]]) -> list[Path]:
-    """Returns the clips in a folder and the folders below it, in natural order; `passed` gets all else, by the
-    reason."""
+    """Returns the clips in and below a folder, in natural order; `passed` gets all else, by the reason."""
     clips: list[Path] = []
     truths: list[Path] = []
     try:

@@ -40,8 +40,7 @@ def fit_all(
 def fit_to_size(
     frame: UInt8[np.ndarray, "h w 3"], size: int, fit: Literal["crop", "stretch"] = "crop"
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Returns the largest centred square ("crop") or the whole image ("stretch"), resized to `size` pixels,
-    anti-aliased."""
+    """Returns the largest centred square ("crop") or the whole image ("stretch") at `size` pixels, anti-aliased."""
     height, width = frame.shape[:2]
     if fit == "crop":
         side = min(height, width)

@@ -6,7 +6,6 @@ and the hash of its prepared frames, if that is known. A changed split is anothe
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
@@ -20,7 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic
+from tpsm.core.files import csv_text, write_text
+from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.reading import csv_rows, read_text
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Manifest
@@ -50,7 +50,7 @@ class Split:
     @property
     def sha256(self) -> str:
         """The hash of the rows."""
-        return hashlib.sha256(_table(self.rows).encode()).hexdigest()
+        return sha256_of_text(_table(self.rows))
 
     def clips(self, split: str) -> tuple[str, ...]:
         """Returns the names of the clips of `train` or `test`."""
@@ -59,8 +59,7 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """The split that a data set's stages take, and its hash; both are None where the folders train/ and test/
-    decide."""
+    """The split that a data set's stages take, and its hash; both None where the folders train/ and test/ decide."""
 
     name: str | None = None
     sha256: str | None = None
@@ -126,8 +125,7 @@ def make_split(manifest: Manifest, folder: Path, name: str, root: Path = Path())
     hashes = frames_hashes([folder / entry.file for entry in manifest.entries])
     rows = [SplitEntry(entry.name, entry.split, sha) for entry, sha in zip(manifest.entries, hashes, strict=True)]
     split = Split(name, tuple(rows))
-    with atomic(path) as draft:
-        draft.write_text(f"{_HEAD}{split.sha256}\n{_table(split.rows)}", encoding="utf-8")
+    write_text(path, f"{_HEAD}{split.sha256}\n{_table(split.rows)}")
     return path
 
 
@@ -147,8 +145,4 @@ def frames_sha256(path: Path) -> str:
 
 
 def _table(rows: Sequence[SplitEntry]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((row.clip, row.split, row.sha256) for row in rows)
-    return text.getvalue()
+    return csv_text([COLUMNS, *((row.clip, row.split, row.sha256) for row in rows)])

@@ -28,7 +28,6 @@ from tpsm.data.container import iter_wanted
 from tpsm.data.limits import check_fps
 from tpsm.data.still import STRIP, Frame, frame_numbers, frames_rate, iter_frames, read_image, strip_record
 
-__all__ = ["Frame", "iter_wanted"]  # what else is public here stands below
 log = logging.getLogger(__name__)
 
 PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
@@ -63,15 +62,6 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
-def read_picture(path: Path) -> Frame:
-    """Reads a still image as RGB, as `tpsm.data.still.read_image` does.
-
-    Raises:
-        UserError: the file is missing, unreadable or too large.
-    """
-    return read_image(path)
-
-
 def kind_of(path: Path, *, strips: bool = True) -> Kind:
     """Says what `path` is, by its suffix and, of images, by what is in it.
 
@@ -98,7 +88,7 @@ def kind_of(path: Path, *, strips: bool = True) -> Kind:
     named = "#" in path.name or path.absolute().parent.name in ("train", "test") or path.with_suffix(".npz").is_file()
     if not named:
         return "image"
-    height, width = read_picture(path).shape[:2]
+    height, width = read_image(path).shape[:2]
     return "strip" if width > height and width % height == 0 else "image"
 
 
@@ -220,15 +210,15 @@ def _is_ours(path: Path) -> bool:
 def _frames(path: Path, kind: Kind, strip_width: int | None) -> Iterator[Frame]:
     if kind == "folder":
         for child in sorted(filter(is_picture, path.iterdir()), key=natural):
-            yield read_picture(child)
+            yield read_image(child)
     elif kind == "video":
         yield from (frame for _, frame in iter_wanted(path, lambda _: True))
     elif kind == "animation":
         yield from iter_frames(path)
     elif kind == "strip":
-        yield from _split_strip(path, read_picture(path), strip_width)
+        yield from _split_strip(path, read_image(path), strip_width)
     else:
-        yield read_picture(path)
+        yield read_image(path)
 
 
 def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -240,8 +230,7 @@ def _not_empty(path: Path, frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _fps(path: Path, kind: Kind) -> float | None:
-    """Returns the rate in frames per second, or None where the file does not say: most strips, and folders without a
-    `clip.json`."""
+    """Returns frames per second, or None where the file does not say: most strips, folders without a `clip.json`."""
     if kind == "video":
         return container.frame_rate(path)
     if kind in ("animation", "strip"):
@@ -319,8 +308,8 @@ def _write_strip(path: Path, frames: Iterable[Frame], fps: float) -> int:
 
 
 def _write_folder(path: Path, frames: Iterable[Frame], fps: float) -> int:
-    count = 0
     with atomic_folder(path, replace=True) as draft:
+        count = 0
         for frame in frames:
             Image.fromarray(frame).save(draft / f"{count:06d}.png")
             count += 1

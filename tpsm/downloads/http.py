@@ -19,12 +19,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tpsm.core.errors import UserError
-from tpsm.core.reading import finite
 
 CHUNK = 1 << 18
 TIMEOUT = 60.0
-LONGEST_PAUSE = 86_400.0
-"""The longest time to wait before a download, in seconds."""
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _PASSING = {408, 425, 429}  # what a server answers for the moment only, unlike the other 4xx
 
@@ -64,9 +61,6 @@ class Access:
     def __post_init__(self) -> None:
         if self.cookies is not None and not self.cookies.is_file():
             raise UserError(f"There is no cookies file {self.cookies}; export it from a browser, or leave it out.")
-        finite(self.pause, "--pause", 0, LONGEST_PAUSE)
-        if self.rate is not None:
-            finite(self.rate, "--rate in bytes per second", 1, 1e15)
 
     def wait(self, seconds: float) -> None:
         """Waits so long. Raises Stopped where `stop` is set meanwhile."""

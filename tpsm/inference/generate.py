@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from tpsm.core.animation import MODES, Mode
+from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
 from tpsm.core.types import Keypoints
@@ -18,6 +18,9 @@ from tpsm.data.clip import ClipFile
 from tpsm.inference.relative import relative_keypoints
 from tpsm.methods.avd import AVD
 from tpsm.methods.base import Method, full_motion
+
+BATCH = 16
+"""Frames at once."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,16 @@ class Reconstruction:
 
 
 @torch.inference_mode()
-def reconstruct(method: Method, clip: ClipFile, batch: int = 16) -> Iterator[Reconstruction]:
+def reconstruct(method: Method, clip: ClipFile) -> Iterator[Reconstruction]:
     """Yields the first frame, driven by every frame of the same clip (the first included), with the background's
     motion.
 
-    It comes in pieces of `batch` frames. One piece is in memory at a time, however long the clip is.
+    It comes in pieces of `BATCH` frames. One piece is in memory at a time, however long the clip is.
     """
     device = next(method.parameters()).device
     code = method.encode(to_tensor(clip.frames(0, 1), device))
-    for start in range(0, len(clip), batch):
-        driving = to_tensor(clip.frames(start, min(start + batch, len(clip))), device)
+    for start in range(0, len(clip), BATCH):
+        driving = to_tensor(clip.frames(start, start + BATCH), device)
         expanded = code.expand(len(driving))
         prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
         frames = to_frames(prediction.image)
@@ -64,22 +67,19 @@ def animate(
     driving: Iterable[UInt8[np.ndarray, "h w 3"]],
     mode: Mode,
     avd: AVD | None = None,
-    batch: int = 16,
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yields the source in the pose of each driving frame, before a still background (as the papers animate).
 
     Raises:
-        UserError: `mode` is unknown, or is `avd` without an AVD network.
+        UserError: `mode` is `avd`, and there is no AVD network.
     """
-    if mode not in MODES:
-        raise UserError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
     if mode == "avd" and avd is None:
         raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
     device = next(method.parameters()).device
     code = method.encode(to_tensor(source[None], device))
     initial: Keypoints | None = None
     frames = iter(driving)
-    while chunk := list(islice(frames, batch)):
+    while chunk := list(islice(frames, BATCH)):
         pose = method.keypoints(to_tensor(np.stack(chunk), device))
         initial = pose[:1] if initial is None else initial
         if mode == "relative":

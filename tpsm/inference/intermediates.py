@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tpsm.core.files import atomic
 from tpsm.core.layout import array_file
@@ -53,9 +52,4 @@ def insides(method: Method, clip: ClipFile, frames: list[int]) -> dict[str, np.n
         "weights": motion.weights.half(),
         **{f"occlusion_{i}": mask[:, 0].half() for i, mask in enumerate(motion.occlusion)},
     }
-    return {"frames": np.array(frames)} | {name: _numpy(array) for name, array in arrays.items()}
-
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.cpu().numpy()
-    return array
+    return {"frames": np.array(frames)} | {name: array.cpu().numpy() for name, array in arrays.items()}

@@ -19,8 +19,8 @@ from tpsm.nn.geometry import coordinate_grid
 
 
 @torch.inference_mode()
-def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2) -> None:
-    """Writes the preview of `pair`, every pixel `enlarge` times as large, as an image in `path`."""
+def write_preview(method: Method, pair: FramePair, path: Path) -> None:
+    """Writes the preview of `pair`, every pixel twice as large, as an image in `path`."""
     # The prediction, in eval mode.
     training = method.training
     method.eval()
@@ -37,7 +37,7 @@ def write_preview(method: Method, pair: FramePair, path: Path, enlarge: int = 2)
         columns.append(to_frames(interpolate(mask, size, mode="nearest").expand(-1, 3, -1, -1)))
     sheet = np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
     with atomic(path) as draft:
-        Image.fromarray(sheet.repeat(enlarge, 0).repeat(enlarge, 1)).save(draft)
+        Image.fromarray(sheet.repeat(2, 0).repeat(2, 1)).save(draft)
 
 
 def colour_motion(grid: Float[Tensor, "n h w 2"]) -> UInt8[np.ndarray, "n h w 3"]:

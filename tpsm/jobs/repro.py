@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -94,16 +94,10 @@ def run(step: Sequence[Sequence[str]]) -> int:
             stack.enter_context(subprocess.Popen(["dvc", *options, "repro", *arguments], env=environment))
             for arguments in step
         ]
-        while any(dvc.poll() is None for dvc in running):
+        while living := [dvc for dvc in running if dvc.poll() is None]:
             keep()
-            try:
-                for dvc in running:
-                    dvc.wait(EVERY)
-            except subprocess.TimeoutExpired:
-                continue
-            except KeyboardInterrupt:  # It reaches DVC too, which ends what it has begun.
-                for dvc in running:
-                    dvc.wait()
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # Ctrl-C reaches DVC too, which ends.
+                living[0].wait(EVERY)
     keep()
     return next((dvc.returncode for dvc in running if dvc.returncode), 0)
 

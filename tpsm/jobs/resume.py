@@ -29,14 +29,12 @@ class ResumeCache:
 
     @classmethod
     def of(cls, stage: str, dataset: str, run: str, *decides: object, work: Path = WORK) -> ResumeCache:
-        """Returns the cache of a stage; `decides` is everything that all clips' results depend on, as JSON can hold
-        it."""
+        """Returns the cache of a stage; `decides`: all that every clip's result depends on, as JSON can hold it."""
         name = "@".join(quote(part, safe="") for part in (stage, dataset, run))
         return cls(work / name, fingerprint(stage, dataset, run, *decides))
 
     def make(self, write: Callable[[Path], None], *decides: object) -> Path:
-        """Returns a clip's folder, which `write` fills unless it is there; `decides` is what this clip's result
-        depends on."""
+        """Returns a clip's folder, which `write` fills unless it is there; `decides`: what its result depends on."""
         path = self.folder / fingerprint(self.common, *decides)
         if not path.is_dir():
             with atomic_folder(path) as draft:

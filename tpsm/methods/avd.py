@@ -1,5 +1,4 @@
-"""Animation via disentanglement (AVD; MRAA, and TPSMM after it): puts the pose of one subject into the shape of
-another."""
+"""Animation via disentanglement (AVD; MRAA, and TPSMM after it): one subject's pose in the shape of another."""
 
 from __future__ import annotations
 
@@ -68,8 +67,7 @@ class AvdTraining(nn.Module):
         self._method = (method.eval(),)  # A tuple hides it from nn.Module.
 
     def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
-        """Returns the L1 between the driving keypoints and those predicted from the source and the stretched driving
-        pose."""
+        """Returns the L1 of the driving keypoints and those predicted from the source and the stretched pose."""
         method = self._method[0].to(pair.source.device)
         with torch.no_grad():
             source, driving = method.keypoints(pair.source), method.keypoints(pair.driving)

@@ -55,8 +55,7 @@ class Method(nn.Module, ABC):
     def background(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 3 3"] | None:
-        """Returns homogeneous matrices from driving to source coordinates, or None without a model of the
-        background."""
+        """Returns homogeneous matrices from driving to source coordinates; None where no background is modelled."""
         return None
 
     @abstractmethod

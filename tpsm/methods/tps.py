@@ -1,5 +1,4 @@
-"""TPSMM: Thin-Plate Spline Motion Model for Image Animation (Zhao and Zhang, CVPR 2022), as its released code computes
-it."""
+"""TPSMM: Thin-Plate Spline Motion Model for Image Animation (Zhao and Zhang, CVPR 2022), as released."""
 
 from __future__ import annotations
 
@@ -130,8 +129,7 @@ class BackgroundPredictor(nn.Module):
 
 
 class DenseMotionNetwork(nn.Module):
-    """Predicts which of the background's and the splines' motions each pixel follows, and where the source is
-    hidden."""
+    """Predicts which motion each pixel follows, the background's or a spline's, and where the source is hidden."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -253,8 +251,7 @@ class Model(Method):
     def training_step(
         self, pair: FramePair, epoch: int, draws: BatchRng, transform: RandomTPS
     ) -> tuple[Prediction, dict[str, Tensor]]:
-        """Returns the prediction and the weighted losses, by name, with the transform of the equivariance loss
-        given."""
+        """Returns the prediction and the weighted losses, by name; `transform` is that of the equivariance loss."""
         # The driving frame, predicted from the source; the background moves once its training has begun.
         weights = self.config.weights
         code = self.encode(pair.source)

@@ -101,8 +101,7 @@ class Residual(nn.Module):
 
 
 class AntiAlias(nn.Module):
-    """Blurs by a Gaussian with zero padding (which darkens the border, as released), then takes every 1/scale-th
-    pixel."""
+    """Blurs by a Gaussian with zero padding (which darkens the border, as released); takes every 1/scale-th pixel."""
 
     weight: Tensor
 

@@ -191,8 +191,7 @@ def principal_axes(covariance: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2
 
 
 def fix_sign(matrices: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
-    """Returns each matrix times the sign of its first entry, which undoes an arbitrary common sign of two principal
-    axes."""
+    """Returns each matrix times the sign of its first entry, which undoes an arbitrary sign of principal axes."""
     return matrices * torch.sign(matrices[..., :1, :1])
 
 

@@ -29,8 +29,7 @@ class PerceptualLoss:
         self._networks: tuple[nn.Module, nn.ModuleList] | None = None
 
     def use(self, backbone: nn.Module) -> None:
-        """Compares the maps of `backbone`, a frozen network, in the place of the network that the configuration
-        names."""
+        """Compares the maps of `backbone`, a frozen network, in the place of the one that the configuration names."""
         self._networks = backbone, nn.ModuleList(downsample(3, scale) for scale in self.config.scales)
 
     def __call__(self, prediction: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Tensor:
@@ -88,7 +87,6 @@ def _between(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
 
 
 def distance_to_identity(matrices: Float[Tensor, "*n d d"]) -> Tensor:
-    """Returns the mean over all entries of |I - M|: how far matrices are from what the papers constrain to be the
-    identity."""
+    """Returns the mean over all entries of |I - M|: how far matrices are from the identity that they should be."""
     identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
     return (identity - matrices).abs().mean()

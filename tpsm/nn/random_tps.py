@@ -54,8 +54,7 @@ class RandomTPS:
 
     @full_precision
     def points(self, points: Float[Tensor, "_ n 2"]) -> Float[Tensor, "b n 2"]:
-        """Returns where in the original image points of the transformed image come from, in [-1, 1]; one set serves
-        all."""
+        """Returns where points of the transformed image come from in the original, in [-1, 1]; one set serves all."""
         affine = points @ self.theta[:, :, :2].mT + self.theta[:, None, :, 2]
         difference = self._difference(points)
         if self.radial == "l1":

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from tabulate import tabulate
 
 from tpsm.config.sections import MethodSection, Params, RunConfig
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json, write_text
-from tpsm.core.provenance import device_name, runtime_versions
+from tpsm.core.provenance import hardware, versions
 from tpsm.core.schema import from_mapping
 from tpsm.methods import METHODS, method_module
 from tpsm.profiling.cost import count_work, in_all
@@ -66,14 +67,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One variant of one method. `flops` are a step's; `missing` says why there is no timing."""
+    """One variant of one method. `flops` are a step's; `failed` says why there is no timing."""
 
     method: str
     variant: str
     batch: int
     flops: float
     timing: Timing | None = None
-    missing: str | None = None
+    failed: str | None = None
 
 
 def bench(params: Params, settings: Settings, out: Path) -> Path:
@@ -86,14 +87,15 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
         raise UserError(f"There is no scale '{settings.scale}'; choose among {', '.join(params.scales)}.")
     trials = [_timed_run(params, settings, name) for name in settings.methods]
     flops = [_flops(timed_run) for timed_run in trials]
+    variants = settings.variants or (tuple(VARIANTS) if device().type == "cuda" else ("fp32",))
     rows = [
-        _row(timed_run, variant, each, settings.variants)
-        for timed_run, each in zip(trials, flops, strict=True)
-        for variant in VARIANTS
+        _row(timed_run, variant, each) for timed_run, each in zip(trials, flops, strict=True) for variant in variants
     ]
-    today = datetime.now(UTC).date().isoformat()
-    about = {"device": device_name(), "date": today, "versions": runtime_versions(), "settings": asdict(settings)}
-    folder = out / re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
+    machine, today = hardware(), datetime.now(UTC).date().isoformat()
+    name = machine["gpu"] or f"CPU {machine['cpu']}"
+    known = versions() | {"torch": str(torch.__version__)}  # which names CUDA's
+    about = {"device": name, "date": today, "hardware": machine, "versions": known, "settings": asdict(settings)}
+    folder = out / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     write_json(folder / "bench.json", {**about, "rows": [asdict(row) for row in rows]})
     write_text(folder / "README.md", page(about, settings, rows))
     return folder
@@ -114,25 +116,16 @@ def _flops(timed_run: TimedRun) -> float:
     return timed_run.train.batch * in_all(count_work(config)).step.computed
 
 
-def _row(timed_run: TimedRun, variant: str, flops: float, asked: Sequence[str]) -> BenchmarkRow:
+def _row(timed_run: TimedRun, variant: str, flops: float) -> BenchmarkRow:
     train = replace(timed_run.train, **VARIANTS[variant])
-    row = BenchmarkRow(timed_run.method, variant, train.batch, flops, missing=_skipped(variant, asked))
-    if row.missing is None:
-        try:
-            timing = run_in_subprocess(run_timed_steps, replace(timed_run, train=train))
-            row = replace(row, timing=timing)
-            log.info("%s, %s: %.3g steps/s", timed_run.method, variant, 1 / timing.step)
-        except RuntimeError as error:  # Memory that does not suffice, or a compiler: the others' rows stand.
-            row = replace(row, missing=f"failed: {error}")
-    if row.missing is not None:
-        log.info("%s, %s: %s", timed_run.method, variant, row.missing)
-    return row
-
-
-def _skipped(variant: str, asked: Sequence[str]) -> str | None:
-    if variant in asked or (not asked and (device().type == "cuda" or variant == "fp32")):
-        return None
-    return f"skipped: {'not asked for' if asked else 'measured on a CPU only where asked for'} (--variant {variant})"
+    counted = (timed_run.method, variant, train.batch, flops)
+    try:
+        timing = run_in_subprocess(run_timed_steps, replace(timed_run, train=train))
+    except RuntimeError as error:  # Memory that does not suffice, or a compiler: the others' rows stand.
+        log.info("%s, %s failed: %s", timed_run.method, variant, error)
+        return BenchmarkRow(*counted, failed=str(error))
+    log.info("%s, %s: %.3g steps/s", timed_run.method, variant, 1 / timing.step)
+    return BenchmarkRow(*counted, timing)
 
 
 def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]) -> str:
@@ -156,16 +149,16 @@ def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]
     ]
 
     # What it was measured with, the table, what is missing, and how to read it.
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    known = f"Python {about['versions']['python']}, PyTorch {about['versions']['torch']}"
     parts = [
         f"# Training on {about['device']}",
-        f"{about['date']}; {versions}. Models and schedules of the scale `{settings.scale}`, noise of "
+        f"{about['date']}; {known}. Models and schedules of the scale `{settings.scale}`, noise of "
         f"{settings.size} x {settings.size}, {settings.steps} steps after {settings.warm_up} of warm-up: the steps of "
         "`tpsm train`, in a process of their own. Weights are random, also the perceptual network's.",
         tabulate(cells, TITLES, tablefmt="pipe", disable_numparse=True, colalign=("left", "left", *["right"] * 7))
         if cells
         else "",
-        "\n".join(f"- {row.method}, `{row.variant}`: {row.missing}." for row in rows if row.missing),
+        "\n".join(f"- {row.method}, `{row.variant}` failed: {row.failed}." for row in rows if row.failed),
         f"## How to read this\n\n{READING}",
     ]
     return "\n\n".join(filter(None, parts))

@@ -81,8 +81,8 @@ class Items:
         return config.epochs * (self.count * config.repeats // config.batch)
 
 
-def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
-    """Returns the work of each submodule, `depth` names deep; what none of them computes (mostly losses) comes last.
+def count_work(config: RunConfig) -> dict[str, Work]:
+    """Returns the work of each submodule; what none of them computes (mostly losses) comes last.
 
     Training is counted as in the last epoch, in which every part of the model takes part.
 
@@ -95,7 +95,7 @@ def count_work(config: RunConfig, depth: int = 1) -> dict[str, Work]:
     two = image.expand(2, -1, -1, -1)  # A single one would not do where a batch norm comes down to one pixel.
 
     def part(name: str) -> str:
-        return ".".join(name.split(".")[:depth]) or LOSSES
+        return name.partition(".")[0] or LOSSES
 
     # Source, frame, forward and backward, one after the other.
     columns: list[dict[str, Flops]] = []
@@ -150,8 +150,7 @@ def count_avd(config: RunConfig, avd: AvdSection) -> float:
 
 
 def predict_memory(config: RunConfig, precision: Precision) -> Memory:
-    """Returns the memory of a training step. Activations are counted for 2 and for 3 pairs, and grow by the
-    difference."""
+    """Returns the memory of a training step; activations of 2 pairs and of 3 say how they grow."""
     # What bf16 means differs from device to device: here it is a GPU's.
     with torch.device("meta") if precision == "fp32" else imagined_gpu():
         method, backbone = untrained(config.method, config.model)

@@ -36,7 +36,6 @@ def pages(
     run: str,
     tflops: float = 100.0,
     items: int | None = None,
-    depth: int = 1,
     measure: int = 0,
     batch: int | None = None,
 ) -> Iterator[str]:
@@ -54,7 +53,7 @@ def pages(
     yield f"{run} on {dataset}: {config.size} x {config.size}, batches of {config.train.batch}\n"
 
     # Operations, memory and time, as they are counted.
-    work = count_work(config, depth)
+    work = count_work(config)
     yield work_page(work)
     memory: dict[Precision, Memory] = {"fp32": predict_memory(config, "fp32")}
     if torch.backends.cuda.is_built():  # A PyTorch that knows no GPU does not know their bf16.
@@ -144,8 +143,7 @@ def schedule_page(config: RunConfig, avd: AvdSection | None, items: Items, flops
 def measured_page(
     timing: Timing, precision: Precision, steps: int, pairs: int, flops: float, predicted: int, schedule: float
 ) -> str:
-    """Returns a table of what was measured: `flops` are those of a step, `predicted` is in bytes, `schedule` in
-    seconds."""
+    """Returns a table of what was measured; `flops` of a step, `predicted` in bytes, `schedule` in seconds."""
     where = torch.cuda.get_device_name() if device().type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     rows = [["", "measured", "predicted"]]
     rows.append(["seconds per step", f"{timing.step:.3g}", ""])
@@ -170,7 +168,6 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Returns a table of `rows`, the first of which is the heading; all columns but the first are aligned to the
-    right."""
+    """Returns a table of `rows`, the first of which is the heading; all columns but the first end at the right."""
     align = ("left", *["right"] * (len(rows[0]) - 1))
     return tabulate(rows, headers="firstrow", tablefmt="simple", disable_numparse=True, colalign=align) + "\n"

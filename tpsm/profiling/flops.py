@@ -124,8 +124,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:
-    """Returns the bytes that `compute` keeps for its backward pass: each storage once, and those of `apart` not at
-    all."""
+    """Returns the bytes that `compute` keeps for its backward pass: each storage once, without those of `apart`."""
     weights = {tensor.untyped_storage()._cdata for tensor in apart}
     kept: dict[int, int] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there, to_json
@@ -13,7 +13,7 @@ from tpsm.core.provenance import Provenance
 from tpsm.core.reading import read_json
 from tpsm.core.schema import Step, from_mapping
 
-FORMAT = 1
+FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Published:
         for missing in (p for p, sha256 in ((path, now.sha256), (card_of(path), now.card)) if sha256 is None):
             raise UserError(
                 f"There is no {missing}: `tpsm publish` writes it from a trained run; or take the key that names "
-                f"{_folder(path)} out of params.yaml, to train here."
+                f"{path.parents[int(path.parent.name == 'avd')]} out of params.yaml, to train here."
             )
         if now != self:
             raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
@@ -55,7 +55,7 @@ class Card:
     by name, thinned; `pixels` is a hash of the training clips' frames. `sha256` is that of the weight file.
     """
 
-    format: int
+    format: Literal[1]
     method: str
     run: str
     dataset: str
@@ -67,8 +67,6 @@ class Card:
     curve: dict[str, tuple[float | None, ...]] | None = None
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise ValueError(f"format: is {self.format}, and this version of the program reads {FORMAT}")
         if missing := {field.name for field in fields(Provenance)} - set(self.provenance):
             raise ValueError(f"provenance: lacks {min(missing)}")
         if not isinstance(data := self.provenance["data"], Mapping) or "sha256" not in data:
@@ -104,7 +102,3 @@ def refuse_other(file: str, difference: str | None) -> None:
 def difference(key: str, there: Any, here: Any) -> str | None:
     """Returns in which key a file's training differs from params.yaml, in words; None where it does not."""
     return None if there == here else f"{key} is {there!r} there and {here!r} in params.yaml"
-
-
-def _folder(path: Path) -> Path:
-    return path.parent.parent if path.parent.name == "avd" else path.parent

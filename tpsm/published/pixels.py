@@ -1,5 +1,4 @@
-"""Checks whether published weights were trained on these clips, by a hash of the frames, whatever encoder wrote
-them."""
+"""Checks whether published weights were trained on these clips, by a hash of the frames, whatever the encoder."""
 
 from __future__ import annotations
 

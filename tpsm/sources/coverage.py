@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tpsm.core.fingerprint import sha256_of_text
@@ -58,7 +58,7 @@ def survey(
     """Returns what the certificate says. `frames` has the hash of every prepared clip's frames."""
     # The clips that are there.
     listed = _listed(ledger, split)
-    there = {part: {entry.name for entry in frames if entry.split == part} for part in SPLITS}
+    there: dict[str, set[str]] = {part: {entry.name for entry in frames if entry.split == part} for part in SPLITS}
     there[""] = there["train"] | there["test"]  # an archive's clips may lie in no split
 
     # The clips that are missing, by the outcome that the ledger knows.
@@ -92,7 +92,7 @@ def survey(
         videos_in_both=_in_both(videos),
         videos_known=len(videos),
         sha256=sha256,
-        frames_sha256=_hash(f"{_place(entry)} {sha}" for entry, sha in frames.items()),
+        frames_sha256=sha256_of_text("\n".join(sorted(f"{_place(entry)} {sha}" for entry, sha in frames.items()))),
         content={entry.name: sha for entry, sha in frames.items() if entry.split == "test"},
     )
 
@@ -126,7 +126,3 @@ def _in_both(of: Mapping[Entry, str]) -> list[str]:
     """Returns what both train and test have: what is learnt of it leaks into the scores."""
     train, test = ({value for entry, value in of.items() if entry.split == split} for split in SPLITS)
     return sorted(train & test)
-
-
-def _hash(lines: Iterable[str]) -> str:
-    return sha256_of_text("\n".join(sorted(lines)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections import Counter
 
@@ -11,7 +10,7 @@ import numpy as np
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.animation import Mode, read_animate
-from tpsm.core.files import atomic
+from tpsm.core.files import csv_text, write_text
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout
 from tpsm.data.manifest import Entry, Manifest, read_manifest
@@ -24,8 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
-    """Animates the fixed cross-identity pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with
-    `pairs.csv`."""
+    """Animates the fixed pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     layout, config = Layout(dataset), read_run(dataset, run)
     model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
     model.load()  # a checkpoint that does not fit is named before any pair is begun
@@ -39,17 +37,14 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
         task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
         gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
-        with atomic(out / "pairs.csv") as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["pair", "source", "driving"])
-            rows.writerows((pair.name, pair.source.name, pair.driving.name) for pair in pairs)
+        rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
+        write_text(out / "pairs.csv", csv_text([("pair", "source", "driving"), *rows]))
         write_model(out, config, [model] if avd is None else [model, avd])
         cache.remove()
 
 
 def cross_identity_pairs(manifest: Manifest, count: int, seed: int) -> list[tuple[Entry, Entry]]:
-    """Returns at most `count` (source, driving) pairs of test clips of different identities, spread evenly over
-    clips."""
+    """Returns at most `count` (source, driving) pairs of test clips of different identities, spread over clips."""
     clips = sorted(manifest.clips("test"), key=lambda entry: entry.name)
     rng = np.random.default_rng([seed, 0xA71])
     candidates = [(a, b) for a in clips for b in clips if a.identity != b.identity]

@@ -145,8 +145,7 @@ def without_published(params: Params) -> Params:
 
 
 def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the file that each role's network is taken from; `python -m eval check` knows which kinds are trained
-    at all."""
+    """Returns the file that each role's network is taken from, whether its kind is one that is trained or not."""
     roles = [role for role, section in (evaluation.get("evaluators") or {}).items() if section is not None]
     if data.evaluators is None:
         return {}

@@ -49,16 +49,14 @@ def import_file(file: Path, config: RunConfig, avd: AvdConfig, fit: Fit = "crop"
 
 
 def released_method(config: RunConfig, released: ReleasedCheckpoint, fit: Fit) -> Checkpoint:
-    """Returns the method of a released file as this project's checkpoint. Raises UserError where an entry does not
-    fit."""
+    """Returns a released method as this project's checkpoint. Raises UserError where an entry does not fit."""
     weights = released.method(config.method, config.model).state_dict()
     model = plain(asdict(config.model))
     return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0, fit=fit)
 
 
 def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:
-    """Returns the AVD network of a released file as this project's checkpoint. Raises UserError as
-    `released_method`."""
+    """Returns a released AVD network as this project's checkpoint. Raises UserError as `released_method`."""
     method = skeleton(config.method, config.model)
     network = released.avd_network(example_keypoints(method, config.size), avd)
     weights = AvdTraining(method, network, avd).state_dict()

@@ -53,7 +53,8 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
         if run in avds:
             files |= packed_run(Job(dataset, run, avd=True), folder / "avd" / f"{run}.safetensors")
     if not runs:
-        files |= {evaluators / path.name: path.read_bytes() for path in trained_evaluators(dataset)}
+        trained = (path for path in (TRAINED / dataset / "evaluators").glob("*.*") if path.stem != "quality")
+        files |= {evaluators / path.name: path.read_bytes() for path in sorted(trained)}
 
     # The size of the folder with these files in it.
     kept = set(named_files(folder, known, avds)) | set(evaluators.glob("*.*"))
@@ -92,20 +93,15 @@ def packed_run(job: Job, file: Path) -> dict[Path, bytes]:
     return packed(file, card, weights)
 
 
-def thinned(curve: pd.DataFrame, points: int = CURVE_POINTS) -> dict[str, tuple[float | None, ...]]:
-    """Returns a curve of at most `points` rows: each is the mean of neighbours, at the last one's step and epoch."""
-    width = -(-len(curve) // points)
+def thinned(curve: pd.DataFrame) -> dict[str, tuple[float | None, ...]]:
+    """Returns at most `CURVE_POINTS` rows of a curve: means of neighbours, at the last one's step and epoch."""
+    width = -(-len(curve) // CURVE_POINTS)
     groups = curve.groupby(curve.index // max(width, 1))
     rows = groups.mean().assign(step=groups["step"].last(), epoch=groups["epoch"].last())
     return {
         name: tuple(None if math.isnan(value) else float(f"{value:.5g}") for value in rows[name])
         for name in curve.columns
     }
-
-
-def trained_evaluators(dataset: str) -> list[Path]:
-    """Returns the files of the evaluators that were trained to be published."""
-    return sorted(path for path in (TRAINED / dataset / "evaluators").glob("*.*") if path.stem != "quality")
 
 
 def named_files(folder: Path, runs: Sequence[str], avds: Sequence[str]) -> Iterator[Path]:

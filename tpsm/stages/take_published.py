@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from tpsm.checkpoints.released import skeleton
 from tpsm.checkpoints.trained import example_keypoints
 from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_recipe
 from tpsm.config.sections import AvdRun, RunConfig
-from tpsm.core.files import atomic, sha256_of, write_json
+from tpsm.core.files import csv_text, sha256_of, write_json, write_text
 from tpsm.core.schema import plain
 from tpsm.data.config import DataConfig
 from tpsm.data.manifest import Manifest
@@ -108,10 +107,7 @@ def published_avd(config: RunConfig, avd: AvdRun) -> tuple[Card, Checkpoint]:
 
 def write_curve(curve: Mapping[str, Sequence[float | None]] | None, path: Path) -> None:
     """Writes a card's curve as training would; losses that begin later have empty cells before."""
-    if curve is None:
-        return
-    with atomic(path) as draft, draft.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(curve)
-        for row in zip(*curve.values(), strict=True):
-            writer.writerow("" if value is None else f"{value:.6g}" for value in row)
+    if curve is not None:
+        rows = zip(*curve.values(), strict=True)
+        written = (["" if value is None else f"{value:.6g}" for value in row] for row in rows)
+        write_text(path, csv_text([curve, *written]))

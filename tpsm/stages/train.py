@@ -93,10 +93,10 @@ def training_batches(manifest: Manifest, config: TrainConfig) -> tuple[PairBatch
     return batches, fingerprint(manifest.sha256, asdict(data))
 
 
-def preview_pair(manifest: Manifest, count: int = 4) -> FramePair:
-    """Returns the first frame and the middle one of `count` test clips, spread over the split."""
+def preview_pair(manifest: Manifest) -> FramePair:
+    """Returns the first frame and the middle one of four test clips, spread over the split."""
     pairs = []
-    for entry in spread(manifest.clips("test"), count):
+    for entry in spread(manifest.clips("test"), 4):
         with ClipFile(Layout(manifest.dataset).clips / entry.file) as clip:
             pairs.append(np.stack([clip.frame(0), clip.frame(len(clip) // 2)]))
     images = np.stack(pairs, axis=1)

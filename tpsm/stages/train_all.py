@@ -104,7 +104,7 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         return
 
     # An estimate, then the trainings.
-    count = jobs or default_jobs()
+    count = jobs or (min(8, cores()) if torch.cuda.is_available() else cores())  # a GPU is shared
     print(f"{expected(due, len(due_avds), count)} {done} are trained already.", flush=True)
     if failed := run_all(due, due_avds, count):
         raise UserError(
@@ -113,19 +113,13 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         )
 
 
-def default_jobs() -> int:
-    """Returns how many runs to train at a time: one for each core; on a GPU, which they share, at most 8."""
-    return min(8, cores()) if torch.cuda.is_available() else cores()
-
-
 def threads_of_each(count: int) -> int:
     """Returns the threads of each of `count` processes that share the cores."""
     return max(1, cores() // count)
 
 
 def is_complete(job: Job) -> bool:
-    """Whether a job was done with today's parameters and clips. If it was done otherwise, a line of the log says
-    how."""
+    """Whether a job was done with today's parameters and clips; the log says how it was done otherwise."""
     path = job.out / "card.json"
     if not (path.is_file() and (job.out / "last.pt").is_file()):
         return False
@@ -243,8 +237,7 @@ def free_slot(running: Sequence[Child]) -> int:
 
 
 class Child:
-    """A process that trains one job and writes to its log. It keeps its last step and ends when this process is
-    gone."""
+    """A process that trains one job and writes to its log. It ends, after its step, when this process is gone."""
 
     def __init__(self, job: Job, threads: int, slot: int) -> None:
         self.job, self.slot = job, slot

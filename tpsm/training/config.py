@@ -45,6 +45,5 @@ class TrainConfig:
             raise ValueError(f"accumulate: a batch of {self.batch} cannot be taken in {self.accumulate} turns")
 
     def rate(self, epoch: int) -> float:
-        """Returns the learning rate of `epoch` (from 0), a function of the epoch alone, so that resuming cannot
-        shift it."""
+        """Returns the learning rate of `epoch` (from 0), which depends on that alone: resuming shifts nothing."""
         return self.learning_rate * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)

@@ -236,8 +236,7 @@ def naming_the_step(where: Callable[[], str], state: Path) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C or SIGTERM came within the block, where the step under way still
-    ends."""
+    """Gives a function that says whether Ctrl-C or SIGTERM came within the block; the step under way still ends."""
     noted: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda received, _: noted.append(received)) for number in signals}

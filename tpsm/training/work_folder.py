@@ -29,8 +29,7 @@ class WorkFolder:
 
     @classmethod
     def of(cls, work: Path, config: TrainConfig, dataset: str, run: str, *decides: Any) -> WorkFolder:
-        """Returns the folder below `work` of a training; `decides` is all that decides its steps beside the
-        schedule."""
+        """Returns a training's folder below `work`; `decides` is all that decides its steps beside the schedule."""
         schedule = {key: value for key, value in asdict(config).items() if key not in _LEFT_OUT}
         return cls(work, _name(dataset, run), fingerprint(schedule, *decides, training_code_hash()))
 
@@ -55,8 +54,7 @@ class WorkFolder:
         return self.work / f"{self.name}.lock"
 
     def others(self) -> list[Path]:
-        """Returns the folders of unfinished trainings of the same run that differ in something that decides their
-        steps."""
+        """Returns the folders of unfinished trainings of the run whose steps something else decides."""
         return [path for path in sorted(self.work.glob(f"{self.name}-{_HASH}")) if path != self.path]
 
     def open(self) -> None:

@@ -49,19 +49,19 @@ def test_a_report_follows_from_its_scores_alone(layout: Layout, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "says"),
+    ("file", "change"),
     [
-        ("tables/reconstruction.csv", ("Exact,0,", "Exact,0.1,"), "is `Exact,0.1,"),
-        ("tables/reconstruction.md", ("| Exact |", "| Fine |"), "is `| Fine |"),
-        ("tables/k_ablation.tex", ("1,234", "1,235"), "1,235"),
-        ("metrics.json", ('"clips": 4', '"clips": 5'), 'is `"clips": 5,`, and the scores give `"clips": 4,`'),
-        ("README.md", ("| 1,234 |", "| 1,235 |"), "Number of keypoints, dots (strict protocol): not as"),
-        ("tables/old.md", None, "no table of this name is due"),
-        ("tables/animation.tex", None, "the file is missing"),
+        ("tables/reconstruction.csv", ("Exact,0,", "Exact,0.1,")),
+        ("tables/reconstruction.md", ("| Exact |", "| Fine |")),
+        ("tables/k_ablation.tex", ("1,234", "1,235")),
+        ("metrics.json", ('"clips": 4', '"clips": 5')),
+        ("README.md", ("| 1,234 |", "| 1,235 |")),
+        ("tables/old.md", None),
+        ("tables/animation.tex", None),
     ],
 )
-def test_the_first_line_that_differs_is_quoted(
-    file: str, change: tuple[str, str] | None, says: str, layout: Layout, capsys: pytest.CaptureFixture[str]
+def test_files_that_differ_are_named(
+    file: str, change: tuple[str, str] | None, layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = layout.report / file
     if change is not None:
@@ -73,10 +73,8 @@ def test_the_first_line_that_differs_is_quoted(
     else:
         path.touch()
     assert verify(layout) == 1
-    output = capsys.readouterr().out
-    line = next(line for line in output.splitlines() if line.startswith(f"differs  {file}"))
-    assert says in line
-    assert file in ("README.md", "tables/old.md") or f"it speaks of another {file}" in output
+    differ = {line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.startswith("differs")}
+    assert differ == {file} | (set() if file in ("README.md", "tables/old.md") else {"provenance.json"})
 
 
 def test_a_changed_score_is_found(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +87,7 @@ def test_a_changed_score_is_found(layout: Layout, capsys: pytest.CaptureFixture[
     rows.loc[rows["metric"] == "l1", "value"] *= 1.05
     write_scores(path, rows, about_scores(path))
     assert verify(layout) == 1
-    assert "differs  metrics.json: line " in capsys.readouterr().out
+    assert "differs  metrics.json" in capsys.readouterr().out
     assert json.loads((layout.report / "metrics.json").read_text())["still"]
 
 
@@ -115,7 +113,7 @@ def test_a_provenance_that_speaks_of_nothing_or_is_damaged_is_named(
     for text in ("[]", "{}", '{"files": {}}'):
         path.write_text(text)
         assert verify(layout) == 1
-        assert "differs  provenance.json: it speaks of no file" in capsys.readouterr().out
+        assert "differs  provenance.json" in capsys.readouterr().out
     path.write_text("{")
     assert verify(layout) == 2
     assert "provenance.json is not valid JSON" in capsys.readouterr().err

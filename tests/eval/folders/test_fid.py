@@ -178,7 +178,7 @@ def test_what_will_not_do_is_said(
         return capsys.readouterr().err
 
     assert "is no folder of clips" in said(folders[0], "--generated", str(tmp_path / "nowhere"))
-    assert "--every 0: must be 1 or more." in said(folders[0], "--generated", folders[1], "--every", "0")
+    assert "'--every'" in said(folders[0], "--generated", folders[1], "--every", "0")
     write_video(tmp_path / "one" / "a.png", dots("a#0", 0).frames[:1])
     alone = str(tmp_path / "one")
     assert f"{alone} has a single frame, which is no set" in said(folders[0], "--generated", alone)

@@ -18,6 +18,7 @@ from PIL import Image
 from small_pipeline import dots
 from small_study import LABELS, PAIRS, RUNS, key_of, make, make_runs, read, vote_file
 
+from eval.__main__ import main
 from eval.study.key import QUESTIONS, Item, Key
 from eval.study.make import Settings
 from eval.study.videos import Strip, broken, strip
@@ -288,6 +289,12 @@ def test_runs_must_have_animated_the_same(tmp_path: Path, capsys: pytest.Capture
     pairs.write_text("".join(text.splitlines(keepends=True)[:-1]))
     assert make(layout) == 2
     assert "Run 'beta-run' animates other pairs than 'alpha-run'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("slips", ["-1", "1001", "x"])
+def test_wrong_answers_that_are_allowed_have_bounds(slips: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "read", "--key", "key.json", "--slips", slips]) == 2
+    assert "'--slips'" in capsys.readouterr().err
 
 
 def test_settings_name_what_is_wrong() -> None:

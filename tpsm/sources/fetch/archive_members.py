@@ -46,11 +46,7 @@ def members_of(files: Sequence[Path]) -> Iterator[Iterator[tuple[Member, Callabl
 def _walk(folder: Path) -> Iterator[tuple[Member, Callable[[], IO[bytes]]]]:
     for path in sorted(folder.rglob("*"), key=lambda path: [natural(Path(part)) for part in path.parts]):
         if path.is_file():
-            yield Member(path.relative_to(folder).as_posix(), path.stat().st_size), partial(_binary, path)
-
-
-def _binary(path: Path) -> io.BufferedReader:
-    return path.open("rb")
+            yield Member(path.relative_to(folder).as_posix(), path.stat().st_size), partial(io.FileIO, path)
 
 
 def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[Member, Callable[[], IO[bytes]]]]:

@@ -1,5 +1,4 @@
-"""Unpacks archives of prepared clips (zip, tar, parts of one, folders) into `data/raw`: clips, and nothing but
-clips."""
+"""Unpacks the clips, and nothing else, of archives (zip, tar, parts of one, folders) into `data/raw`."""
 
 from __future__ import annotations
 
@@ -24,7 +23,8 @@ from tpsm.core.files import sha256_of
 from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.reading import require_file
 from tpsm.data.config import SPLITS
-from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural, read_picture
+from tpsm.data.still import read_image
+from tpsm.data.video import ANIMATIONS, PICTURES, VIDEOS, is_picture, iter_video, natural
 from tpsm.downloads.http import bar
 from tpsm.sources.fetch.archive_members import Member, members_of
 from tpsm.sources.fetch.downloaders import Access, Failure, download, is_url
@@ -159,8 +159,7 @@ def _local(archive: str, cache: Path, access: Access, sha256: str | None) -> Pat
 
 
 def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits) -> None:
-    """Extracts, checks and records the clips of an archive. All members are looked at before the first byte is
-    written."""
+    """Extracts, checks and records the clips of an archive, all members of which are looked at first."""
     # The files of the clips that have no outcome yet, into a folder of drafts.
     name, drafts = str(files[0]), folder / DRAFTS
     try:
@@ -203,8 +202,7 @@ def _unpack(files: Sequence[Path], folder: Path, ledger: Ledger, limits: Limits)
 
 
 def _check(name: str, members: Sequence[Member], folder: Path, limits: Limits) -> None:
-    """Raises UserError where an archive holds what would be written elsewhere, or more than there may be or room
-    for."""
+    """Raises UserError where an archive would write elsewhere, or more than there may be or room for."""
     for member in members:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or re.search(r"[\\\0]|^\w:", member.name):
@@ -278,7 +276,7 @@ def _extract(files: Sequence[Path], places: dict[str, Place], drafts: Path) -> N
 def _checked(clip: Path) -> tuple[Outcome, str]:
     try:
         if clip.is_file() and is_picture(clip):  # a strip: how wide its frames are is said in params.yaml
-            read_picture(clip)
+            read_image(clip)
         elif sum(1 for _ in iter_video(clip)[0]) < 2:
             return Outcome.short, "it has a single frame"
     except UserError as error:

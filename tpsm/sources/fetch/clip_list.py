@@ -120,8 +120,7 @@ def _values(path: Path, dataset: str) -> Iterator[dict[str, str]]:
 
 
 def _refuse_first_ted_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
-    """Raises UserError for the repository's ted-metadata.csv: it has no frame ranges, no test clips, and no video
-    ids."""
+    """Refuses the repository's ted-metadata.csv, which has no frame ranges, no test clips, and no video ids."""
     ranges = test = numbered = any_row = False
     for row in rows:
         any_row = True

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tpsm.core.errors import UserError
+from tpsm.data.container import iter_wanted
 from tpsm.data.resize import fit_to_size
-from tpsm.data.video import frame_rate, iter_wanted, lossless_video
+from tpsm.data.video import frame_rate, lossless_video
 from tpsm.sources.fetch.clip_list import ClipSpec
 from tpsm.sources.fetch.ledger import Outcome
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import io
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tpsm.core.errors import UserError
+from tpsm.core.files import csv_text
 from tpsm.core.reading import csv_rows
 from tpsm.data.config import SPLITS
 
@@ -85,9 +85,7 @@ class Ledger:
             self._outcomes[key] = outcome
 
     def _append(self, values: Iterable[object]) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(values)
-        self._file.write(line.getvalue().encode())
+        self._file.write(csv_text([values]).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 

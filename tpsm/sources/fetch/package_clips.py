@@ -8,19 +8,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import yaml
 from annotated_types import Ge, Le
 from jaxtyping import UInt8
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import identity_of
+from tpsm.core.reading import read_yaml
 from tpsm.core.schema import MOST, Count, Side, Whole, from_mapping
 from tpsm.data.config import SPLITS
+from tpsm.data.container import iter_wanted
 from tpsm.data.resize import fit_to_size
-from tpsm.data.video import frame_rate, iter_wanted, lossless_video
+from tpsm.data.video import frame_rate, lossless_video
 from tpsm.downloads.pinned import Weights, fetch
 from tpsm.sources.fetch.cut import SUFFIX
 from tpsm.sources.fetch.ledger import Key, Ledger, Outcome, opened, refuse_strangers
@@ -70,7 +71,7 @@ def files() -> dict[str, Weights]:
     """Returns the pinned videos by name."""
     return {
         name: from_mapping(Weights, section, f"{MANIFEST.name}: {name}")
-        for name, section in _manifest()["files"].items()
+        for name, section in read_yaml(MANIFEST)["files"].items()
     }
 
 
@@ -79,7 +80,7 @@ def sets() -> dict[str, dict[str, Shot]]:
     """Returns what is cut, by data set, and there by `who` or `who#view`."""
     return {
         name: {who: from_mapping(Shot, section, f"{MANIFEST.name}: {who}") for who, section in shots.items()}
-        for name, shots in _manifest()["sets"].items()
+        for name, shots in read_yaml(MANIFEST)["sets"].items()
     }
 
 
@@ -106,9 +107,8 @@ def fetch_package_clips(dataset: str, folder: Path, videos: Path = VIDEOS) -> st
     keys = clip_keys(dataset)
     with opened(folder / "ledger.csv") as ledger:
         for who, shot in sets()[dataset].items():
-            due = {
-                key: first for key, (owner, first) in keys.items() if owner == who and not _done(folder, ledger, key)
-            }
+            lacking = (key for key in keys if key not in ledger or not _path(folder, key).is_file())
+            due = {key: keys[key][1] for key in lacking if keys[key][0] == who}
             if due:
                 log.info("%s: %s -> %s", dataset, who, folder)
                 _write(fetch(files()[shot.file], videos), shot, due, folder, ledger)
@@ -130,10 +130,6 @@ def frames(video: Path, shot: Shot, first: int, count: int | None = None) -> Ite
         if index == wanted[-1]:
             return
     raise UserError(f"{video} ends after {made} of the {len(wanted)} frames from frame {first} on; fetch it again.")
-
-
-def _done(folder: Path, ledger: Ledger, key: Key) -> bool:
-    return key in ledger and _path(folder, key).is_file()
 
 
 def _path(folder: Path, key: Key) -> Path:
@@ -159,7 +155,3 @@ def _who(dataset: str) -> list[str]:
         f"in train and test, other moments or another camera: {', '.join(sorted(train & test)) or 'nobody'}",
         f"in test alone: {', '.join(sorted(test - train)) or 'nobody'}",
     ]
-
-
-def _manifest() -> dict[str, Any]:
-    return dict(yaml.safe_load(MANIFEST.read_text(encoding="utf-8")))

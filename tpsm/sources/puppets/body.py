@@ -91,8 +91,7 @@ def random_proportions(rng: np.random.Generator) -> Proportions:
 
 @dataclass(frozen=True)
 class Act:
-    """One pose per frame. Shoulders and hips open away from the body, elbows bend upwards, knees inwards (left,
-    right)."""
+    """One pose per frame. Shoulders and hips open outwards, elbows bend upwards, knees inwards (left, right)."""
 
     place: Float[np.ndarray, " t"]
     jump: Float[np.ndarray, " t"]

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from tpsm.core.clips import Clip, GroundTruth
 from tpsm.core.errors import UserError
-from tpsm.core.files import atomic, write_json
+from tpsm.core.files import write_bytes, write_json
 from tpsm.data.clip import pack_truth
 from tpsm.sources.puppets.body import JOINTS, carriers, pose, random_act, random_camera
 from tpsm.sources.puppets.drawing import random_backdrop, random_look, render
@@ -27,8 +27,7 @@ _WEBP_LIMIT = 16383
 
 
 def puppet_clip(identity: int, number: int, *, size: int, frames: int, seed: int) -> Clip:
-    """Draws clip `number` of puppet `identity`, `size` pixels wide. The look depends on the identity alone, act and
-    backdrop on both."""
+    """Draws a clip, `size` pixels wide. The look depends on `identity` alone, act and backdrop on `number` too."""
     look = random_look(np.random.default_rng([seed, identity]))
     rng = np.random.default_rng([seed, identity, number + 1])
     matrices, joints = pose(look.body, random_act(rng, frames))
@@ -74,22 +73,12 @@ def synthesize(
     `card.json` says which version of the generator drew them, and with which numbers.
 
     Raises:
-        UserError: a number is too small, or `folder` holds something already: its clips would be mixed with these.
+        UserError: `folder` holds something already: its clips would be mixed with these.
     """
-    numbers = (
-        ("size", size, 16),
-        ("train", train_identities, 1),
-        ("test", test_identities, 1),
-        ("clips", clips_per_identity, 1),
-        ("frames", frames, 2),
-        ("seed", seed, 0),
-    )
-    for name, value, least in numbers:
-        if value < least:
-            raise UserError(f"{name}: must be at least {least}, not {value}.")
     if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
         raise UserError(f"{folder} exists and is no empty folder; name a new one, or remove it first.")
-    card = {"generator": "puppets", "version": VERSION, **{name: value for name, value, _ in numbers}}
+    card = {"generator": "puppets", "version": VERSION, "size": size, "train": train_identities}
+    card |= {"test": test_identities, "clips": clips_per_identity, "frames": frames, "seed": seed}
     write_json(folder / "card.json", card)
     wanted = list(product(range(train_identities + test_identities), range(clips_per_identity)))
     for identity, number in tqdm(wanted, "synthesize", unit="clip", disable=None):
@@ -106,8 +95,6 @@ def _write_strip(folder: Path, clip: Clip) -> None:
         packed[".webp"] = io.BytesIO()
         strip.save(packed[".webp"], "WEBP", lossless=True, quality=100, method=6)
     suffix = min(packed, key=lambda key: packed[key].getbuffer().nbytes)
-    with atomic(folder / f"{clip.name}{suffix}") as draft:
-        draft.write_bytes(packed[suffix].getvalue())
+    write_bytes(folder / f"{clip.name}{suffix}", packed[suffix].getvalue())
     if clip.truth is not None:
-        with atomic(folder / f"{clip.name}.npz") as draft:
-            draft.write_bytes(pack_truth(clip.truth))
+        write_bytes(folder / f"{clip.name}.npz", pack_truth(clip.truth))
