@@ -36,7 +36,7 @@ class ReconstructClip:
         return self.cache.make(partial(self._write, entry), entry.sha256)
 
     def _write(self, entry: Entry, folder: Path) -> None:
-        out, arrays, errors = folder / OUTPUT, array_file(entry.name), []
+        out, arrays = folder / OUTPUT, array_file(entry.name)
         with ExitStack() as stack:
             # Every output is open at once, so that a clip of any length passes through in pieces.
             clip = stack.enter_context(ClipFile(self.clips / entry.file))
@@ -50,15 +50,19 @@ class ReconstructClip:
                 draft = stack.enter_context(atomic(out / "motion" / arrays))
                 add_motion = stack.enter_context(streamed_array(draft, "grid", (*size, 2), np.float16, compressed=True))
 
-            # A piece has 16 frames, so its bits end with a byte, but for the last one's.
+            # A piece has 16 frames, so its bits end with a byte, but for the last one's. Small arrays that were kept from
+            # each would lie between the large ones, and the allocator could not give those back.
+            errors = np.empty(len(clip), np.float32)
+            done = 0
             for piece in reconstruct(self.model.load(), clip):
                 for frame in piece.frames:
                     writer.add(frame)
                 add_bits(np.packbits(piece.rounded_up))
-                errors.append(piece.l1)
+                errors[done : done + len(piece.l1)] = piece.l1
+                done += len(piece.l1)
                 if add_motion is not None:
                     add_motion(piece.motion.astype(np.float16))
-        np.save(folder / L1, np.concatenate(errors))
+        np.save(folder / L1, errors)
 
 
 @dataclass(frozen=True)
