@@ -35,7 +35,8 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-# Kills every stage in its midst, and feeds the programs hostile inputs; TORTURE='--kills 500' changes what runs. A quarter of an hour.
+# Kills every stage in its midst, and feeds the programs hostile inputs: a quarter of an hour.
+# TORTURE='--kills 500' changes what runs.
 torture: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/torture $(TORTURE)
 

@@ -50,8 +50,8 @@ class ReconstructClip:
                 draft = stack.enter_context(atomic(out / "motion" / arrays))
                 add_motion = stack.enter_context(streamed_array(draft, "grid", (*size, 2), np.float16, compressed=True))
 
-            # A piece has 16 frames, so its bits end with a byte, but for the last one's. Small arrays that were kept from
-            # each would lie between the large ones, and the allocator could not give those back.
+            # Small arrays that were kept from each piece would lie between its large ones, and the allocator could not
+            # give those back. A piece has 16 frames, so its bits end with a byte, but for the last one's.
             errors = np.empty(len(clip), np.float32)
             done = 0
             for piece in reconstruct(self.model.load(), clip):
