@@ -54,7 +54,7 @@ class Fan(Pretrained):
             device=self.device, path_to_detector=str(self.files["s3fd"]), filter_threshold=config.threshold
         )
         self.network = package("face_alignment.models", "face-alignment", config.kind).FAN(4)
-        load_strictly(self.network, read_state_dict(self.files["fan"]), self.files["fan"])
+        load_strictly(self.network, read_state_dict(self.files["fan"]), self.files["fan"], hint="is it FAN's?")
         self.network.eval().to(self.device)
 
     @torch.inference_mode()

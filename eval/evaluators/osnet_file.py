@@ -70,5 +70,5 @@ def read_network(path: Path) -> tuple[str, nn.Module]:
         name = "osnet_ibn_x1_0"
     network: nn.Module = getattr(osnet_module(), name)(num_classes=1, pretrained=False)
     network.classifier = nn.Identity()
-    load_strictly(network, entries, path)
+    load_strictly(network, entries, path, hint="is it a file of torchreid's model zoo?")
     return name, network

@@ -16,8 +16,7 @@ from eval.metrics import Metric
 from eval.scoring.controls import SOURCE_COPY
 from eval.tables.results import Results, Series
 from eval.tables.table import number
-from tpsm.core.errors import UserError
-from tpsm.core.reading import read_csv
+from tpsm.core.reading import read_curve
 
 STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#56b4e9", "v"), ("#e69f00", "P"))
 """Colour and marker of each method; the colours are Okabe and Ito's, told apart by the colour-blind too."""
@@ -94,7 +93,7 @@ def loss_curves(results: Results) -> Path | None:
     for axis, (method, runs) in zip(axes[0], methods.items(), strict=True):
         axis.set_prop_cycle(cycler(linestyle=("-", "--")) * cycler(color=plt.get_cmap("Dark2").colors))  # type: ignore[attr-defined]
         for run in runs:
-            table = read_curve(results.layout.model(run) / "metrics.csv")
+            table = pd.DataFrame(read_curve(results.layout.model(run) / "metrics.csv"))
             smooth = table["total"].rolling(max(len(table) // 50, 1), min_periods=1).mean()
             axis.plot(table["step"], smooth, linewidth=1.2, label=short(results.label(run)))
         axis.set(title=short(results.method_title(method)), xlabel="step", yscale="log")
@@ -108,16 +107,3 @@ def loss_curves(results: Results) -> Path | None:
         axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=2)
     axes[0][0].set_ylabel("total loss")
     return save(figure, results, "loss_curves")
-
-
-def read_curve(path: Path) -> pd.DataFrame:
-    """Returns the columns `step` and `total`, the summed loss, of a training.
-
-    Raises:
-        UserError: the file is no table that has them, or a number is none.
-    """
-    columns = ["step", "total"]
-    try:
-        return pd.DataFrame(read_csv(path, "training curve", columns), columns=columns).astype(float)
-    except ValueError as error:
-        raise UserError(f"{path} is no training curve ({error}); get it anew, or train the run again.") from error

@@ -64,7 +64,7 @@ class Metric:
 
     def is_better(self, difference: float) -> bool:
         """Whether a value that differs by this much from another is the better one."""
-        return (difference < 0) == self.lower_is_better
+        return difference < 0 if self.lower_is_better else difference > 0
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:

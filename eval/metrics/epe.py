@@ -42,14 +42,18 @@ def epe(
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:
     """`epe` of each frame, over the pixels whose surface point is visible in frame 0."""
-    return epe_where(lambda labels: labels >= 0, generated, reference)
+    return epe_where(None, generated, reference)
 
 
 def epe_where(
-    counts: Callable[[UInt8[np.ndarray, "h w"]], Bool[np.ndarray, "h w"]], generated: ScoredClip, reference: ScoredClip
+    counts: Callable[[UInt8[np.ndarray, "h w"]], Bool[np.ndarray, "h w"]] | None,
+    generated: ScoredClip,
+    reference: ScoredClip,
 ) -> Float64[np.ndarray, " t"]:
-    """The same over those of the pixels that count by the part that they show."""
+    """The same over those of the pixels that count by the part that they show; None counts all."""
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
-    masks = [truth.motion_is_visible(t) & counts(truth.labels[t]) for t in range(len(motion))]
+    masks = [truth.motion_is_visible(t) for t in range(len(motion))]
+    if counts is not None:
+        masks = [mask & counts(truth.labels[t]) for t, mask in enumerate(masks)]
     return np.array([epe(p, truth.motion(t), masks[t]) for t, p in enumerate(motion)])

@@ -21,6 +21,7 @@ from tpsm.core.tensors import to_images
 from tpsm.nn.state_dict import load_strictly
 
 BATCH = 32
+_HINT = "is it AlexNet's? `python -m eval weights fetch alexnet` gets that."
 SMALLEST = 31
 """The least side of a frame in pixels of which AlexNet's last layers still see one."""
 METRIC = Metric(
@@ -82,7 +83,13 @@ def load_network() -> nn.Module:
     network: Any = library.LPIPS(net="alex", pnet_rand=True, verbose=False)
     convolutions = [module for module in network.net.modules() if isinstance(module, nn.Conv2d)]
     for i, (convolution, (kernel, bias)) in enumerate(zip(convolutions, read_alexnet(file), strict=True)):
-        load_strictly(convolution, {"weight": kernel, "bias": bias}, file, f"Conv_{i}")
+        load_strictly(
+            convolution,
+            {"weight": kernel, "bias": bias},
+            file,
+            f"Conv_{i}",
+            hint="is it AlexNet's? `python -m eval weights fetch alexnet`.",
+        )
     ready: nn.Module = network.eval().requires_grad_(False).to(device())
     return ready
 

@@ -185,7 +185,7 @@ def about_scores(path: Path) -> dict[str, Any]:
         reason = str(error).split("\n")[0][:200]
         raise UserError(f"What {path} says of itself cannot be read ({reason}); score the run again.") from error
     if made := about.get("provenance"):
-        check_record(made, f"{path}: provenance")
+        check_record(made, f"{path}: provenance", "Score the run again")
     return about
 
 
@@ -217,8 +217,6 @@ def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
 
 def _read(layout: Layout, path: Path) -> dict[str, Any]:
     about, where = read_json(path, "record of a run"), layout.relative(path)
-    try:
-        weights = typed(dict[str, str], about.get("weights", 0) if isinstance(about, dict) else about, "weights")
-    except UserError as error:
-        raise UserError(f"{where} does not say its weights ({error}) Run reconstruct and animate again.") from error
-    return {**about, "weights": weights}
+    if not isinstance(about, dict) or "weights" not in about:
+        raise UserError(f"{where} does not say its weights; run reconstruct and animate again.")
+    return {**about, "weights": typed(dict[str, str], about["weights"], f"{where}: weights")}

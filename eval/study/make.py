@@ -22,8 +22,8 @@ from tpsm.core.animation import Mode, animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
 from tpsm.core.layout import Layout
-from tpsm.core.reading import read_yaml
-from tpsm.core.schema import MOST, Count, Whole, checked, typed
+from tpsm.core.reading import read_labels
+from tpsm.core.schema import MOST, Count, Whole, checked
 
 log = logging.getLogger(__name__)
 HEAVY = 100e6  # bytes of a page that a phone is slow to open
@@ -100,7 +100,7 @@ def _animated(layout: Layout, mode: str) -> tuple[str, ...]:
 
 
 def _labels(layout: Layout, runs: Sequence[str]) -> dict[str, str]:
-    labels = typed(dict[str, str], read_yaml(layout.labels), "labels.yaml") if layout.labels.is_file() else {}
+    labels = read_labels(layout) if layout.labels.is_file() else {}
     return {run: labels.get(run, run) for run in runs}
 
 

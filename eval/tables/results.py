@@ -25,7 +25,7 @@ from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
 from tpsm.core.provenance import check_record
-from tpsm.core.reading import read_json, read_yaml
+from tpsm.core.reading import read_json, read_labels, read_section
 from tpsm.core.schema import typed
 from tpsm.data.manifest import Manifest, read_manifest
 
@@ -246,13 +246,14 @@ class Results:
             where = self.layout.relative(path)
             raise UserError(f"{where} is no record of a training ({error}); train the run again.") from error
         if (made := trained.get("provenance")) is not None:
-            check_record(made, f"{self.layout.relative(path)}: provenance")
+            check_record(made, f"{self.layout.relative(path)}: provenance", "Train the run again")
         return scored | trained
 
     @cached_property
     def seeds(self) -> dict[str, dict[str, int]]:
         """Run -> the training seeds of it and of each that repeats it, by name; runs without repeats are left out."""
-        return typed(dict[str, dict[str, int]], read_yaml(self.layout.seeds), "seeds.yaml")
+        where = str(self.layout.relative(self.layout.seeds))
+        return typed(dict[str, dict[str, int]], read_section(self.layout, "seeds"), where)
 
     @property
     def animated(self) -> list[tuple[Series, str]]:
@@ -262,7 +263,7 @@ class Results:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Run -> what tables and figures call it."""
-        return typed(dict[str, str], read_yaml(self.layout.labels), "labels.yaml")
+        return read_labels(self.layout)
 
     def label(self, run: str) -> str:
         return CONTROLS.get(run) or self.labels.get(run, run)

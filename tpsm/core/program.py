@@ -19,7 +19,10 @@ ERRORS = Path(".work/errors")
 """The folder of tracebacks of unforeseen errors, one file each."""
 UNFORESEEN = 3
 APPLICATION: dict[str, Any] = {
-    **{"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None},
+    "no_args_is_help": True,
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
     "context_settings": {"max_content_width": 120},
 }
 """How typer makes both programs."""
@@ -42,7 +45,8 @@ def exit_status(app: Callable[..., Any], name: str, arguments: Sequence[str] | N
     except UserError as error:
         sentence, status = str(error), 2
     except UnicodeEncodeError as error:
-        sentence, status = _of_name(error), 2
+        bytes_of_a_name = error.encoding == "utf-8" and any("\udc80" <= c <= "\udcff" for c in error.object)
+        sentence, status = (_of_name(error), 2) if bytes_of_a_name else (_unforeseen(error), UNFORESEEN)
     except OSError as error:
         sentence, status = _of_system(error), 2
     except Exception as error:

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tpsm.core.errors import UserError
 from tpsm.core.schema import from_mapping
 
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
@@ -98,9 +99,13 @@ def record(
     return asdict(made)
 
 
-def check_record(values: Any, where: str) -> None:
-    """Raises UserError where `values`, read from a file, are no record as `record` returns it; `where` names them."""
-    from_mapping(Provenance, values, where)
+def check_record(values: Any, where: str, remedy: str) -> None:
+    """Raises UserError where `values`, read from a file, are no record as `record` returns it; `where` names them, and
+    `remedy` says what to do."""
+    try:
+        from_mapping(Provenance, values, where)
+    except UserError as error:
+        raise UserError(f"{error} {remedy}.") from error
 
 
 def code() -> dict[str, Any]:

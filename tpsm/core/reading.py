@@ -19,6 +19,7 @@ import yaml
 
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
+from tpsm.core.schema import typed
 
 LARGEST_TEXT, LARGEST_YAML = 1 << 28, 1 << 20
 """The most bytes of a text file, and of a YAML file."""
@@ -95,6 +96,11 @@ def read_section(layout: Layout, name: str) -> dict[str, Any]:
             "`tpsm configure`."
         )
     return read_yaml(path)
+
+
+def read_labels(layout: Layout) -> dict[str, str]:
+    """Returns what tables and figures call each run. Raises UserError as `read_section`, or where one is no text."""
+    return typed(dict[str, str], read_section(layout, "labels"), str(layout.relative(layout.labels)))
 
 
 def parse_yaml(text: str) -> Any:
@@ -184,12 +190,25 @@ def read_json(path: Path, what: str) -> Any:
         raise UserError(f"The {what} {path} is not valid JSON ({str(error)[:200]}); get or make it anew.") from error
 
 
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Returns a row of `step`, `epoch`, the losses by name and `total`, their sum, for each step.
+
+    Raises:
+        UserError: the file is no table that has them, or a number is none.
+    """
+    rows = read_csv(path, "training curve", ("step", "epoch", "total"))
+    try:
+        return [{key: float(value) for key, value in row.items() if value} for row in rows]
+    except ValueError as error:
+        raise UserError(f"{path} is no training curve ({error}); get it anew, or train the run again.") from error
+
+
 def parse_json(text: str) -> Any:
     """Returns what a JSON text holds.
 
     Raises:
-        ValueError: the text is no JSON, a key stands twice, a number is none or has too many digits, or sections lie
-            too deep.
+        ValueError: the text is no JSON, a key stands twice, a number is none or has too many digits, sections lie too
+            deep, or a character is half.
     """
     try:
         content = json.loads(text, object_pairs_hook=_section, parse_constant=_refuse_constant)
@@ -201,6 +220,11 @@ def parse_json(text: str) -> Any:
         depth += 1
         if depth > DEEPEST:
             raise ValueError(f"its sections lie deeper than {DEEPEST} in one another")
+    if "\\ud" in text.lower():  # Halves of a character may be written so, one without the other.
+        try:
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("it holds half a character") from error
     return content
 
 

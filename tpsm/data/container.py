@@ -30,6 +30,7 @@ _ONES = 0xFFFFFFFF
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+_FLV_TAGS = (8, 9, 18)  # sound, images, and what says of them
 _TS_PACKETS = ((0, 188), (4, 192), (0, 204))
 """Where MPEG-TS has its sync byte, and how long a packet is: plain, with a time code, and with error correction."""
 _FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
@@ -199,8 +200,11 @@ def _flv(file: BinaryIO, size: int) -> bool:
     at = 13  # the file's header, and the length of no tag
     while at < size:
         file.seek(at)
-        at += 15 + int.from_bytes(file.read(4)[1:], "big")  # a tag's header, and its length again behind it
-    return at > size
+        head = file.read(4)
+        if head[0] & 31 not in _FLV_TAGS:
+            return False
+        at += 15 + int.from_bytes(head[1:], "big")  # a tag's header, and its length again behind it
+    return at - 4 > size
 
 
 def _asf(file: BinaryIO, size: int) -> bool:
@@ -218,7 +222,8 @@ def _mpegts(file: BinaryIO, size: int) -> bool:
     head = file.read(3 * 204)
     for first, length in _TS_PACKETS:
         if len(head) > first + 2 * length and all(head[first + n * length] == 0x47 for n in range(3)):
-            return size % length > 0
+            file.seek(size - size % length)
+            return file.read(first + 1)[first:] == b"\x47"  # Another packet has begun; what else follows is none.
     return False
 
 

@@ -4,7 +4,7 @@ DVC writes `dvc.lock` in its place. Killed meanwhile, it leaves the file empty o
 a copy of the last whole one is kept while DVC runs, and put back before it starts. What the copy does not know yet, DVC
 finds in its cache of runs. Its list of who reads and writes is written in the same way. It names processes, and DVC
 waits for each whose number is in use, also by a dead process that nobody has taken note of (a container has often no
-init to do so) or by another program. So the list goes where it is cut off, or where none of them is a living DVC.
+init to do so) or by a later program. So the list goes where it is cut off, or where none of them lives.
 
 With `--side-by-side`, runs that have no scores yet are made several at a time.
 """
@@ -117,26 +117,26 @@ def put_back() -> None:
         log.info("%s is not whole, as a kill leaves it: the last whole one takes its place.", LOCK)
         write_text(LOCK, COPY.read_text(encoding="utf-8"))
     try:
-        in_use = USERS.exists() and any(map(is_dvc, processes(USERS.read_text(encoding="utf-8"))))
-    except (ValueError, LookupError, AttributeError, TypeError):  # cut off, or no list of DVC's
-        in_use = False
-    if not in_use:
-        USERS.unlink(missing_ok=True)
+        if USERS.exists() and not any(lives(process, USERS.stat().st_mtime) for process in processes()):
+            USERS.unlink()
+    except ValueError:  # cut off
+        USERS.unlink()
+    except (LookupError, AttributeError, TypeError):
+        log.debug("%s is no list that this program knows, and is left to DVC.", USERS)
 
 
-def processes(users: str) -> set[int]:
+def processes() -> set[int]:
     """The numbers of the processes that DVC's list of who reads and writes names."""
-    lists = parse_json(users)
+    lists = parse_json(USERS.read_text(encoding="utf-8"))
     return {int(user["pid"]) for user in chain(lists["write"].values(), *lists["read"].values())}
 
 
-def is_dvc(process: int) -> bool:
-    """Whether the process of this number lives and is DVC."""
+def lives(number: int, then: float) -> bool:
+    """Whether the process that had this number at the time `then` still lives."""
     try:
-        return any(Path(word).name == "dvc" for word in psutil.Process(process).cmdline())
-    except psutil.AccessDenied:
-        return True
-    except psutil.NoSuchProcess:  # a dead one that nobody has taken note of, too
+        process = psutil.Process(number)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= then
+    except psutil.NoSuchProcess:
         return False
 
 

@@ -19,7 +19,12 @@ COUNTER = "num_batches_tracked"
 """Batch norms' counters of batches: files from before PyTorch 0.4.1 lack them, and nothing here reads them."""
 
 
-def load_strictly(module: nn.Module, entries: Mapping[str, Tensor], file: Path, within: str = "") -> None:
+HINT = "is it of this method and configuration?"
+
+
+def load_strictly(
+    module: nn.Module, entries: Mapping[str, Tensor], file: Path, within: str = "", *, hint: str = HINT
+) -> None:
     """Puts `entries` into `module`: all of its own are there and no others, each of its shape and a real number.
 
     A module on the meta device takes the tensors themselves, without a copy where they have its types; any other keeps
@@ -27,9 +32,10 @@ def load_strictly(module: nn.Module, entries: Mapping[str, Tensor], file: Path, 
 
     Raises:
         UserError: an entry is missing, superfluous, of another shape, not finite, or no plain array of real numbers.
-            The message names `file` and the entry, whose name in the file begins with `within`.
+            The message names `file` and the entry, whose name in the file begins with `within`, and ends with `hint`
+            where the file may be another than it should.
     """
-    check_strictly(module, entries, file, within)
+    check_strictly(module, entries, file, within, hint=hint)
     own = module.state_dict()
     counters = {key: torch.zeros((), dtype=torch.int64) for key in own if key.endswith(COUNTER)}
     whole = counters | {key: value.to(own[key].dtype) for key, value in entries.items()}
@@ -55,7 +61,9 @@ def build_strictly(make: Callable[[], Module], entries: Mapping[str, Tensor], fi
     return module
 
 
-def check_strictly(module: nn.Module, entries: Mapping[str, Tensor], file: Path, within: str = "") -> None:
+def check_strictly(
+    module: nn.Module, entries: Mapping[str, Tensor], file: Path, within: str = "", *, hint: str = HINT
+) -> None:
     """Raises UserError as `load_strictly`, and loads nothing; `module` may be on the meta device."""
     own, prefix = module.state_dict(), f"{within}." if within else ""
     missing = [key for key in own if key not in entries and not key.endswith(COUNTER)]
@@ -63,13 +71,9 @@ def check_strictly(module: nn.Module, entries: Mapping[str, Tensor], file: Path,
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         instead = f" (but {prefix}{strange[0]}, for which the model has no place)" if strange else ""
-        raise UserError(
-            f"{file} has no entry {prefix}{missing[0]}{more}{instead}; is it of this method and configuration?"
-        )
+        raise UserError(f"{file} has no entry {prefix}{missing[0]}{more}{instead}; {hint}")
     if strange:
-        raise UserError(
-            f"{file} has the entry {prefix}{strange[0]}, for which the model has no place; is its configuration right?"
-        )
+        raise UserError(f"{file} has the entry {prefix}{strange[0]}, for which the model has no place; {hint}")
     for key, value in entries.items():
         if fault := _fault(value, own[key], prefix + key):
             raise UserError(f"{file}: the entry {prefix}{key} {fault}")

@@ -18,6 +18,7 @@ from tpsm.core.schema import NotNegative, checked
 from tpsm.core.tensors import read_state_dict
 from tpsm.nn.state_dict import load_strictly
 
+_HINT = "is it VGG-19's? perceptual.file names it."
 # Convolutions' widths, in the five stages that a maximum pool parts.
 _STAGES = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 # Where the 16 convolutions stand in torchvision's `vgg19().features`, and in a file that pads by separate layers.
@@ -95,14 +96,16 @@ class VGG19(nn.Module):
         targets = list(zip(names, modules, strict=False))
         if torchvision:
             mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-            load_strictly(self.colours, {"weight": torch.diag(1 / std)[:, :, None, None], "bias": -mean / std}, file)
+            load_strictly(
+                self.colours, {"weight": torch.diag(1 / std)[:, :, None, None], "bias": -mean / std}, file, hint=_HINT
+            )
         else:
             targets.append(("0", self.colours))
 
         # Every entry, if it is there and fits.
         for name, module in targets:
             leaves = [leaf for leaf in ("weight", "bias") if f"{name}.{leaf}" in state]
-            load_strictly(module, {leaf: state[f"{name}.{leaf}"] for leaf in leaves}, file, name)
+            load_strictly(module, {leaf: state[f"{name}.{leaf}"] for leaf in leaves}, file, name, hint=_HINT)
 
 
 def load_backbone(config: PerceptualConfig) -> nn.Module:

@@ -150,6 +150,8 @@ def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]
 
     # What it was measured with, the table, what is missing, and how to read it.
     known = f"Python {about['versions']['python']}, PyTorch {about['versions']['torch']}"
+    if about["hardware"]["gpu"] is None:
+        known += f", {about['hardware']['threads']} threads"
     parts = [
         f"# Training on {about['device']}",
         f"{about['date']}; {known}. Models and schedules of the scale `{settings.scale}`, noise of "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there, to_json
@@ -35,11 +35,12 @@ class Published:
     def unchanged(self) -> Path:
         """Returns the file. Raises UserError unless it and its card are there, and are those that were hashed."""
         path = Path(self.file)
+        folder = path.parent.parent if path.parent.name == "avd" else path.parent
         now = Published.at(path)
         for missing in (p for p, sha256 in ((path, now.sha256), (card_of(path), now.card)) if sha256 is None):
             raise UserError(
                 f"There is no {missing}: `tpsm publish` writes it from a trained run; or take the key that names "
-                f"{path.parents[int(path.parent.name == 'avd')]} out of params.yaml, to train here."
+                f"{folder} out of params.yaml, to train here."
             )
         if now != self:
             raise UserError(f"{self.file} has changed since `tpsm configure` read it; run that again.")
@@ -55,7 +56,7 @@ class Card:
     by name, thinned; `pixels` is a hash of the training clips' frames. `sha256` is that of the weight file.
     """
 
-    format: Literal[1]
+    format: int
     method: str
     run: str
     dataset: str
@@ -67,6 +68,8 @@ class Card:
     curve: dict[str, tuple[float | None, ...]] | None = None
 
     def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"format: is {self.format}, and this version of the program reads {FORMAT}")
         if missing := {field.name for field in fields(Provenance)} - set(self.provenance):
             raise ValueError(f"provenance: lacks {min(missing)}")
         if not isinstance(data := self.provenance["data"], Mapping) or "sha256" not in data:

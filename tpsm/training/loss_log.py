@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tpsm.core.files import atomic
-from tpsm.core.reading import read_csv
+from tpsm.core.reading import read_curve
 
 
 class LossLog:
@@ -19,11 +19,8 @@ class LossLog:
 
     def __init__(self, path: Path, keep_below: int = 0) -> None:
         self.path = path
-        self.rows: list[dict[str, float]] = []
-        if path.is_file():
-            for row in read_csv(path, "training curve", ("step", "epoch", "total")):
-                if int(row["step"]) < keep_below:
-                    self.rows.append({key: float(value) for key, value in row.items() if value})
+        before = read_curve(path) if path.is_file() else []
+        self.rows = [row for row in before if row["step"] < keep_below]
         self._waiting: list[tuple[int, int, dict[str, Tensor]]] = []
 
     def add(self, step: int, epoch: int, losses: dict[str, Tensor]) -> None:

@@ -20,7 +20,6 @@ from small_pipeline import EVALUATION, TESTS, WEIGHTS, configure, make_data, mak
 from eval.__main__ import main
 from eval.config import read_config
 from eval.evaluators.features import load_evaluators
-from eval.figures.curves import read_curve
 from eval.scoring.legacy_frames import truncated_frames
 from eval.stats.config import BootstrapConfig
 from eval.stats.pairwise import Comparison
@@ -28,7 +27,6 @@ from eval.tables.build import build_tables
 from eval.tables.results import Results, Series
 from eval.tables.table import Missing, Value
 from eval.types import ScoredClip
-from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout, file_name
 from tpsm.core.provenance import Provenance
@@ -345,13 +343,3 @@ def test_a_set_without_evaluators_and_models_still_reports(tmp_path: Path) -> No
     assert rows["Real frames"]["L1 ↓"] == "n/a (not run)"
     assert cells(layout, "animation")["absent"]["Mode"] == "n/a"
     assert "This data set has no evaluators." in (layout.report / "README.md").read_text()
-
-
-def test_a_training_curve_is_a_table_of_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    path.write_text("step,epoch,a,total\n0,0,,2.5\n1,0,1,3\n")
-    assert read_curve(path).to_dict("list") == {"step": [0, 1], "total": [2.5, 3]}
-    for content in ("step,total\n1,much\n", "step,total\n1\n", "step,loss\n1,2\n"):
-        path.write_text(content)
-        with pytest.raises(UserError, match=r"metrics\.csv"):
-            read_curve(path)
