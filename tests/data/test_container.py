@@ -186,6 +186,16 @@ def test_a_transport_stream_has_whole_packets(tmp_path: Path) -> None:
                 seconds(path)
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".flv", "flv1")])
+def test_what_stands_behind_a_whole_video_is_no_cut(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    encode(path, codec, list(range(30)), Fraction(1, 25))
+    whole = seconds(path)
+    with path.open("ab") as file:
+        file.write(bytes(10))
+    assert seconds(path) == whole
+
+
 def test_what_a_browser_records_may_end_after_any_block(tmp_path: Path) -> None:
     """Its segment and clusters do not say how long they are, and there is no index: only a block can be cut off."""
     path = tmp_path / "a.webm"

@@ -58,6 +58,8 @@ def test_a_report_follows_from_its_scores_alone(layout: Layout, capsys: pytest.C
         ("README.md", ("| 1,234 |", "| 1,235 |")),
         ("tables/old.md", None),
         ("tables/animation.tex", None),
+        ("README.md", None),
+        ("provenance.json", None),
     ],
 )
 def test_files_that_differ_are_named(
