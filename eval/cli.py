@@ -295,7 +295,9 @@ def verify(dataset: Dataset, root: Root = Path()) -> None:
 def compare(
     mine: Annotated[Path, typer.Argument(metavar="A", help="scores/D/RUN.parquet, or scores/D.")],
     other: Annotated[Path, typer.Argument(metavar="B", help="The same, of another run or of another checkout.")],
-    unit: Annotated[Literal["clip", "identity"], typer.Option(help="What intervals draw anew.")] = "clip",
+    unit: Annotated[
+        Literal["clip", "identity"], typer.Option(help="What intervals draw anew: clips of an identity go together.")
+    ] = "identity",
 ) -> None:
     """Compare two files of scores, or two folders of them, on their common clips, by paired differences."""
     from eval.checks.compare import compare

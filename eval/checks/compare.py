@@ -173,7 +173,8 @@ def _page(mine: Side, other: Side, bootstrap: BootstrapConfig) -> str:
     ]
     head = (
         f"## {mine.dataset}: {mine.run} and {other.run}\n\nA is {mine.path}, B is {other.path}. The means are of "
-        "the frames that count on each side, A - B of those that count on both."
+        "the frames that count on each side, A - B of those that count on both. Its intervals draw "
+        f"{'identities' if bootstrap.unit == 'identity' else 'clips'} anew."
     )
     return "\n\n".join([head, counts, "\n".join(table)])
 

@@ -22,7 +22,7 @@ from tpsm.data.resize import fit_to_size
 from tpsm.data.video import read_video, write_video
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate import cross_identity_pairs
-from tpsm.stages.animate_file import animate_file, read_still
+from tpsm.stages.animate_file import animate_file, read_still, trained_folder
 
 TINY = {"width": 4, "max_features": 8, "num_blocks": 2}
 PIXELS = {"perceptual": {"backbone": "pixels", "weights": [10]}}
@@ -202,6 +202,19 @@ def test_animate_says_what_is_missing(project: Path, tmp_path: Path, monkeypatch
     with pytest.raises(UserError, match="The run 'fomm' has no AVD network"):
         animate_file(picture, tmp_path / "broken.mp4", "fomm", "avd", out, None)
     assert not out.exists()
+
+
+def test_of_a_run_of_several_data_sets_the_first_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO")
+    for name in ("puppets-quick", "puppets"):
+        Path(f"models/{name}/tps").mkdir(parents=True)
+        Path(f"models/{name}/tps/last.pt").touch()
+    assert trained_folder("tps", None) == Path("models/puppets/tps")
+    assert "--dataset takes that of puppets-quick" in caplog.text
+    assert trained_folder("tps", "puppets-quick") == Path("models/puppets-quick/tps")
 
 
 def test_an_avd_checkpoint_is_not_taken_for_a_method(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

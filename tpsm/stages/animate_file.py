@@ -75,10 +75,10 @@ def read_still(path: Path, number: int | None = None) -> UInt8[np.ndarray, "h w 
 
 
 def trained_folder(run: str, dataset: str | None) -> Path:
-    """Returns `models/<dataset>/<run>`. The data set must be named only where the run was trained on several.
+    """Returns `models/<dataset>/<run>`, of the first data set by name where the run was trained on several.
 
     Raises:
-        UserError: no such run was trained, or it was trained on several data sets.
+        UserError: no such run was trained.
     """
     found = sorted(path.parent for path in MODELS.glob(f"{dataset or '*'}/{run}/last.pt"))
     if not found:
@@ -86,10 +86,10 @@ def trained_folder(run: str, dataset: str | None) -> Path:
         known = (
             f"trained below this folder are {', '.join(trained)}"
             if trained
-            else "`dvc repro` trains those of params.yaml"
+            else "`make repro` brings those of params.yaml, and `tpsm import` a released one"
         )
         raise UserError(f"No run '{run}' has been trained{f' on {dataset}' if dataset else ''}; {known}.")
     if len(found) > 1:
-        names = ", ".join(path.parent.name for path in found)
-        raise UserError(f"The run '{run}' was trained on {names}; choose one with --dataset.")
+        first, *others = (path.parent.name for path in found)
+        log.info("Run: %s of %s; --dataset takes that of %s.", run, first, " or ".join(others))
     return found[0]
