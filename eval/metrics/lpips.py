@@ -83,13 +83,7 @@ def load_network() -> nn.Module:
     network: Any = library.LPIPS(net="alex", pnet_rand=True, verbose=False)
     convolutions = [module for module in network.net.modules() if isinstance(module, nn.Conv2d)]
     for i, (convolution, (kernel, bias)) in enumerate(zip(convolutions, read_alexnet(file), strict=True)):
-        load_strictly(
-            convolution,
-            {"weight": kernel, "bias": bias},
-            file,
-            f"Conv_{i}",
-            hint="is it AlexNet's? `python -m eval weights fetch alexnet`.",
-        )
+        load_strictly(convolution, {"weight": kernel, "bias": bias}, file, f"Conv_{i}", hint=_HINT)
     ready: nn.Module = network.eval().requires_grad_(False).to(device())
     return ready
 
