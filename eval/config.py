@@ -10,6 +10,7 @@ from annotated_types import Ge, Le, MinLen
 from eval import metrics
 from eval.stats.config import BootstrapConfig
 from eval.types import PROTOCOLS, Protocol, Role
+from tpsm.core.fingerprint import is_outside
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_section
 from tpsm.core.schema import Count, Side, checked, from_mapping
@@ -23,6 +24,11 @@ class EvaluatorsConfig:
 
     landmarks: dict[str, Any] | None = None
     identity: dict[str, Any] | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of those that there are."""
+        return tuple(str(section.get("kind")) for section in (self.landmarks, self.identity) if section is not None)
 
     def __getitem__(self, role: Role) -> dict[str, Any] | None:
         return self.landmarks if role == "landmarks" else self.identity
@@ -74,9 +80,9 @@ class VideosConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """`metrics` are names of files in eval/metrics, `protocols` how they are taken; `published` is a set of
-    eval/tables/published.yaml, whose rows are matched by run name unless `published_as` names another row for the
-    run."""
+    """`metrics` are names of files in eval/metrics or of modules from outside, `protocols` how they are taken;
+    `published` is a set of eval/tables/published.yaml, whose rows are matched by run name unless `published_as` names
+    another row for the run."""
 
     metrics: Annotated[tuple[str, ...], MinLen(1)] = (
         *("l1", "akd", "mkr", "aed", "akd_truth", "epe_figure", "epe_background", "pose"),
@@ -93,8 +99,8 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         for name in self.metrics:
-            if name not in metrics.names():
-                raise ValueError(f"metrics: there is no '{name}'; choose among {', '.join(metrics.names())}")
+            if name not in metrics.names() and not is_outside(name):
+                raise ValueError(f"metrics: there is no '{name}'; {metrics.choices()}")
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
             raise ValueError(f"protocols: name one or both of {', '.join(PROTOCOLS)}, each once")
 

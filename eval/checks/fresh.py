@@ -18,8 +18,9 @@ import yaml
 from tpsm.core.reading import Loader
 
 ABSENT = ("deleted", "not in cache")
-EXEMPT = "configure"
-"""The stage that resolves parameters again whenever any code has changed; what it writes is what counts."""
+EXEMPT = ("outside", "configure")
+"""The stages that look each time, or whenever any code has changed, at what decides the others; what they write is what
+counts."""
 
 
 def stale(status: Mapping[str, list[Any]], lock: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -37,7 +38,7 @@ def stale(status: Mapping[str, list[Any]], lock: Mapping[str, Mapping[str, Any]]
     for stage, written in lock.items():
         older = [dep["path"] for dep in written.get("deps", ()) if made.get(dep["path"], dep["md5"]) != dep["md5"]]
         found.setdefault(stage, []).extend(f"{path} (made anew)" for path in older)
-    return {stage: reasons for stage, reasons in found.items() if reasons and stage != EXEMPT}
+    return {stage: reasons for stage, reasons in found.items() if reasons and stage not in EXEMPT}
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -17,8 +18,10 @@ from jaxtyping import UInt8
 
 from eval.types import Landmarks, Role
 from tpsm.core.errors import UserError
+from tpsm.core.fingerprint import is_outside, outside_module
 from tpsm.core.schema import from_mapping
 
+PAGE = "docs/extending.md"
 KINDS: dict[Role, dict[str, str]] = {
     "landmarks": {
         "heatmap": "eval.evaluators.heatmap",
@@ -55,12 +58,24 @@ IdentityEncoder = Evaluator[np.ndarray]
 
 
 def evaluator_module(role: Role, section: Mapping[str, Any], key: str) -> tuple[EvaluatorModule, Any]:
-    """The file of the section's `kind`, and the section as that file's `Config`."""
+    """The file of the section's `kind`, or the module from outside of that name, and the section as its `Config`.
+
+    Raises:
+        UserError: there is no such kind, the module defines no evaluator, or a key of the section does not fit.
+    """
     kinds = KINDS[role]
     kind = section.get("kind")
-    if kind not in kinds:
-        raise UserError(f"{key}.kind is {kind!r}; choose one of {', '.join(kinds)}, or set {key} to null.")
-    module: Any = importlib.import_module(kinds[kind])
+    if isinstance(kind, str) and is_outside(kind):
+        module: Any = outside_module(kind, ("Config", "train", "load"), PAGE)
+        if not is_dataclass(module.Config):
+            raise UserError(f"{kind}.Config must be a frozen dataclass with a default for every field ({PAGE}).")
+    elif kind in kinds:
+        module = importlib.import_module(kinds[kind])
+    else:
+        raise UserError(
+            f"{key}.kind is {kind!r}; choose one of {', '.join(kinds)}, name a module of your own as PACKAGE.MODULE "
+            f"({PAGE}), or set {key} to null."
+        )
     return module, from_mapping(module.Config, section, key)
 
 

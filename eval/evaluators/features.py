@@ -16,7 +16,7 @@ from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module,
 from eval.types import ROLES, Features, Landmarks, Role, ScoredClip
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
-from tpsm.core.fingerprint import code_hash, sha256_of_text
+from tpsm.core.fingerprint import code_hash, outside_parts, sha256_of_text
 from tpsm.core.layout import Layout, array_file
 from tpsm.data.arrays import opened_arrays
 from tpsm.data.clip import ClipFile
@@ -80,7 +80,8 @@ def evaluators_key(layout: Layout, config: EvalConfig) -> str:
     parts: dict[str, object] = {}
     for role in ROLES:
         if (section := config.evaluators[role]) is not None:
-            parts[role] = [section, sha256_of(_found(layout, role)), code_hash("eval.evaluators")]
+            own = [part.sha256 for part in outside_parts([section["kind"]]).values()]
+            parts[role] = [section, sha256_of(_found(layout, role)), code_hash("eval.evaluators"), *own]
     return json.dumps(parts, sort_keys=True)
 
 

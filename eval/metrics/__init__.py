@@ -3,7 +3,7 @@
 A metric's file has two public names: `METRIC`, which says what the number is, and `score(generated, reference)`, which
 gives one value per frame, NaN where the frame does not count. A third one, `legacy(generated, reference)`, is the
 number of the papers' evaluation program, where that has the metric. A new metric is a new file and its name in
-params.yaml.
+params.yaml; a module from outside goes by its dotted name, which is the metric's too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from jaxtyping import Float64
 from eval.types import PROTOCOLS, Need, Protocol, ScoredClip
 from eval.weights import absent
 from tpsm.core.errors import UserError
+from tpsm.core.fingerprint import is_outside, outside_module
 
 log = logging.getLogger(__name__)
+PAGE = "docs/extending.md"
 
 
 @dataclass(frozen=True)
@@ -85,20 +87,31 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
+def choices() -> str:
+    """What `metrics` in params.yaml may name, for messages."""
+    return f"choose among {', '.join(names())}, or name a module of your own as PACKAGE.MODULE ({PAGE})"
+
+
 def load(name: str) -> tuple[Metric, dict[Protocol, Score]]:
-    """The metric in `eval/metrics/<name>.py`, and its function for each of its protocols.
+    """The metric in `eval/metrics/<name>.py`, or in the module from outside `name`, and its function for each of its
+    protocols.
 
     Raises:
-        UserError: there is no such file, it names itself differently, or has `METRIC.legacy` without the function.
+        UserError: there is no such module, it names itself differently, or has `METRIC.legacy` without the function.
     """
-    if name not in names():
-        raise UserError(f"There is no metric '{name}' (metrics in params.yaml); choose among {', '.join(names())}.")
-    module = importlib.import_module(f"{__name__}.{name}")
-    if module.METRIC.name != name:
-        raise UserError(f"eval/metrics/{name}.py calls its metric '{module.METRIC.name}'; give it the file's name.")
+    if is_outside(name):
+        module, where = outside_module(name, ("METRIC", "score"), PAGE), f"The module {name}"
+        if not isinstance(module.METRIC, Metric) or not callable(module.score):
+            raise UserError(f"{where} must define METRIC, an eval.metrics.Metric, and the function score ({PAGE}).")
+    elif name in names():
+        module, where = importlib.import_module(f"{__name__}.{name}"), f"eval/metrics/{name}.py"
+    else:
+        raise UserError(f"There is no metric '{name}' (metrics in params.yaml); {choices()}.")
     metric: Metric = module.METRIC
+    if metric.name != name:
+        raise UserError(f"{where} calls its metric '{metric.name}'; give it the name '{name}'.")
     if (metric.legacy is not None) != hasattr(module, "legacy"):
-        raise UserError(f"eval/metrics/{name}.py has one of METRIC.legacy and legacy() without the other; give both.")
+        raise UserError(f"{where} has one of METRIC.legacy and legacy() without the other; give both.")
     functions = {"strict": "score", "legacy": "legacy"}
     return metric, {protocol: getattr(module, functions[protocol]) for protocol in metric.protocols}
 

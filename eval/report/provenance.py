@@ -31,6 +31,7 @@ def provenance(
         weights=weights or None,
         precision="fp64",
         seed=results.bootstrap.seed,
+        outside=results.config.metrics,
     )
 
     # What training and scoring wrote down of each run.
@@ -60,7 +61,19 @@ def in_words(about: Mapping[str, Any]) -> list[str]:
         f"Training: {_work(trained)}.",
         f"Evaluators: {_work([about['quality']] if about['quality'] else [])}.",
         f"Scoring: {_work([made for made in about['scores'].values() if made])}.",
+        *from_outside(about),
     ]
+
+
+def from_outside(about: Mapping[str, Any]) -> list[str]:
+    """Names the modules from outside that had a part in anything, with their packages; nothing where there is none."""
+    records = [about, about["quality"], *about["scores"].values(), *(run["trained"] for run in about["runs"].values())]
+    found = {name: part for made in records if made for name, part in (made.get("outside") or {}).items()}
+    named = [
+        f"{name} of {part['package']} {part['version'] or '(no version)'}, source {part['sha256'][:12]}"
+        for name, part in sorted(found.items())
+    ]
+    return [f"From outside this repository: {'; '.join(named)}."] if named else []
 
 
 def _work(records: list[Mapping[str, Any]]) -> str:

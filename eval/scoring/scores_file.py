@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float64
 
+from eval.config import read_config
 from eval.metrics import Metric
 from eval.scoring.controls import DRIVING_CLIP, SOURCE_COPY
 from eval.types import PROTOCOLS, Protocol
@@ -203,6 +204,7 @@ def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
     weights = {name: sha256 for about in made.values() for name, sha256 in about["weights"].items()}
     run_facts = {key: value for key, value in made.get("reconstruction", {}).items() if key != "weights"}
     sections = ("animate", "evaluators", "metrics", "protocols")
+    config = read_config(layout)
     about = record(
         began,
         parameters=hashes_by_name(layout.config.with_name(f"{name}.yaml") for name in sections),
@@ -211,6 +213,7 @@ def of_scores(layout: Layout, run: str, began: float) -> dict[str, Any]:
         weights=weights or None,
         precision="fp32",
         seed=run_facts.get("seed"),
+        outside=[*config.metrics, *config.evaluators.kinds],
     )
     return {"run": run_facts, "provenance": about}
 

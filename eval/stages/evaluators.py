@@ -77,6 +77,7 @@ def train_evaluators(layout: Layout, *, fresh: bool = False) -> None:
         evaluators=hashes_by_name(sorted(layout.networks.glob("*.pt"))),
         precision="fp32",
         seed=seeds,
+        outside=config.evaluators.kinds,
     )
     write_json(layout.evaluators / "quality.json", quality, indent=2, sort_keys=True)
 

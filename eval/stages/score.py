@@ -17,7 +17,7 @@ from eval.scoring.scores_file import COLUMNS, ORDER, of_scores, write_scores
 from eval.types import ROLES
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
-from tpsm.core.fingerprint import code_hash
+from tpsm.core.fingerprint import code_hash, outside_parts
 from tpsm.core.layout import Layout, file_name
 from tpsm.jobs.map import Workers, map_clips
 from tpsm.jobs.resume import WORK, ResumeCache
@@ -54,15 +54,15 @@ def score_job(layout: Layout, run: str) -> tuple[ScoreClip, list[ScoringItem]]:
     Finished clips are named by all that decides their scores: code, configuration, metrics, evaluators, and the run's
     tables.
     """
-    scorer = Scorer(layout, read_config(layout), run)
+    config = read_config(layout)
+    scorer = Scorer(layout, config, run)
     names = [metric.name for metric, _ in scorer.metrics]  # without those whose weights are not here
     outputs = () if run in CONTROLS else sorted(layout.outputs(run).rglob("*"))
     read = [layout.config, layout.animate, *(weights(layout, role) for role in ROLES)]
     read += [path for path in outputs if path.suffix in (".parquet", ".csv")]
     hashes = [[layout.relative(path), sha256_of(path)] for path in read if path.is_file()]
-    cache = ResumeCache.of(
-        "score", layout.dataset, run, hashes, names, code_hash("tpsm", "eval"), work=layout.root / WORK
-    )
+    code = code_hash("tpsm", "eval"), outside_parts([*names, *config.evaluators.kinds])
+    cache = ResumeCache.of("score", layout.dataset, run, hashes, names, *code, work=layout.root / WORK)
     return ScoreClip(layout, run, cache, tuple(path for path in outputs if path.is_dir())), scorer.items()
 
 

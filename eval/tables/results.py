@@ -216,6 +216,8 @@ class Results:
         modes = self.metrics[metric].modes
         if series.task == "animation" and modes is not None and series.mode not in modes:
             return f"{' and '.join(modes)} mode only"
+        if series.task == "animation" and not self.modes(series.run):
+            return "not animated"
         predicts_none = "motion" in self.metrics[metric].needs
         return NEEDED["motion"] if predicts_none else "not scored; run score again"
 

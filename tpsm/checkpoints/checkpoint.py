@@ -9,6 +9,9 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from tpsm.core.errors import UserError
+from tpsm.core.fingerprint import is_outside
+from tpsm.core.layout import CONFIGS
+from tpsm.core.reading import read_yaml
 from tpsm.core.schema import Side, Step, from_mapping
 from tpsm.core.tensors import read_torch, write_torch
 from tpsm.methods import METHODS, method_module
@@ -22,7 +25,8 @@ Fit = Literal["crop", "stretch"]
 class Checkpoint:
     """A model's weights, with all that it takes to build the model again.
 
-    `method` is a key of `tpsm.methods.METHODS`, or `avd`; `model_config` is the section that it was built from;
+    `method` is what a run's `method` is, or `avd`; `model_config` is the section that it was built from; `code` is the
+    hash of the source of a method from outside, so that another source makes another file;
     `optimizer` is absent from a finished run's file; `epoch` and `step` count what is done. `fit` is how frames became
     squares (`DataConfig.fit`), which a file does not say where they were cropped.
     """
@@ -37,12 +41,14 @@ class Checkpoint:
     step: Step
     optimizer: dict[str, Any] | None = None
     fit: Fit = "crop"
+    code: str | None = None
     __pydantic_config__: ClassVar = {"arbitrary_types_allowed": True}  # tensors
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint; equal ones make equal files."""
-        unsaid = {"fit"} if self.fit == "crop" else set()
-        write_torch(path, {"format": 1, **{key: value for key, value in vars(self).items() if key not in unsaid}})
+        unsaid = {"fit": "crop", "code": None}
+        said = {key: value for key, value in vars(self).items() if key not in unsaid or value != unsaid[key]}
+        write_torch(path, {"format": 1, **said})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -70,15 +76,27 @@ def from_content(content: dict[str, Any], path: Path) -> Checkpoint:
 def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkpoint]:
     """Returns the trained method in eval mode, and its checkpoint.
 
+    A file can name any module, and to import one is to run it: from outside comes only what `expected` names, or a run
+    that is configured here.
+
     Raises:
         UserError: the file is no checkpoint of a method, or of another than `expected`, or its entries do not fit.
     """
     checkpoint = load_checkpoint(path)
     if expected is not None and checkpoint.method != expected:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', but '{expected}' is needed here.")
-    if checkpoint.method not in METHODS:
+    if expected is None and is_outside(checkpoint.method) and not _is_configured(checkpoint.method):
+        raise UserError(
+            f"{path} holds a checkpoint of {checkpoint.method:.80}, a method from outside; name its run under `runs` "
+            "in params.yaml, and type `tpsm configure`."
+        )
+    if checkpoint.method not in METHODS and not is_outside(checkpoint.method):
         raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
     config = from_mapping(module.Config, checkpoint.model_config, f"{path}: model")
     method: Method = build_strictly(lambda: module.Model(config), checkpoint.weights, path)
     return method.eval().requires_grad_(False), checkpoint
+
+
+def _is_configured(method: str) -> bool:
+    return any(read_yaml(path).get("method") == method for path in CONFIGS.glob("*/runs/*.yaml"))

@@ -72,6 +72,14 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 
 
 @app.command()
+def outside(params: ParamsFile = Path("params.yaml")) -> None:
+    """Write what params.yaml names outside this repository, and how it is now -> outside.yaml (docs/extending.md)."""
+    from tpsm.stages.outside import write_outside
+
+    write_outside(params)
+
+
+@app.command()
 def params(dataset: DatasetArgument, run: RunArgument, params: ParamsFile = Path("params.yaml")) -> None:
     """Print everything that decides RUN on DATASET, defaults included."""
     from tpsm.config.params import data_section, read_params, resolve_run

@@ -8,18 +8,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tpsm.checkpoints.frames_folder import FramesFolder
 from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError
-from tpsm.core.fingerprint import sha256_of_text
+from tpsm.core.fingerprint import is_outside, outside, sha256_of_text
 from tpsm.core.layout import Layout, check_name, raw_folder
 from tpsm.core.reading import read_section, read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
 from tpsm.jobs.map import as_workers
-from tpsm.methods import METHODS, method_module
+from tpsm.methods import FRAMES, METHODS, check_method, method_module
 from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
 
@@ -102,8 +103,10 @@ def read_scale(params: Path, name: str, scale: Any) -> dict[str, Any]:
     if not isinstance(scale, Mapping):
         raise UserError(f"{where} must be a section of keys and values, or the name of a file, not {scale!r}.")
     for method, values in scale.items():
-        if method not in METHODS:
-            raise UserError(f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}.")
+        if method not in METHODS and not is_outside(method):
+            raise UserError(
+                f"Unknown key {where}.{method}; {where} knows {', '.join(METHODS)}, and PACKAGE.MODULE of your own."
+            )
         section = from_mapping(MethodSection, values, f"{where}.{method}")
         from_mapping(method_module(method).Config, section.model, f"{where}.{method}.model")
         from_mapping(
@@ -156,8 +159,11 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
         raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
     data, section = data_section(params, dataset), params.run[run]
     where = f"params.yaml.run.{run}"
-    if section.method not in METHODS:
-        raise UserError(f"{where}.method is '{section.method}'; choose one of {', '.join(METHODS)}.")
+    if section.method == FRAMES:
+        return frames_run(params, dataset, run), AvdRun()
+    check_method(section.method, f"{where}.method")
+    if section.folder is not None:
+        raise UserError(f"{where}.folder: a method makes its own frames; remove the key, or set method to {FRAMES}.")
 
     # The scale's values and the run's own, merged.
     base = params.scales[data.scale].get(section.method, MethodSection())
@@ -172,14 +178,18 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
         model=from_mapping(method_module(section.method).Config, merge(base.model, section.model), f"{where}.model"),
         train=from_mapping(TrainConfig, schedule, f"{where}.train"),
         released=None if section.released is None else Released.at(section.released.replace("{dataset}", dataset)),
+        code=outside(section.method) if is_outside(section.method) else None,
     )
     avd = AvdRun(**vars(from_mapping(AvdSection, merge(asdict(AvdSection()), base.avd), f"{where}.avd")))
     if config.released is not None:
         return config, avd
 
-    # Published weights come in the place of training, and so of what it would begin with.
-    if data.weights is not None:
-        published = Path(data.weights)
+    # Published weights come in the place of training, and so of what it would begin with. A method from outside need
+    # not be among them.
+    published = None if data.weights is None else Path(data.weights)
+    if config.code is not None and published is not None and not (published / f"{run}.safetensors").is_file():
+        published = None
+    if published is not None:
         if run in params.animate.on(dataset).avd:
             avd = replace(avd, published=Published.at(published / "avd" / f"{run}.safetensors"))
         return replace(config, published=Published.at(published / f"{run}.safetensors")), avd
@@ -189,6 +199,25 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
     elif begin is not None:
         config = replace(config, origin=Origin.at(begin.replace("{dataset}", dataset)))
     return config, avd
+
+
+def frames_run(params: Params, dataset: str, run: str) -> RunConfig:
+    """Returns a run that has its frames from a folder.
+
+    Raises:
+        UserError: there is no such folder, a key says how a model is made, or the run is to have an AVD network.
+    """
+    section, where = params.run[run], f"params.yaml.run.{run}"
+    if section.folder is None:
+        raise UserError(f"{where}.folder is missing; the method {FRAMES} takes the frames that lie there.")
+    for key in ("model", "train", "released", "repeat_of"):
+        if getattr(section, key):
+            raise UserError(f"{where}.{key}: a folder of frames has no model; remove the key.")
+    if run in params.animate.on(dataset).avd:
+        raise UserError(f"params.yaml.animate.avd lists '{run}', a folder of frames; take it out there.")
+    frames = FramesFolder.at(section.folder.replace("{dataset}", dataset), f"{where}.folder")
+    size = data_section(params, dataset).raw.size
+    return RunConfig(dataset, run, FRAMES, size, model={}, train=TrainConfig(), frames=frames)
 
 
 def origin_of(run: RunConfig) -> Origin:
@@ -222,4 +251,6 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
         )
     where = f"{dataset}/runs/{run}.yaml"
     config = from_mapping(RunConfig, read_yaml(path), where)
+    if config.frames is not None:
+        return config
     return replace(config, model=from_mapping(method_module(config.method).Config, config.model, f"{where}.model"))

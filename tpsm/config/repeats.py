@@ -30,6 +30,8 @@ def check_names(sections: Mapping[str, RunSection], runs: tuple[str, ...], where
 def check_repeat(mine: RunConfig, original: RunConfig) -> None:
     """Raises UserError where a repeat of `original` differs from it in more than the seed, or in nothing."""
     where = f"params.yaml.run.{mine.run}"
+    if original.frames is not None:
+        raise UserError(f"{where}.repeat_of: a folder of frames is not trained, so there is no seed to change.")
     if mine.released is not None or original.released is not None:
         raise UserError(f"{where}.repeat_of: a released checkpoint is not trained, so there is no seed to change.")
     if mine.train.seed == original.train.seed:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tpsm.checkpoints.frames_folder import FramesFolder
 from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.core.animation import AnimateConfig
+from tpsm.core.fingerprint import Outside
 from tpsm.core.schema import Side
 from tpsm.data.config import DataConfig
+from tpsm.methods import FRAMES
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.published.card import Published
 from tpsm.training.config import TrainConfig
@@ -28,6 +31,8 @@ class MethodSection:
 class RunSection:
     """A run: a method, and what it changes of that method's section of the data set's scale.
 
+    `method` is one of ours, or the module of one from outside by its dotted name. `frames` is no method: the run has
+    its frames from the folder that `folder` names ("{dataset}" in it is replaced), and no other key.
     `released` names a released checkpoint ("{dataset}" in it is replaced), which is then taken and not trained.
     `repeat_of` names the run that this one repeats with another `train.seed`, and nothing else. `train` has, beside
     those of `TrainConfig`, the key `from`: the run or the file of weights that training begins with.
@@ -39,6 +44,7 @@ class RunSection:
     train: dict[str, Any] = field(default_factory=dict)
     released: str | None = None
     repeat_of: str | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,9 @@ class Params:
         return self.runs + (self.more.runs if dataset in self.more.datasets else ())
 
     def trained_on(self, dataset: str) -> tuple[str, ...]:
-        """Returns the same without runs whose weights the methods' authors released."""
-        return tuple(run for run in self.runs_on(dataset) if self.run[run].released is None)
+        """Returns the same without runs whose weights, or whose frames, the methods' authors made."""
+        sections = {run: self.run[run] for run in self.runs_on(dataset)}
+        return tuple(run for run, its in sections.items() if its.released is None and its.method != FRAMES)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,9 @@ class RunConfig:
     """All that decides the training of one run on one data set. `model` is the method's own `Config`.
 
     With `released` or `published` the run's weights come out of that file, whose hash makes a changed one count.
-    `origin` is what `train.from` names: the weights that training begins with, in the place of drawn ones.
+    `origin` is what `train.from` names: the weights that training begins with, in the place of drawn ones. `code` is
+    what is known of a method from outside, so that a changed one counts; `frames` is the folder of a run that has
+    nothing else, and no model.
     """
 
     dataset: str
@@ -119,3 +128,5 @@ class RunConfig:
     released: Released | None = None
     origin: Origin | None = None
     published: Published | None = None
+    code: Outside | None = None
+    frames: FramesFolder | None = None

@@ -1,13 +1,20 @@
-"""Computes hashes of values and of source files."""
+"""Computes hashes of values, of source files and of folders, and finds modules from outside this repository."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
+from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, sha256_of_bytes
 
 TRAINING_CODE = (
@@ -51,3 +58,108 @@ def code_hash(*packages: str) -> str:
             for path in sorted(top.rglob("*.py")):
                 lines.append(f"{package}/{path.relative_to(top).as_posix()} {sha256_of(path)}\n")
     return sha256_of_text("".join(lines))
+
+
+def folder_hash(folder: Path) -> str:
+    """Returns the SHA-256 of the names and contents of all files in and below `folder`; hidden ones do not count."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    return sha256_of_text("".join(f"{name.as_posix()} {sha256_of(folder / name)}\n" for name in shown))
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What is known of a module from outside: its package, that package's version where it has one, and a hash of the
+    module's source and of all that it imports from its package."""
+
+    package: str
+    version: str | None
+    sha256: str
+
+
+def is_outside(name: str) -> bool:
+    """Whether `name` is that of a module from outside, which has a dot in it; those of this repository have none."""
+    return "." in name
+
+
+def outside_module(name: str, defines: Sequence[str], page: str) -> Any:
+    """Imports the module `name`, which must define the names `defines`.
+
+    Raises:
+        UserError: it cannot be imported, or lacks one of the names; `page` of docs/ says what they are.
+    """
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:  # whatever another's code raises
+        raise UserError(_unusable(name, error)) from error
+    for missing in (one for one in defines if not hasattr(module, one)):
+        raise UserError(
+            f"The module {name} does not define {missing}; it must define {' and '.join(defines)} ({page})."
+        )
+    return module
+
+
+def outside(name: str) -> Outside:
+    """Returns what is known of the module `name`, which need not have been imported.
+
+    Raises:
+        UserError: it, or a package that it lies in, cannot be found, read or imported.
+    """
+    top = name.partition(".")[0]
+    try:
+        lines = [f"{module} {sha256_of(file)}\n" for module, file in sorted(_sources(name))]
+    except Exception as error:  # the import of a package runs another's code
+        raise UserError(_unusable(name, error)) from error
+    package = next(iter(packages_distributions().get(top, ())), None)
+    own = getattr(sys.modules.get(top), "__version__", None)
+    found = version(package) if package else own if isinstance(own, str) else None
+    return Outside(package or top, found, sha256_of_text("".join(lines)))
+
+
+def outside_parts(names: Iterable[str]) -> dict[str, Outside]:
+    """Returns what is known of each of `names` that is a module from outside."""
+    return {name: outside(name) for name in sorted(set(names)) if is_outside(name)}
+
+
+def _unusable(name: str, error: Exception) -> str:
+    reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+    return (
+        f"The module {name} cannot be imported ({reason}); install its package in this environment, or name the folder "
+        "that the package lies in under PYTHONPATH."
+    )
+
+
+def _sources(name: str) -> Iterator[tuple[str, Path]]:
+    """Yields the file of a module, of the packages above it, and of all that these import from the same package."""
+    seen, waiting = set(), [name]
+    if importlib.util.find_spec(name) is None:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+    while waiting:
+        module = waiting.pop()
+        if module in seen or module.partition(".")[0] != name.partition(".")[0]:
+            continue
+        seen.add(module)
+        waiting.append(module.rpartition(".")[0] or module)
+        spec = _spec(module)
+        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
+            yield module, Path(spec.origin)
+            if spec.origin.endswith(".py"):
+                waiting += _imports(ast.parse(Path(spec.origin).read_bytes()), spec.parent or "")
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # what is imported from a module that is no package: a class, or a function
+        return None
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yields all that a source in `package` imports, and what of it may be a module in its turn."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

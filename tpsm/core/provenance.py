@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tpsm.core.errors import UserError
+from tpsm.core.fingerprint import Outside, outside_parts
 from tpsm.core.schema import from_mapping
 
 PACKAGES = ("torch", "torchvision", "torchreid", "numpy", "scipy", "pandas", "matplotlib", "pillow", "dvc")
@@ -50,7 +51,8 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Provenance:
-    """One record. `parameters`, `weights` and `evaluators` map names to SHA-256.
+    """One record. `parameters`, `weights` and `evaluators` map names to SHA-256; `outside` says which modules from
+    outside this repository had a part in it.
 
     `seconds` is the wall time of the process that ended the work; where `resumed`, other processes had begun it.
     """
@@ -66,6 +68,7 @@ class Provenance:
     seed: int | dict[str, int] | None
     seconds: float
     resumed: bool
+    outside: dict[str, Outside] | None = None
 
 
 def record(
@@ -78,10 +81,12 @@ def record(
     weights: Mapping[str, str] | None = None,
     seed: int | Mapping[str, int] | None = None,
     resumed: bool = False,
+    outside: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Returns the record of work that began at `since` (a value of `time.monotonic()`) and ends now, ready for JSON.
 
-    `data` is what the manifest of the clips says of itself, `Manifest.about()`.
+    `data` is what the manifest of the clips says of itself, `Manifest.about()`. `outside` are names of methods, metrics
+    and kinds of evaluators, of which those from outside are recorded with their packages.
     """
     made = Provenance(
         code=Code(**code()),
@@ -95,6 +100,7 @@ def record(
         seed=dict(seed) if isinstance(seed, Mapping) else seed,
         seconds=round(time.monotonic() - since, 1),
         resumed=resumed,
+        outside=outside_parts(outside) or None,
     )
     return asdict(made)
 

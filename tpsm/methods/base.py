@@ -9,6 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tpsm.core.errors import UserError
 from tpsm.core.rng import BatchRng
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Prediction
 from tpsm.nn.geometry import resize_grid
@@ -40,6 +41,7 @@ class Method(nn.Module, ABC):
     """Submodules that no prediction uses; published weights leave them out."""
 
     perceptual: PerceptualLoss
+    """The perceptual loss, of a method whose `Config` has a section `perceptual`; no other method has one."""
 
     scale_relative_motion: ClassVar[bool] = True
     """Whether relative animation scales the driving displacement to the size of the source's pose."""
@@ -81,13 +83,13 @@ class Method(nn.Module, ABC):
         """Returns `losses`, in the form that wrappers for many devices take."""
         return self.losses(FramePair(source, driving), epoch, draws)
 
-    @abstractmethod
     def load_released(self, modules: ReleasedModules) -> None:
-        """Takes the weights of a released checkpoint, strictly.
+        """Takes the weights of a released checkpoint, strictly. A method of which none is known need not say how.
 
         Raises:
             UserError: an entry is missing, superfluous or does not fit; the message names it and the file.
         """
+        raise UserError(f"{type(self).__module__} takes no released checkpoints; leave `released` out of its runs.")
 
 
 def full_motion(

@@ -25,7 +25,7 @@ from tpsm.data.config import DataConfig
 from tpsm.data.pairs import PairBatches
 from tpsm.methods import method_module
 from tpsm.methods.base import Method
-from tpsm.nn.vgg import untrained_backbone
+from tpsm.nn.vgg import Pixels, untrained_backbone
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch, parts
 from tpsm.training.optimizer import Optimiser
@@ -96,8 +96,13 @@ def run_timed_steps(timed_run: TimedRun) -> Timing:
 
 
 def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:
-    """Returns a method, and the network that its perceptual loss compares by, both with random weights."""
+    """Returns a method, and the network that its perceptual loss compares by, both with random weights.
+
+    Of a method without this loss the network is one that computes nothing.
+    """
     method: Method = method_module(name).Model(model)
+    if not hasattr(model, "perceptual"):
+        return method, Pixels()
     backbone = untrained_backbone(model.perceptual)
     method.perceptual.use(backbone)
     return method, backbone

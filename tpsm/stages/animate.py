@@ -11,13 +11,14 @@ from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.animation import Mode, read_animate
 from tpsm.core.files import csv_text, write_text
-from tpsm.core.fingerprint import code_hash
+from tpsm.core.fingerprint import code_hash, outside_parts
 from tpsm.core.layout import Layout
 from tpsm.data.manifest import Entry, Manifest, read_manifest
 from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
 from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
+from tpsm.stages.take_frames import animations, write_about
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +26,30 @@ log = logging.getLogger(__name__)
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
     """Animates the fixed pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
     layout, config = Layout(dataset), read_run(dataset, run)
-    model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
-    model.load()  # a checkpoint that does not fit is named before any pair is begun
+    model: CheckpointRef | None = None
+    if config.frames is None:
+        model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
+        model.load()  # a checkpoint that does not fit is named before any pair is begun
     settings = read_animate(layout)
     manifest = read_manifest(layout.clips)
     pairs = [Pair(*pair) for pair in cross_identity_pairs(manifest, settings.pairs, settings.seed)]
     for mode in modes:
         avd = CheckpointRef.at(layout.avd(run) / "last.pt", "avd") if mode == "avd" else None
         out = layout.outputs(run) / "animation" / mode
-        decides = [model.sha256, avd and avd.sha256, mode, code_hash("tpsm", "baselines")]
-        cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides)
-        task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
-        gather(map_clips(task, pairs, workers, f"{run}: animate, {mode}"), out)
-        rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs]
+        if model is None:
+            folders, cache = animations(config, layout, pairs, mode, workers)
+        else:
+            code = code_hash("tpsm", "baselines"), outside_parts([config.method])
+            cache = ResumeCache.of(f"animate-{mode}", dataset, run, model.sha256, avd and avd.sha256, mode, *code)
+            task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
+            folders = map_clips(task, pairs, workers, f"{run}: animate, {mode}")
+        gather(folders, out)
+        rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs if folders]
         write_text(out / "pairs.csv", csv_text([("pair", "source", "driving"), *rows]))
-        write_model(out, config, [model] if avd is None else [model, avd])
+        if model is None:
+            write_about(out, config)
+        else:
+            write_model(out, config, [model] if avd is None else [model, avd])
         cache.remove()
 
 

@@ -16,6 +16,7 @@ from tpsm.config.repeats import check_repeat, seeds
 from tpsm.config.sections import DataSection, Params, RunConfig
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of, write_text
+from tpsm.core.fingerprint import is_outside, outside
 from tpsm.core.layout import raw_folder
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml
@@ -24,6 +25,9 @@ from tpsm.data.splits import SplitConfig, read_split
 from tpsm.jobs.map import WORKERS
 from tpsm.methods import method_module
 from tpsm.published.card import Published
+
+ROLES = ("landmarks", "identity")
+"""The keys of `evaluators`, each of which has a section with a `kind`."""
 
 
 def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path]:
@@ -57,6 +61,8 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
                 from tpsm.checkpoints.released import read_released  # Here: it needs PyTorch.
 
                 read_released(config.released.unchanged(), config.method).method(config.method, config.model)
+            if config.frames is not None:
+                continue
             check_model(config)
             if config.published is not None:
                 from tpsm.stages.take_published import published_avd, published_run  # Here: they need PyTorch.
@@ -77,7 +83,7 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
         # The whole evaluation section is what is read. Training evaluators depends on one part of it and scoring on
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         parts = ("evaluators", "metrics", "protocols")
-        sections |= {part: evaluation.get(part) for part in parts} | {"split": split}
+        sections |= {part: with_code(evaluation.get(part)) for part in parts} | {"split": split}
         sections["published-evaluators"] = published_evaluators(data[dataset], evaluation)
         sections["labels"] = labels(params, list(runs))
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})
@@ -90,6 +96,19 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
     for path, section in files.items():
         write_text(path, as_yaml(section))
     return list(files)
+
+
+def with_code(section: Any) -> Any:
+    """Returns a part of an evaluation section, with what is known of each module from outside beside its name.
+
+    Raises:
+        UserError: there is no such module.
+    """
+    if isinstance(section, str) and is_outside(section):
+        return {section: asdict(outside(section))}
+    if isinstance(section, Mapping):
+        return {key: with_code(value) if key in (*ROLES, "kind") else value for key, value in section.items()}
+    return [with_code(value) for value in section] if isinstance(section, (list, tuple)) else section
 
 
 def labels(params: Params, runs: Sequence[str]) -> dict[str, str]:
@@ -178,8 +197,14 @@ def with_vgg19(config: RunConfig) -> RunConfig:
     """
     from tpsm.nn.vgg import weights_file  # Here: it needs PyTorch.
 
-    perceptual = config.model.perceptual
-    if config.released or config.published or perceptual.backbone != "vgg19" or not any(perceptual.weights):
+    perceptual = getattr(config.model, "perceptual", None)
+    if (
+        perceptual is None
+        or config.released
+        or config.published
+        or perceptual.backbone != "vgg19"
+        or not any(perceptual.weights)
+    ):
         return config
     try:
         sha256 = sha256_of(weights_file(perceptual))

@@ -7,7 +7,7 @@ import numpy as np
 from tpsm.checkpoints.trained import CheckpointRef
 from tpsm.config.params import read_run
 from tpsm.core.files import atomic
-from tpsm.core.fingerprint import code_hash
+from tpsm.core.fingerprint import code_hash, outside_parts
 from tpsm.core.layout import Layout
 from tpsm.data.manifest import read_manifest
 from tpsm.inference.intermediates import write_insides
@@ -15,6 +15,7 @@ from tpsm.inference.tasks import L1, OUTPUT, ReconstructClip
 from tpsm.jobs.map import Workers, map_clips
 from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
+from tpsm.stages.take_frames import reconstructions, write_about
 
 
 def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
@@ -23,18 +24,22 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     The folder has the predicted clips, `l1.parquet` (clip, frame, l1 on floats), `model.json` (what made them),
     `rounded_up/<clip>.npz` (one bit per value: where truncating instead of rounding gives one less),
     `insides/<clip>.npz` of a few clips and, where the true motion is known, `motion/<clip>.npz` (in half precision,
-    which is exact to 0.02 of 64 pixels).
+    which is exact to 0.02 of 64 pixels). A run that has its frames from a folder has no insides and no motion.
     """
     import pandas as pd  # Here: it takes long to load.
 
     layout, config = Layout(dataset), read_run(dataset, run)
-    model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
-    model.load()  # a checkpoint that does not fit is named before any clip is begun
     out = layout.outputs(run) / "reconstruction"
-    manifest = read_manifest(layout.clips)
-    cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, code_hash("tpsm", "baselines"))
-    entries = manifest.clips("test")
-    folders = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
+    entries = read_manifest(layout.clips).clips("test")
+    model: CheckpointRef | None = None
+    if config.frames is not None:
+        folders, cache = reconstructions(config, layout, workers)
+    else:
+        model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
+        model.load()  # a checkpoint that does not fit is named before any clip is begun
+        code = code_hash("tpsm", "baselines"), outside_parts([config.method])
+        cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, *code)
+        folders = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
 
     # The output is put together from the clips' folders.
     gather([folder / OUTPUT for folder in folders], out)
@@ -42,8 +47,12 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     for entry, folder in zip(entries, folders, strict=True):
         l1 = np.load(folder / L1)
         errors.append(pd.DataFrame({"clip": entry.name, "frame": np.arange(len(l1)), "l1": l1}))
-    write_insides(model.load(), layout.clips, out / "insides")
+    if model is not None:
+        write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
-    write_model(out, config, [model])
+    if model is not None:
+        write_model(out, config, [model])
+    else:
+        write_about(out, config)
     cache.remove()

@@ -44,6 +44,7 @@ def write_summary(
         precision=config.train.precision,
         seed=about["seed"],
         resumed=resumed,
+        outside=[config.method],
     )
     write_json(out / "summary.json", about, indent=2)
 
@@ -73,7 +74,7 @@ def facts(config: RunConfig, method: Method, steps: int | None) -> dict[str, Any
         "batch": config.train.batch if trained else None,
         "seed": config.train.seed if trained else None,
         "precision": config.train.precision if trained else None,
-        "perceptual": config.model.perceptual.backbone,
+        "perceptual": config.model.perceptual.backbone if hasattr(config.model, "perceptual") else None,
     }
     taken = {"released": config.released, "published": config.published}
     return about | {key: file.sha256 for key, file in taken.items() if file is not None}

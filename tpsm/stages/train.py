@@ -28,6 +28,7 @@ from tpsm.methods import method_module
 from tpsm.methods.base import Method
 from tpsm.stages.import_released import released_method, write_released
 from tpsm.stages.summary import write_summary
+from tpsm.stages.take_frames import take_frames
 from tpsm.stages.take_published import take_run
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import use_all_gpus
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = False) -> None:
     """Writes `models/<dataset>/<run>/{last.pt, metrics.csv, summary.json, previews/}`, or the same below `out`.
 
+    Of a run whose frames come from a folder, it checks the folder.
     A run that names a released checkpoint takes its weights instead, and has no curve and no previews. One whose
     weights are published takes these, and has their curve; `fresh` trains it all the same.
     """
@@ -46,6 +48,9 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
     layout = Layout(dataset)
     config, data, began = read_run(dataset, run), read_data(dataset), time.monotonic()
     out = out or layout.model(run)
+    if config.frames is not None:
+        take_frames(config, layout)
+        return
     if config.released is not None:
         if rank() == 0:
             released = read_released(config.released.unchanged(), config.method)
@@ -71,7 +76,8 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
     log.info("Training %s on %s -> %s", run, dataset, out)
-    info = RunInfo(config.method, run, dataset, config.size, plain(asdict(config.model)), data.fit)
+    code = None if config.code is None else config.code.sha256
+    info = RunInfo(config.method, run, dataset, config.size, plain(asdict(config.model)), data.fit, code)
     batches, data_hash = training_batches(manifest, config.train)
     if config.origin is not None:
         data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))

@@ -55,6 +55,7 @@ class RunInfo:
     size: int
     model_config: dict[str, Any]
     fit: str = "crop"
+    code: str | None = None
 
 
 def fit(

@@ -1,0 +1,72 @@
+"""Runs the stages train, reconstruct and animate of a run that has its frames from a folder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tpsm.checkpoints.checkpoint import Checkpoint
+from tpsm.config.sections import RunConfig
+from tpsm.core.files import write_json
+from tpsm.core.fingerprint import code_hash
+from tpsm.core.layout import Layout
+from tpsm.data.manifest import read_manifest
+from tpsm.inference.from_folder import TakeClip, TakePair, find_frames
+from tpsm.inference.tasks import Pair
+from tpsm.jobs.map import Workers, map_clips
+from tpsm.jobs.resume import ResumeCache
+
+log = logging.getLogger(__name__)
+
+
+def take_frames(config: RunConfig, layout: Layout) -> None:
+    """Writes `models/<dataset>/<run>/last.pt`, which holds nothing but the folder's hash: later stages depend on it.
+
+    Raises:
+        UserError: a test clip has no frames in the folder.
+    """
+    assert config.frames is not None
+    manifest = read_manifest(layout.clips)
+    find_frames(config.frames.unchanged() / "reconstruction", [entry.name for entry in manifest.clips("test")])
+    about = {"folder": config.frames.sha256}
+    place = (config.method, config.run, config.dataset, config.size)
+    Checkpoint(*place, about, weights={}, epoch=0, step=0).save(layout.model(config.run) / "last.pt")
+    log.info("%s has a reconstruction of every test clip.", config.frames.folder)
+
+
+def reconstructions(config: RunConfig, layout: Layout, workers: Workers) -> tuple[list[Path], ResumeCache]:
+    """Returns a folder for each test clip, of its frames and their errors, and the cache that holds them."""
+    assert config.frames is not None
+    manifest = read_manifest(layout.clips)
+    entries = manifest.clips("test")
+    files = find_frames(config.frames.unchanged() / "reconstruction", [entry.name for entry in entries])
+    cache = _cache("reconstruct", config)
+    task = TakeClip(layout.clips, files, manifest.size, cache)
+    return map_clips(task, entries, workers, f"{config.run}: reconstruct"), cache
+
+
+def animations(
+    config: RunConfig, layout: Layout, pairs: list[Pair], mode: str, workers: Workers
+) -> tuple[list[Path], ResumeCache]:
+    """Returns a folder of frames for each pair, and the cache that holds them; none where the run has no animations in
+    this mode."""
+    assert config.frames is not None
+    manifest, folder = read_manifest(layout.clips), config.frames.unchanged() / "animation" / mode
+    cache = _cache(f"animate-{mode}", config)
+    if not folder.is_dir():
+        log.warning("%s has no folder animation/%s: the run's cells say n/a in this mode.", config.frames.folder, mode)
+        return [], cache
+    task = TakePair(find_frames(folder, [pair.name for pair in pairs]), manifest.size, cache)
+    return map_clips(task, pairs, workers, f"{config.run}: animate, {mode}"), cache
+
+
+def write_about(out: Path, config: RunConfig) -> None:
+    """Writes `out/model.json`: the run, and the hash of the folder that the frames beside it come from."""
+    assert config.frames is not None
+    weights = {f"frames of {config.run}": config.frames.sha256}
+    write_json(out / "model.json", {"run": config.run, "method": config.method, "weights": weights}, indent=2)
+
+
+def _cache(stage: str, config: RunConfig) -> ResumeCache:
+    assert config.frames is not None
+    return ResumeCache.of(stage, config.dataset, config.run, config.frames.sha256, code_hash("tpsm"))
