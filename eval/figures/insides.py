@@ -52,7 +52,8 @@ def _draw_row(axes: np.ndarray, layout: Layout, run: str, name: str, arrays: dic
     source, driving = read_frames(layout.test_clip(name), [0, when])
     (made,) = read_frames(layout.generated(run, name), [when])
     weights = arrays["weights"][chosen].astype(np.float64)
-    colours = hsv_to_rgb([(i / (len(weights) - 1), 0.9, 1) for i in range(len(weights) - 1)])
+    motions = max(len(weights) - 1, 1)  # a method of one motion has no background beside it
+    colours = hsv_to_rgb([(i / motions, 0.9, 1) for i in range(motions)])
     axes[0].set_ylabel(f"{short(name)}\nframe {when}", fontsize=7)
     _points(axes[0], source, arrays["source_xy"], colours)
     _points(axes[1], driving, arrays["driving_xy"][chosen], colours)
@@ -69,7 +70,8 @@ def _points(
     """Points of one motion have one colour: five for a thin-plate spline, one for a keypoint or region."""
     x, y = to_pixels(xy, *frame.shape[:2]).T
     axis.imshow(frame, interpolation="nearest")
-    axis.scatter(x, y, s=16, c=colours.repeat(len(xy) // len(colours), axis=0), edgecolor="black", linewidth=0.5)
+    of_each = colours[np.arange(len(xy)) * len(colours) // max(len(xy), 1)]
+    axis.scatter(x, y, s=16, c=of_each, edgecolor="black", linewidth=0.5)
     axis.set(xlim=(-0.5, frame.shape[1] - 0.5), ylim=(frame.shape[0] - 0.5, -0.5))
 
 
@@ -92,7 +94,7 @@ def _assignment(
     frame: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "m a b"], colours: Float[np.ndarray, "n 3"]
 ) -> Float[np.ndarray, "h w 3"]:
     """Each pixel in the mixed colour of the motions that it follows; grey is the background's."""
-    mixed = np.einsum("mab,mc->abc", weights, np.concatenate([[[0.5, 0.5, 0.5]], colours]))
+    mixed = np.einsum("mab,mc->abc", weights, np.concatenate([[[0.5, 0.5, 0.5]], colours])[: len(weights)])
     return 0.45 * _pale(frame)[..., None] + 0.55 * _enlarged(mixed, frame.shape[0]).clip(0, 1)
 
 

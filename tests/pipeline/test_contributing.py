@@ -49,12 +49,12 @@ def follow(command: list[str]) -> None:
 
 
 def test_the_row_and_the_column_are_there(example: Path) -> None:
-    table = re.split(r"^#+ ", (example / "reports/drawn/README.md").read_text(encoding="utf-8"), flags=re.M)
-    text = next(part for part in table if part.startswith("Video reconstruction"))
-    head, row = (next(line for line in text.splitlines() if line.startswith(f"| {start}")) for start in ("Run", "One"))
-    value = row.split("|")[head.split("|").index(" Restlessness ↓ ")]
+    lines = (example / "reports/drawn/tables/reconstruction.md").read_text(encoding="utf-8").splitlines()
+    head, row = (next(line for line in lines if line.startswith(f"| {start}")).split("|") for start in ("Run", "One"))
+    value = row[head.index(" Restlessness ↓ ")]
     assert 0 < float(re.findall(r"[.\d]+", value)[0]) < 1
-    assert "Restlessness" in (example / "reports/index.html").read_text(encoding="utf-8")
+    for page in ("drawn/README.md", "index.html"):
+        assert "Restlessness" in (example / "reports" / page).read_text(encoding="utf-8")
 
 
 def test_every_record_names_the_package_and_its_source(example: Path) -> None:
