@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +70,8 @@ class Card:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise ValueError(f"format: is {self.format}, and this version of the program reads {FORMAT}")
-        if missing := {field.name for field in fields(Provenance)} - set(self.provenance):
+        required = {field.name for field in fields(Provenance) if field.default is MISSING}
+        if missing := required - set(self.provenance):
             raise ValueError(f"provenance: lacks {min(missing)}")
         if not isinstance(data := self.provenance["data"], Mapping) or "sha256" not in data:
             raise ValueError("provenance: does not say on which data set the weights were trained")
