@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,39 +23,35 @@ def write_outside(params_file: Path, out: Path = OUT) -> None:
     The stage configure depends on what is written. It is what judges: here nothing is refused.
     """
     values = read_yaml(params_file)
-    datasets = values.get("datasets")
-    names = [name for name in datasets if isinstance(name, str)] if isinstance(datasets, list) else []
+    datasets = _texts(values.get("datasets"))
+    runs, evaluations = _sections(values.get("run")), _sections(values.get("evaluation"))
     found: dict[str, Any] = {}
-    for text in dict.fromkeys(_named(values)):
-        paths = [Path(path) for path in dict.fromkeys(text.replace("{dataset}", name) for name in names or [""])]
-        if there := [path for path in paths if path.exists()]:
-            found[text] = fingerprint(*(_state(path) for path in there))
-        elif is_outside(text) and all(part.isidentifier() for part in text.split(".")):
-            found[text] = _module(text)
-    write_text(out, as_yaml(found))
 
+    # Modules: methods, metrics, and kinds of evaluators.
+    kinds = [one.get("kind") for evaluation in evaluations for one in _sections(evaluation.get("evaluators"))]
+    listed = [name for evaluation in evaluations for name in _texts(evaluation.get("metrics"))]
+    found |= {name: _module(name) for name in _texts([run.get("method") for run in runs] + listed + kinds)}
 
-def _named(params: Mapping[str, Any]) -> Iterator[str]:
-    """Yields every text that may name something from outside, of whatever form the sections are."""
-    for run in _sections(params.get("run")):
-        train = run.get("train")
-        begin = train.get("from") if isinstance(train, Mapping) else None
-        yield from _texts([run.get("method"), run.get("folder"), run.get("released"), begin])
-    for evaluation in _sections(params.get("evaluation")):
-        metrics, evaluators = evaluation.get("metrics"), evaluation.get("evaluators")
-        yield from _texts(metrics if isinstance(metrics, list) else [])
-        yield from _texts([one.get("kind") for one in _sections(evaluators)])
+    # Files and folders: sent frames, released checkpoints, and what training begins with.
+    paths = [run.get(key) for run in runs for key in ("folder", "released")]
+    paths += [train.get("from") for run in runs if isinstance(train := run.get("train"), Mapping)]
+    for text in _texts(paths):
+        places = [Path(path) for path in dict.fromkeys(text.replace("{dataset}", name) for name in datasets or [""])]
+        found[text] = fingerprint(*(_state(path) for path in places if path.exists()))
+    write_text(out, as_yaml({name: state for name, state in found.items() if state is not None}))
 
 
 def _sections(values: Any) -> list[Mapping[str, Any]]:
     return [one for one in values.values() if isinstance(one, Mapping)] if isinstance(values, Mapping) else []
 
 
-def _texts(values: list[Any]) -> list[str]:
-    return [value for value in values if isinstance(value, str) and value]
+def _texts(values: Any) -> list[str]:
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
 
 
 def _module(name: str) -> Any:
+    if not is_outside(name):
+        return None
     try:
         return asdict(outside(name))
     except UserError as error:  # `tpsm configure` says so, where a run needs it
