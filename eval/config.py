@@ -10,7 +10,7 @@ from annotated_types import Ge, Le, MinLen
 from eval import metrics
 from eval.stats.config import BootstrapConfig
 from eval.types import PROTOCOLS, Protocol, Role
-from tpsm.core.fingerprint import is_outside
+from tpsm.core.errors import is_outside
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_section
 from tpsm.core.schema import Count, Side, checked, from_mapping

@@ -17,8 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from eval.types import Landmarks, Role
-from tpsm.core.errors import UserError
-from tpsm.core.fingerprint import is_outside, outside_module
+from tpsm.core.errors import UserError, is_outside, outside_module
 from tpsm.core.schema import from_mapping
 
 PAGE = "docs/extending.md"

@@ -21,8 +21,7 @@ from jaxtyping import Float64
 
 from eval.types import PROTOCOLS, Need, Protocol, ScoredClip
 from eval.weights import absent
-from tpsm.core.errors import UserError
-from tpsm.core.fingerprint import is_outside, outside_module
+from tpsm.core.errors import UserError, is_outside, outside_module
 
 log = logging.getLogger(__name__)
 PAGE = "docs/extending.md"

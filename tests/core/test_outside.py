@@ -12,11 +12,11 @@ import yaml
 from eval import metrics
 from eval.evaluators import evaluator_module
 from tpsm.checkpoints.checkpoint import Checkpoint, load_method
+from tpsm.config.outside import write_outside
 from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import outside, outside_parts
 from tpsm.core.provenance import record
 from tpsm.methods import method_module
-from tpsm.stages.outside import write_outside
 
 FILES = {
     "lab/__init__.py": "__version__ = '1.2'",

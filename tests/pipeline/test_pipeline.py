@@ -13,7 +13,7 @@ from tpsm.methods import METHODS
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ENTRIES = {
-    "outside": ("tpsm/stages/outside.py",),
+    "outside": ("tpsm/config/outside.py",),
     "configure": ("tpsm/stages/configure.py", "eval/stages/check.py"),
     "prepare": ("tpsm/stages/prepare.py",),
     "coverage": ("eval/stages/coverage.py",),

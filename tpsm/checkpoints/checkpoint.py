@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from tpsm.core.errors import UserError
-from tpsm.core.fingerprint import is_outside
+from tpsm.core.errors import UserError, is_outside
 from tpsm.core.layout import CONFIGS
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import Side, Step, from_mapping

@@ -74,7 +74,7 @@ def configure(params: ParamsFile = Path("params.yaml"), out: Path = Path("config
 @app.command()
 def outside(params: ParamsFile = Path("params.yaml")) -> None:
     """Write what params.yaml names outside this repository, and how it is now -> outside.yaml (docs/extending.md)."""
-    from tpsm.stages.outside import write_outside
+    from tpsm.config.outside import write_outside
 
     write_outside(params)
 

@@ -13,8 +13,8 @@ from tpsm.checkpoints.origin_file import Origin
 from tpsm.checkpoints.released_file import Released
 from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
-from tpsm.core.errors import UserError
-from tpsm.core.fingerprint import is_outside, outside, sha256_of_text
+from tpsm.core.errors import UserError, is_outside
+from tpsm.core.fingerprint import outside, sha256_of_text
 from tpsm.core.layout import Layout, check_name, raw_folder
 from tpsm.core.reading import read_section, read_yaml
 from tpsm.core.schema import as_yaml, from_mapping

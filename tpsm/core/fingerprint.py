@@ -1,20 +1,19 @@
-"""Computes hashes of values, of source files and of folders, and finds modules from outside this repository."""
+"""Computes hashes of values, source files, folders, and of modules from outside this repository."""
 
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from tpsm.core.errors import UserError
+from tpsm.core.errors import UserError, is_outside, unusable
 from tpsm.core.files import sha256_of, sha256_of_bytes
 
 TRAINING_CODE = (
@@ -77,28 +76,6 @@ class Outside:
     sha256: str
 
 
-def is_outside(name: str) -> bool:
-    """Whether `name` is that of a module from outside, which has a dot in it; those of this repository have none."""
-    return "." in name
-
-
-def outside_module(name: str, defines: Sequence[str], page: str) -> Any:
-    """Imports the module `name`, which must define the names `defines`.
-
-    Raises:
-        UserError: it cannot be imported, or lacks one of the names; `page` of docs/ says what they are.
-    """
-    try:
-        module = importlib.import_module(name)
-    except Exception as error:  # whatever another's code raises
-        raise UserError(_unusable(name, error)) from error
-    for missing in (one for one in defines if not hasattr(module, one)):
-        raise UserError(
-            f"The module {name} does not define {missing}; it must define {' and '.join(defines)} ({page})."
-        )
-    return module
-
-
 def outside(name: str) -> Outside:
     """Returns what is known of the module `name`, which need not have been imported.
 
@@ -109,7 +86,7 @@ def outside(name: str) -> Outside:
     try:
         lines = [f"{module} {sha256_of(file)}\n" for module, file in sorted(_sources(name))]
     except Exception as error:  # the import of a package runs another's code
-        raise UserError(_unusable(name, error)) from error
+        raise UserError(unusable(name, error)) from error
     package = next(iter(packages_distributions().get(top, ())), None)
     own = getattr(sys.modules.get(top), "__version__", None)
     found = version(package) if package else own if isinstance(own, str) else None
@@ -119,14 +96,6 @@ def outside(name: str) -> Outside:
 def outside_parts(names: Iterable[str]) -> dict[str, Outside]:
     """Returns what is known of each of `names` that is a module from outside."""
     return {name: outside(name) for name in sorted(set(names)) if is_outside(name)}
-
-
-def _unusable(name: str, error: Exception) -> str:
-    reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
-    return (
-        f"The module {name} cannot be imported ({reason}); install its package in this environment, or name the folder "
-        "that the package lies in under PYTHONPATH."
-    )
 
 
 def _sources(name: str) -> Iterator[tuple[str, Path]]:

@@ -4,8 +4,7 @@ import importlib
 from dataclasses import is_dataclass
 from typing import Any
 
-from tpsm.core.errors import UserError
-from tpsm.core.fingerprint import is_outside, outside_module
+from tpsm.core.errors import UserError, is_outside, outside_module
 
 METHODS = {"tps": "tpsm.methods.tps", "fomm": "baselines.fomm", "mraa": "baselines.mraa"}
 FRAMES = "frames"

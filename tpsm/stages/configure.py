@@ -14,9 +14,9 @@ from typing import Any
 from tpsm.config.params import data_section, origin_of, read_params, resolve_run
 from tpsm.config.repeats import check_repeat, seeds
 from tpsm.config.sections import DataSection, Params, RunConfig
-from tpsm.core.errors import UserError
+from tpsm.core.errors import UserError, is_outside
 from tpsm.core.files import sha256_of, write_text
-from tpsm.core.fingerprint import is_outside, outside
+from tpsm.core.fingerprint import outside
 from tpsm.core.layout import raw_folder
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml

@@ -1,4 +1,4 @@
-"""Runs the stage outside, without which DVC would not see that something changed which lies outside this repository."""
+"""Lists what params.yaml names outside this repository: else DVC would not see that something changed there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tpsm.core.errors import UserError
+from tpsm.core.errors import UserError, is_outside
 from tpsm.core.files import write_text
-from tpsm.core.fingerprint import fingerprint, is_outside, outside
+from tpsm.core.fingerprint import fingerprint, outside
 from tpsm.core.reading import read_yaml
 from tpsm.core.schema import as_yaml
 
