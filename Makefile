@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Without .git, as in a ZIP of the repository, DVC is told to do without; git knows no such file.
 SCM := $(if $(wildcard .git),,.dvc/config.local)
 
-.PHONY: setup repro train test test-slow torture fresh rescore gate verify lint check clean bench-gpu bench-start
+.PHONY: setup repro train test test-slow torture fresh rescore gate verify docs wheel lint check clean bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -71,6 +71,20 @@ bench-gpu: $(READY)
 # What each stage's start takes, beside `import torch` (or pandas) alone; CPU seconds, the best of three.
 bench-start: $(READY)
 	$(BIN)/python -m tpsm.profiling.start
+
+# The pages of docs/ as a site -> .work/site/index.html; the first time it installs mkdocs-material.
+docs: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/mkdocs build --quiet
+
+# The package as a wheel -> dist/, installed and started in an empty environment.
+wheel: $(READY)
+	rm -rf dist .work/empty
+	$(BIN)/uv build --quiet --wheel
+	$(PYTHON) -m venv .work/empty
+	$(BIN)/uv pip install --quiet --python .work/empty/bin/python --constraint constraints.txt dist/*.whl
+	cd .work/empty && bin/tpsm --help > /dev/null && bin/python -m eval --help > /dev/null
+	@ls dist/*.whl
 
 lint: $(READY)
 	$(BIN)/ruff check .
