@@ -147,6 +147,10 @@ def score(
         str | None, typer.Option(metavar="KIND", help="With --real: dlib68, fan or rtmpose, for AKD and MKR.")
     ] = None,
     identity: Annotated[str | None, typer.Option(metavar="KIND", help="With --real: dlib-face, for AED.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="With --real: a metric of your own, beside ours; repeat it for several."),
+    ] = None,
     resize: Annotated[
         bool, typer.Option("--resize", help="With --real: bring generated frames to the real ones' size.")
     ] = False,
@@ -160,7 +164,7 @@ def score(
 
     With --real and --generated: score frames from anywhere. This needs no data set, no run and no params.yaml.
     """
-    of_folders = {"landmarks": landmarks, "identity": identity, "resize": resize, "out": out}
+    of_folders = {"landmarks": landmarks, "identity": identity, "metric": metric, "resize": resize, "out": out}
 
     # Frames from anywhere.
     if real or generated:
@@ -170,14 +174,8 @@ def score(
         from eval.config import EvaluatorsConfig
         from eval.folders.score import Request, parse_evaluator, score_folders
 
-        print(
-            score_folders(
-                Request(
-                    real, generated, EvaluatorsConfig(parse_evaluator(landmarks), parse_evaluator(identity)), resize
-                ),
-                out,
-            )
-        )
+        evaluators = EvaluatorsConfig(parse_evaluator(landmarks), parse_evaluator(identity))
+        print(score_folders(Request(real, generated, evaluators, resize, tuple(metric or ())), out))
         return
 
     # A run of the pipeline.

@@ -49,12 +49,13 @@ SHOWN = 5
 @dataclass(frozen=True)
 class Request:
     """`evaluators` are kinds or sections, as in params.yaml. `resize` brings generated frames to the real ones' size
-    instead of refusing them."""
+    instead of refusing them. `metrics` are modules from outside, beside all of ours."""
 
     real: Path
     generated: Path
     evaluators: EvaluatorsConfig = field(default_factory=EvaluatorsConfig)
     resize: bool = False
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class FrameHashes:
 
 
 def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, hashes: FrameHashes) -> Iterator[pd.DataFrame]:
-    chosen = [metrics.load(name) for name in available_metrics(metrics.names())]
+    chosen = [metrics.load(name) for name in available_metrics(dict.fromkeys([*metrics.names(), *request.metrics]))]
     chosen = [
         (metric, scores) for metric, scores in chosen if metric.reconstruction and usable(metric.needs, evaluators)
     ]
@@ -286,6 +287,7 @@ def _about(
         evaluators=weights,
         precision="fp32",
         seed=BOOTSTRAP.seed,
+        outside=[*request.metrics, *request.evaluators.kinds],
     )
     covered = {"scored": list(pairs.common), "missing": pairs.missing, "unexpected": pairs.unexpected}
     how = {"codecs": codecs, "evaluators": dict(records), "resized": request.resize}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,37 @@ PARAMS = {
     "evaluation": {
         "drawn": {
             "metrics": ["l1", "akd", "epe"],
-            "evaluators": {"landmarks": {"kind": "heatmap", "width": 8, "steps": 2, "batch": 2}},
+            "evaluators": {"landmarks": {"kind": "lab.brightest"}},
             "tables": {"reconstruction": ["theirs"], "animation": ["theirs"]},
         }
     },
 }
+
+EVALUATOR = """
+from dataclasses import dataclass
+import numpy as np
+from eval.types import Landmarks
+
+@dataclass(frozen=True)
+class Config:
+    kind: str = "lab.brightest"
+
+class Brightest:
+    def __call__(self, frames):
+        lit = frames.sum(axis=-1, dtype=np.int64).reshape(len(frames), -1).argmax(axis=1)
+        y, x = np.divmod(lit, frames.shape[2])
+        xy = 2 * np.stack([x, y], axis=-1)[:, None] / (np.array(frames.shape[2:0:-1]) - 1) - 1
+        return Landmarks(xy.astype(np.float32), np.ones((len(frames), 1), bool))
+
+    def save(self, path):
+        path.write_bytes(b"")
+
+def train(config, clips, key):
+    return Brightest()
+
+def load(config, path):
+    return Brightest()
+"""
 
 
 def evaluate(*arguments: str) -> None:
@@ -50,11 +77,14 @@ def evaluate(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which frames were sent, and taken, scored and reported: the real clips, one level brighter."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        Path("lab").mkdir()
+        Path("lab/brightest.py").write_text(EVALUATOR)
         Path("params.yaml").write_text(yaml.safe_dump(PARAMS))
         synthesize(RAW, size=64, train_identities=2, test_identities=2, clips_per_identity=1, frames=3, seed=1)
         Path("sent/drawn").mkdir(parents=True)
@@ -69,7 +99,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evaluate("features")
         evaluate("score", "--run", "theirs")
         evaluate("report")
-    return folder
+        yield folder
+        for module in ("lab.brightest", "lab"):
+            sys.modules.pop(module)
 
 
 def send(folder: Path) -> None:
@@ -107,8 +139,12 @@ def test_the_folders_hash_is_on_record(project: Path) -> None:
     assert "/sent" not in (project / "reports/drawn/provenance.json").read_text()
 
 
-def first_clip(folder: Path) -> Path:
-    return min(path for path in (folder / "reconstruction").iterdir() if path.is_dir() or path.suffix == ".png")
+def test_an_evaluator_from_outside_is_on_record(project: Path) -> None:
+    quality = json.loads((project / "evaluators/drawn/quality.json").read_text())
+    scores = json.loads((project / "reports/drawn/provenance.json").read_text())["scores"]["theirs"]
+    known = quality["provenance"]["outside"]["lab.brightest"]
+    assert scores["outside"] == {"lab.brightest": known} and known["package"] == "lab"
+    assert known["sha256"] in (project / "configs/drawn/evaluators.yaml").read_text()
 
 
 @pytest.mark.parametrize(

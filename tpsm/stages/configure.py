@@ -164,8 +164,11 @@ def without_published(params: Params) -> Params:
 
 
 def published_evaluators(data: DataSection, evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the file that each role's network is taken from, whether its kind is one that is trained or not."""
-    roles = [role for role, section in (evaluation.get("evaluators") or {}).items() if section is not None]
+    """Returns the file that each role's network is taken from, whether its kind is one that is trained or not. One from
+    outside is not published."""
+    sections = {role: section for role, section in (evaluation.get("evaluators") or {}).items() if section is not None}
+    kinds = {role: section.get("kind") if isinstance(section, Mapping) else None for role, section in sections.items()}
+    roles = [role for role, kind in kinds.items() if not (isinstance(kind, str) and is_outside(kind))]
     if data.evaluators is None:
         return {}
     return {role: asdict(Published.at(Path(data.evaluators) / f"{role}.safetensors")) for role in roles}

@@ -30,13 +30,14 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
 
     layout, config = Layout(dataset), read_run(dataset, run)
     out = layout.outputs(run) / "reconstruction"
-    entries = read_manifest(layout.clips).clips("test")
     model: CheckpointRef | None = None
-    if config.frames is not None:
-        folders, cache = reconstructions(config, layout, workers)
-    else:
+    if config.frames is None:
         model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
         model.load()  # a checkpoint that does not fit is named before any clip is begun
+    entries = read_manifest(layout.clips).clips("test")
+    if model is None:
+        folders, cache = reconstructions(config, layout, workers)
+    else:
         code = code_hash("tpsm", "baselines"), outside_parts([config.method])
         cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, *code)
         folders = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
@@ -51,8 +52,8 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
         write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
-    if model is not None:
-        write_model(out, config, [model])
-    else:
+    if model is None:
         write_about(out, config)
+    else:
+        write_model(out, config, [model])
     cache.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,30 @@ def test_clips_of_any_form_are_paired_and_scored(
     assert about["clips"] == {"scored": ["a#0", "a#1", "b#0"], "missing": ["c#0"], "unexpected": ["d#0"]}
     assert about["provenance"]["parameters"].keys() == {"real frames", "generated frames"}
     assert str(tmp_path) not in json.dumps(about)
+
+
+METRIC = """
+from eval.metrics import Metric
+METRIC = Metric(__name__, "Brightness", "levels", lower_is_better=False, decimals=1, source="mean of the frame")
+def score(generated, reference):
+    return generated.frames.mean(axis=(1, 2, 3))
+"""
+
+
+def test_a_metric_from_outside_stands_beside_ours(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "atelier").mkdir()
+    (tmp_path / "atelier/bright.py").write_text(METRIC)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert score(*folders, "--metric", "atelier.bright", "--out", str(tmp_path / "scores.parquet")) == 0
+    assert "Brightness ↑ (levels)" in capsys.readouterr().out
+    assert "l1" in set(pd.read_parquet(tmp_path / "scores.parquet").metric)
+    made = about_scores(tmp_path / "scores.parquet")["provenance"]
+    assert made["outside"].keys() == {"atelier.bright"}
+    assert score(*folders, "--metric", "atelier.absent") == 2
+    assert "PYTHONPATH" in capsys.readouterr().err
+    del sys.modules["atelier.bright"], sys.modules["atelier"]
 
 
 def test_frames_of_another_size_are_refused_or_resized(
