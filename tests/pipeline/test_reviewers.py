@@ -85,7 +85,7 @@ def test_a_fresh_clone_scores_stored_predictions_anew_and_trains_nothing(tmp_pat
     assert stages(run(reviewer, "dvc", "repro", "--dry", "--allow-missing"))
     ran = stages(run(reviewer, "make", "rescore", "READY=", f"BIN={Path(sys.executable).parent}"))
     scored = {"score@puppets-tps", "score-control@puppets-copy-source", "score-control@puppets-real"}
-    assert ran == {"configure", *scored, "report@puppets", "page"}
+    assert ran == {"outside", "configure", *scored, "report@puppets", "page"}
     assert "| Pose" not in (reviewer / "reports/puppets/tables/animation.md").read_text()
     assert "matches  metrics.json" in run(reviewer, "python", "-m", "eval", "verify", "--dataset", "puppets")
 

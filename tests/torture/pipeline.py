@@ -46,7 +46,7 @@ def make_ready(target: Path, shared: Path) -> None:
     """
     stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in stages.values():
-        stage["deps"] = [path for path in stage["deps"] if path.split("/")[0] not in CODE]
+        stage["deps"] = [path for path in stage.get("deps", ()) if path.split("/")[0] not in CODE]
     (target / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     (target / ".dvc").mkdir()
     (target / ".dvc/config").write_text(CONFIG)

@@ -32,6 +32,7 @@ SUBJECT = PARAMS | {
 OF = ("--dataset", "drawn")
 TPS = (*OF, "--run", "tps")
 STAGES: dict[str, tuple[str, ...]] = {
+    "outside": ("tpsm", "outside"),
     "configure": ("tpsm", "configure"),
     "prepare": ("tpsm", "prepare", *OF),
     "coverage": ("eval", "coverage", *OF),

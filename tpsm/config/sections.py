@@ -130,3 +130,8 @@ class RunConfig:
     published: Published | None = None
     code: Outside | None = None
     frames: FramesFolder | None = None
+
+    @property
+    def source(self) -> str | None:
+        """The hash of the source of a method from outside, which its checkpoints hold."""
+        return None if self.code is None else self.code.sha256

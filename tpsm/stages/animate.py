@@ -18,7 +18,7 @@ from tpsm.inference.tasks import AnimatePair, Pair
 from tpsm.jobs.map import Workers, map_clips
 from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
-from tpsm.stages.take_frames import animations, write_about
+from tpsm.stages.take_frames import animations
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,7 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
         gather(folders, out)
         rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs if folders]
         write_text(out / "pairs.csv", csv_text([("pair", "source", "driving"), *rows]))
-        if model is None:
-            write_about(out, config)
-        else:
-            write_model(out, config, [model] if avd is None else [model, avd])
+        write_model(out, config, [network for network in (model, avd) if network is not None])
         cache.remove()
 
 

@@ -52,7 +52,8 @@ def released_method(config: RunConfig, released: ReleasedCheckpoint, fit: Fit) -
     """Returns a released method as this project's checkpoint. Raises UserError where an entry does not fit."""
     weights = released.method(config.method, config.model).state_dict()
     model = plain(asdict(config.model))
-    return Checkpoint(config.method, config.run, config.dataset, config.size, model, weights, epoch=0, step=0, fit=fit)
+    place = (config.method, config.run, config.dataset, config.size)
+    return Checkpoint(*place, model, weights, epoch=0, step=0, fit=fit, code=config.source)
 
 
 def released_avd(config: RunConfig, avd: AvdConfig, released: ReleasedCheckpoint) -> Checkpoint:

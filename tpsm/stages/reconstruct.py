@@ -15,7 +15,7 @@ from tpsm.inference.tasks import L1, OUTPUT, ReconstructClip
 from tpsm.jobs.map import Workers, map_clips
 from tpsm.jobs.resume import ResumeCache, gather
 from tpsm.stages.summary import write_model
-from tpsm.stages.take_frames import reconstructions, write_about
+from tpsm.stages.take_frames import reconstructions
 
 
 def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
@@ -52,8 +52,5 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
         write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
-    if model is None:
-        write_about(out, config)
-    else:
-        write_model(out, config, [model])
+    write_model(out, config, [] if model is None else [model])
     cache.remove()

@@ -52,11 +52,16 @@ def write_summary(
 def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef]) -> None:
     """Writes `out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it.
 
-    `networks` begins with the method's. The file changes only with these, so that scoring needs no models, and is not
-    repeated when a new training gave the same weights.
+    `networks` begins with the method's; there are none where the frames come from a folder, and its hash is what
+    counts. The file changes only with these, so that scoring needs no models, and is not repeated when a new training
+    gave the same weights.
     """
-    about = facts(config, networks[0].load(), networks[0].steps() if config.released is None else None)
-    weights = {network.file.as_posix(): network.sha256 for network in networks}
+    if config.frames is not None:
+        about: dict[str, Any] = {"run": config.run, "method": config.method}
+        weights = {f"frames of {config.run}": config.frames.sha256}
+    else:
+        about = facts(config, networks[0].load(), networks[0].steps() if config.released is None else None)
+        weights = {network.file.as_posix(): network.sha256 for network in networks}
     write_json(out / "model.json", about | {"weights": weights}, indent=2)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tpsm.checkpoints.checkpoint import Checkpoint
 from tpsm.config.sections import RunConfig
-from tpsm.core.files import write_json
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.layout import Layout
 from tpsm.data.manifest import read_manifest
@@ -58,13 +57,6 @@ def animations(
         return [], cache
     task = TakePair(find_frames(folder, [pair.name for pair in pairs]), manifest.size, cache)
     return map_clips(task, pairs, workers, f"{config.run}: animate, {mode}"), cache
-
-
-def write_about(out: Path, config: RunConfig) -> None:
-    """Writes `out/model.json`: the run, and the hash of the folder that the frames beside it come from."""
-    assert config.frames is not None
-    weights = {f"frames of {config.run}": config.frames.sha256}
-    write_json(out / "model.json", {"run": config.run, "method": config.method, "weights": weights}, indent=2)
 
 
 def _cache(stage: str, config: RunConfig) -> ResumeCache:

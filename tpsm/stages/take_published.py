@@ -79,7 +79,9 @@ def published_run(config: RunConfig, data: DataConfig) -> tuple[Card, Checkpoint
     model = plain(asdict(config.model))
     whole = with_unpublished(method, weights)
     names = (config.method, config.run, config.dataset)
-    checkpoint = Checkpoint(*names, config.size, model, whole, epoch=0, step=card.steps or 0, fit=data.fit)
+    checkpoint = Checkpoint(
+        *names, config.size, model, whole, epoch=0, step=card.steps or 0, fit=data.fit, code=config.source
+    )
     check_strictly(method, whole, path)
     return card, checkpoint
 

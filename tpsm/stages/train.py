@@ -76,8 +76,7 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
         write_preview(method, sample.to(next(method.parameters()).device), path)
 
     log.info("Training %s on %s -> %s", run, dataset, out)
-    code = None if config.code is None else config.code.sha256
-    info = RunInfo(config.method, run, dataset, config.size, plain(asdict(config.model)), data.fit, code)
+    info = RunInfo(config.method, run, dataset, config.size, plain(asdict(config.model)), data.fit, config.source)
     batches, data_hash = training_batches(manifest, config.train)
     if config.origin is not None:
         data_hash = fingerprint(data_hash, sha256_of(Path(config.origin.file)))
