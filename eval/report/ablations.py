@@ -36,7 +36,8 @@ def claims(results: Results, protocol: Protocol) -> Question:
             rivals.append(label)
             rows = [_row(results, run, change.metric.name) for run in (subject, rival) for change in here]
             recalled |= any(row is not None and row.status == "recalled" for row in rows)
-            sentences += [f"Against {label}, published: {_published(here, printed)}.", *described(f"Against {label}, here", here)]
+            sentences.append(f"Against {label}, published: {_published(here, printed)}.")
+            sentences += described(f"Against {label}, here", here)
 
     # The answer in one sentence.
     if not sentences or results.published is None:
@@ -82,9 +83,7 @@ def keypoints(results: Results, protocol: Protocol) -> Question:
             method = results.method_title(str(results.summary(pair[0]).get("method", "")))
             sentences += described(f"{method}, {many:,} keypoints in place of {few:,}", here)
             told.append(f"{method} with {many:,} keypoints in place of {few:,} is {counted(here)}.")
-    return Question(
-        "What does K do?", " ".join(told), "reconstruction", protocol, False, sentences=tuple(sentences)
-    )
+    return Question("What does K do?", " ".join(told), "reconstruction", protocol, False, sentences=tuple(sentences))
 
 
 def components(results: Results, protocol: Protocol) -> Question:

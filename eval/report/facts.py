@@ -85,8 +85,8 @@ def reading(results: Results) -> tuple[str, ...]:
         if config.published is None
         else (
             "Published numbers stand beside the legacy protocol, which is the papers'. They come from the papers' "
-            "evaluators, and those marked ‡ from another data set: hold the order of the runs here against the order "
-            "of the papers' methods, never one value against the other. Bold takes no account of them.",
+            "evaluators, and those marked ‡ from another data set. Hold the order of the runs here against the order "
+            "of the papers' methods, never one value against the other.",
         )
     )
 

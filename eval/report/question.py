@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+
 @dataclass(frozen=True)
 class Finding:
     """What one metric says of a question's runs, best first. `best` has one name where the first is clearly better than
     every other by paired interval and corrected test, as bold in the tables, more where it is not.
 
-    `value` is the first's mean with its interval, `rival` the nearest run, `lead` how far the first lies ahead of it, by
-    the paired interval, and `p` the corrected test. `seeds` says between which means training seeds move the two, where
-    both have several; `by_seed` is true where those change places. `beats` are the runs that beat the repeated source,
-    which scores `copy`.
+    `value` is the first's mean with its interval, `rival` the nearest run, `lead` how far the first lies ahead of it,
+    with the paired interval, and `p` the corrected test's. `seeds` says between which means training seeds move the
+    two, where both have several; `by_seed` is true where those change places. `beats` are the runs that beat the
+    repeated source, which scores `copy`.
     """
 
     metric: str
@@ -50,6 +51,6 @@ class Question:
     sentences: tuple[str, ...] = ()
 
     def heads(self) -> tuple[str, ...]:
-        """Of a table with a row for each finding; that of training seeds comes last, where any finding knows of them."""
+        """Of a table with a row for each finding; training seeds come last, where any finding knows of them."""
         heads = ("Metric", "Best", "Its mean", "Next", "Ahead by", "p", "Beats a repeated source")
         return (*heads, "Training seeds") if any(finding.seeds for finding in self.findings) else heads

@@ -24,9 +24,9 @@ JSON_STYLE: Final[dict[str, Any]] = {"indent": 2, "sort_keys": True, "allow_nan"
 
 @dataclass(frozen=True)
 class Report:
-    """`numbers`: file -> content, of all that scores and configuration alone decide; `brief`: which method is
-    best at what, in one sentence; `questions`: in full; `facts` and `reading`: what was run, and how to read it, in sentences; `quality`: of each evaluator, by its
-    role; `figures`: caption -> file; `provenance`: what made it."""
+    """`numbers`: file -> content, of all that scores and configuration alone decide; `brief`: which method is best at
+    what, in one sentence; `questions`: in full; `facts` and `reading`: what was run, and how to read it, in sentences;
+    `quality`: of each evaluator, by its role; `figures`: caption -> file; `provenance`: what made it."""
 
     results: Results
     tables: tuple[Table, ...]

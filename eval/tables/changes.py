@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from eval.metrics import Metric
+from eval.stats.intervals import Estimate
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series
 from eval.tables.seeds import seed_means
-from eval.tables.table import Cell, Missing, Table, Value, number
+from eval.tables.table import Cell, Missing, Table, Value
 from eval.types import Protocol
 
 Pair = tuple[str, str]
@@ -86,7 +88,7 @@ def keypoint_pairs(results: Results) -> dict[Pair, tuple[int, int]]:
 
 
 def component_pairs(results: Results) -> list[Pair]:
-    """Each part beside those before it, and, where there are several, all beside none; the full model's method alone."""
+    """Each part beside those before it, and where there are several all beside none; the full model's method alone."""
     listed = [run for run in results.config.tables.components if run in results.scored]
     methods = {run: results.summary(run).get("method") for run in listed}
     runs = [run for run in listed if methods[run] == methods[listed[-1]]]
@@ -109,8 +111,9 @@ def ablation_changes(results: Results, columns: Sequence[Metric], protocol: Prot
             if (change := by_name.get(metric.name)) is None:
                 cells.append((Missing("not in both"), Missing("not in both")))
             else:
-                value = Value(change.comparison.difference, metric.decimals, best=change.significant, signed=True)
-                cells.append((value, "one seed" if change.seeds is None else number(change.seeds, metric.decimals)))
+                difference = change.comparison.difference
+                value = Value(difference, metric.decimals, best=change.significant, signed=True)
+                cells.append((value, _between_seeds(change)))
         rows.append((*about, "difference", *(cell[0] for cell in cells)))
         rows.append((*about, "between seeds", *(cell[1] for cell in cells)))
 
@@ -123,3 +126,10 @@ def ablation_changes(results: Results, columns: Sequence[Metric], protocol: Prot
         (NOTE.format(unit=results.bootstrap.unit),),
         protocol,
     )
+
+
+def _between_seeds(change: Change) -> Cell:
+    if change.seeds is None:
+        return Missing("one seed")
+    of = change.comparison.difference
+    return Value(Estimate(change.seeds, math.nan, math.nan, of.clips, of.frames), change.metric.decimals)

@@ -126,8 +126,9 @@ class Card:
 
 @dataclass(frozen=True)
 class Content:
-    """`brief`: which method is best at what, in one sentence; `questions`: in full; `facts` and `reading`: what was run, and how to read it, in sentences;
-    `quality`: of each evaluator, by its role; `provenance`: what made all this."""
+    """`brief`: which method is best at what, in one sentence; `questions`: in full; `facts` and `reading`: what was
+    run, and how to read it, in sentences; `quality`: of each evaluator, by its role; `provenance`: what made all
+    this."""
 
     dataset: str
     brief: str

@@ -113,4 +113,3 @@ def _values(results: Results, series: Series, clip: str) -> tuple[tuple[str, str
         if clip in values.index and not metric.detection:
             shown.append((metric.title, number(float(values[clip]), metric.decimals)))
     return tuple(shown)
-

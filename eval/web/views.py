@@ -49,6 +49,7 @@ class First:
     mode: str
     still: bool
 
+
 @dataclass(frozen=True)
 class Bar:
     """Where an interval and its mean lie on a scale, in percent from its left; a mean beyond it stands at its edge."""
@@ -120,7 +121,12 @@ def topic(content: Content, shown: ShownTable | Question) -> str:
 
 def on_topic(contents: Iterable[Content], name: str) -> list[Content]:
     """The data sets that have a table or a question there."""
-    return [one for one in contents if name in {topic(one, shown) for shown in (*one.tables, *one.questions)}]
+    return [
+        one
+        for one in contents
+        if any(topic(one, shown) == name for shown in one.tables)
+        or any(topic(one, asked) == name for asked in one.questions)
+    ]
 
 
 def sections(contents: Sequence[Content]) -> dict[str, str]:
@@ -178,7 +184,7 @@ def _bar(cell: Cell, scale: tuple[float, float] | None) -> Bar | None:
     low, mean, high = ((float(cell[key]) - start) / (end - start) * 100 for key in ("low", "value", "high"))
     if not 0 <= mean <= 100:
         return None
-    return Bar(round(max(low, 0), 1), round(mean, 1), round(min(high, 100), 1))
+    return Bar(round(max(low, 0.0), 1), round(mean, 1), round(min(high, 100.0), 1))
 
 
 def matrix(content: Content) -> Matrix | None:
