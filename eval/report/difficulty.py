@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from eval.report.modes import common_mode
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from tpsm.data.clip import spread
@@ -80,13 +81,6 @@ def comparison(results: Results) -> Comparison | None:
         return None
     real = layout.test_clip(ranked.middle)
     return Comparison(real, real, {label(run): layout.generated(run, ranked.middle) for run in runs})
-
-
-def common_mode(found: Sequence[tuple[str, str]]) -> str:
-    """Of pairs of a run and a mode, the first mode that all the runs have; '' where there is none."""
-    runs = {run for run, _ in found}
-    modes = dict.fromkeys(mode for _, mode in found)
-    return next((mode for mode in modes if {run for run, its in found if its == mode} == runs), "")
 
 
 def hardest(results: Results, series: Sequence[Series]) -> list[str]:

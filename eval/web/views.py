@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from eval.report.difficulty import common_mode
+from eval.report.modes import common_mode
 from eval.report.question import Question
 from eval.web.shown import Cell, Content, Group, ShownTable
 
-PAPERS = {"L1": "pixel error", "AKD": "joint error", "MKR": "joints lost", "AED": "identity error"}
+PAPERS = {"L1": "pixel error", "AKD": "joint error", "MKR": "joints lost", "AED": "identity lost"}
 """The papers' four metrics, and what each measures."""
 TOPICS = {
     "comparisons": "pairs",

@@ -24,8 +24,9 @@ from small_pipeline import EVALUATION, FRAMES, SIZE, TESTS, configure, make_data
 from eval.__main__ import main
 from eval.config import read_config
 from eval.figures.comparison import GAP, HEAD, moving_comparison
-from eval.report.difficulty import common_mode, comparison, hardest
+from eval.report.difficulty import comparison, hardest
 from eval.report.findings import answer, brief
+from eval.report.modes import common_mode
 from eval.report.worst import worst_frames
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Estimate
