@@ -134,7 +134,8 @@ def test_what_is_cut_off_a_portrait_is_said(folder: Path, caplog: pytest.LogCapt
     write_video(Path("wide.mp4"), [np.full((60, 100, 3), 10 * t, np.uint8) for t in range(3)], 10.0)
     animate(source=Path("me.png"), driving=Path("wide.mp4"))
     assert (
-        "me.png, 90 x 160 pixels, of which the square of 90 at 0,35 is taken; cut off are 35 top, 35 bot" in caplog.text
+        "me.png, 90 x 160 pixels, of which the square of 90 at 0,35 is taken; cut off are 35 top, 35 bottom (--crop"
+        in caplog.text
     )
     assert "wide.mp4 at 10 frames per second, 100 x 60 pixels, of which the square of 60 at 20,0" in caplog.text
     animate("--pad", source=Path("me.png"), driving=Path("wide.mp4"))

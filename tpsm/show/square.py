@@ -133,7 +133,8 @@ class Framing:
         if not cut and not added:
             return f"{said}, all of it"
         said += f", of which the square of {square.side} at {square.left},{square.top} is taken"
-        said += f"; cut off are {cut}" if cut else ""
+        hint = " (--crop and --pad choose otherwise)" if self == AS_TRAINED else ""
+        said += f"; cut off are {cut}{hint}" if cut else ""
         return said + (f"; the edge is repeated for {added}" if added else "")
 
 
