@@ -106,3 +106,21 @@ def test_damaged_sound_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(UserError, match=r"sound of .*a\.mp4.*--no-audio"):
         list(iter_sound(tmp_path / "a.mp4"))
+
+
+def test_damage_anywhere_ends_in_a_sentence(tmp_path: Path) -> None:
+    """60 files with up to 60 bytes changed: streams without a decoder are among them."""
+    rng = np.random.default_rng(0)
+    film(tmp_path / "a.mp4")
+    whole = (tmp_path / "a.mp4").read_bytes()
+    outcomes = set()
+    for _ in range(60):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(damaged), rng.integers(1, 60))] = rng.integers(0, 256)
+        (tmp_path / "a.mp4").write_bytes(damaged.tobytes())
+        try:
+            outcomes.add(has_sound(tmp_path / "a.mp4") and bool(list(iter_sound(tmp_path / "a.mp4"))))
+        except UserError as error:
+            assert "a.mp4" in str(error)
+            outcomes.add("refused")
+    assert "refused" in outcomes and True in outcomes

@@ -248,6 +248,8 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStrea
         stream = container.streams.best("video")  # not the image of a cover
         if not isinstance(stream, VideoStream):
             raise UserError(f"{path} holds no video.")
+        if stream.codec_context is None:
+            raise UserError(f"The video {path} is of a kind that FFmpeg cannot decode; save it as MP4 (H.264).")
         check_pixels(path, stream.codec_context.width, stream.codec_context.height)
         yield container, stream
 

@@ -164,8 +164,9 @@ def write_video(
     folder of PNGs).
 
     H.264 needs even sides: the last row or column of an odd image is repeated once. Returns the number of frames
-    written, which is that of `frames`, except in a GIF of more than 50 frames per second. An MP4 takes `sound`, in
-    pieces as `tpsm.show.sound.iter_sound` gives them, and ends with its last frame; the others have none.
+    written, which is that of `frames`, except in a GIF of more than 50 frames per second; a WebP stores successive
+    equal frames as one that is shown longer. An MP4 takes `sound`, in pieces as `tpsm.show.sound.iter_sound` gives
+    them, and ends with its last frame; the others have none.
 
     Raises:
         UserError: as `check_writable`, or there are no frames, or the rate is out of bounds.

@@ -16,11 +16,11 @@ RATE, LAYOUT, SAMPLES = 48_000, "stereo", 1024
 
 
 def has_sound(path: Path) -> bool:
-    """Whether a clip is a video with sound. Raises UserError where the video is unreadable."""
+    """Whether a clip is a video with sound that FFmpeg decodes. Raises UserError where the video is unreadable."""
     if path.suffix.lower() not in VIDEOS or not path.is_file():
         return False
     with opened(path) as (container, _):
-        return bool(container.streams.audio)
+        return any(_decodable(stream) for stream in container.streams.audio)
 
 
 def iter_sound(path: Path) -> Iterator[av.AudioFrame]:
@@ -33,11 +33,15 @@ def iter_sound(path: Path) -> Iterator[av.AudioFrame]:
         began = float((video.start_time or 0) * (video.time_base or 0))
         resampler = av.AudioResampler("fltp", LAYOUT, RATE, SAMPLES)
         try:
-            for frame in container.decode(container.streams.audio[0]):
+            for frame in container.decode(next(filter(_decodable, container.streams.audio))):
                 yield from _since(began, resampler.resample(frame))
             yield from _since(began, resampler.resample(None))
         except FAILURES as error:
             raise UserError(f"The sound of {path} is damaged ({error}); leave it out with --no-audio.") from error
+
+
+def _decodable(stream: av.AudioStream) -> bool:
+    return stream.codec_context is not None
 
 
 def _since(began: float, pieces: list[av.AudioFrame]) -> Iterator[av.AudioFrame]:
