@@ -28,10 +28,12 @@ log = logging.getLogger(__name__)
 
 # By name, what each changes of a schedule. Every one is compared with the first.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "fp32": {"precision": "fp32", "channels_last": False, "compile": False},
-    "bf16": {"precision": "bf16", "channels_last": False, "compile": False},
-    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False},
-    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True},
+    "fp32": {"precision": "fp32", "channels_last": False, "compile": False, "graph": False},
+    "fp32-graphed": {"precision": "fp32", "channels_last": False, "compile": False, "graph": True},
+    "bf16": {"precision": "bf16", "channels_last": False, "compile": False, "graph": False},
+    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False, "graph": False},
+    "bf16-graphed": {"precision": "bf16", "channels_last": True, "compile": False, "graph": True},
+    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True, "graph": False},
 }
 TITLES = ("method", "variant", "batch", "steps/s", "images/s", "x fp32", "peak, GB", "GFLOP/s", "first step, s")
 READING = f"""\
