@@ -82,7 +82,7 @@ def codecs() -> Iterator[Finding]:
     """Yields what can be read and written."""
     for codec, what in {"libx264": "H.264, the images of an MP4", "aac": "AAC, the sound of an MP4"}.items():
         yield Finding(_has(codec, "w"), what, "`tpsm demo`, `tpsm animate --out me.mp4`.", "tpsm demo --out demo.webp")
-    read = [codec for codec in ("h264", "hevc", "vp9", "libdav1d", "mpeg4") if _has(codec, "r")]
+    read = [codec for codec in ("h264", "hevc", "vp9", "mpeg4") if _has(codec, "r")]
     yield Finding(bool(read), f"videos of {', '.join(read)} and others", "Driving clips, and data sets.", "make setup")
     heif = find_spec("pillow_heif") is not None
     yield Finding(heif, "HEIC", "Reads photos of an iPhone.", "uv pip install pillow-heif")
@@ -94,10 +94,16 @@ def runs() -> Iterator[Finding]:
         names = sorted(path.stem for path in dataset.glob("*.safetensors"))
         use = f"tpsm animate --source IMAGE --driving VIDEO --run {names[0]} --dataset {dataset.name} --out me.mp4"
         yield Finding(True, f"{dataset}, published: {', '.join(names)}", use)
-    if missing := [path for path in _expected() if not path.is_file()]:
-        yield Finding(
-            False, f"published: {', '.join(map(str, missing))}", "`tpsm demo`, `make repro`.", "git checkout weights"
-        )
+    try:
+        if missing := [path for path in _expected() if not path.is_file()]:
+            yield Finding(
+                False,
+                f"published: {', '.join(map(str, missing))}",
+                "`tpsm demo`, `make repro`.",
+                "git checkout weights",
+            )
+    except UserError as error:
+        yield Finding(False, "params.yaml, which says what should be here", str(error), "git checkout params.yaml")
     for dataset in sorted({path.parent.parent for path in Path("models").glob("*/*/last.pt")}):
         names = sorted(path.parent.name for path in dataset.glob("*/last.pt"))
         yield Finding(
@@ -156,21 +162,16 @@ def _has(codec: str, way: Literal["r", "w"]) -> bool:
 
 
 def _expected() -> Iterator[Path]:
-    """The published files that params.yaml names."""
+    """The published files that params.yaml names. Raises UserError where it cannot be read."""
     from tpsm.config.params import data_section, read_params
 
-    if not Path("params.yaml").is_file():
-        return
-    try:
-        params = read_params(Path("params.yaml"))
-        for dataset in params.datasets:
-            section = data_section(params, dataset)
-            if section.weights is not None:
-                yield from (Path(section.weights) / f"{run}.safetensors" for run in params.trained_on(dataset))
-            if section.evaluators is not None:
-                yield from (Path(section.evaluators) / f"{role}.safetensors" for role in ("landmarks", "identity"))
-    except UserError as error:
-        print(f"params.yaml cannot be read, so it names no weights: {error}\n")
+    params = read_params(Path("params.yaml"))
+    for dataset in params.datasets:
+        section = data_section(params, dataset)
+        if section.weights is not None:
+            yield from (Path(section.weights) / f"{run}.safetensors" for run in params.trained_on(dataset))
+        if section.evaluators is not None:
+            yield from (Path(section.evaluators) / f"{role}.safetensors" for role in ("landmarks", "identity"))
 
 
 def _size(wanted: Weights) -> str:
