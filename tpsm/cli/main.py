@@ -257,7 +257,7 @@ def bench_train(
     method: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
     variant: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, bf16, bf16-channels-last or bf16-compiled; all on a GPU, and fp32 on a CPU."),
+        typer.Option(help="fp32, bf16 and others, as `reports/bench` names them; all on a GPU, fp32 on a CPU."),
     ] = None,
     scale: Annotated[str, typer.Option(help="A name under `scales` in params.yaml: models and schedules.")] = "vox",
     size: Annotated[int, typer.Option(min=16, max=16_384, help="Side of an image in pixels.")] = 256,
@@ -266,7 +266,10 @@ def bench_train(
     out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Time the training of every method on this machine, in each precision."""
+    """Time the training of every method on this machine: fp32 and bf16, channels-last, compiled, as CUDA graphs.
+
+    A run that was cut off goes on with the rows that are missing.
+    """
     from tpsm.config.params import read_params
     from tpsm.methods import METHODS
     from tpsm.profiling.benchmark import Settings, bench
