@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.fingerprint import outside, outside_parts
 from tpsm.core.provenance import record
 from tpsm.methods import method_module
+from tpsm.show.run import load_run
 
 FILES = {
     "lab/__init__.py": "__version__ = '1.2'",
@@ -106,6 +109,18 @@ def test_a_checkpoint_from_elsewhere_imports_nothing(packages: Path) -> None:
     configured.write_text("method: lab.other")
     with pytest.raises(UserError, match="RuntimeError"):
         load_method(packages / "last.pt")
+
+
+def test_published_weights_from_elsewhere_import_nothing(packages: Path) -> None:
+    weights = packages / "weights/x"
+    weights.mkdir(parents=True)
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(Path(__file__).parents[2] / f"weights/puppets/fomm{suffix}", weights)
+    card = json.loads((weights / "fomm.json").read_text())
+    (weights / "fomm.json").write_text(json.dumps(card | {"method": "lab.other"}))
+    with pytest.raises(UserError, match="tpsm configure"):
+        load_run("fomm", "x")
+    assert "lab.other" not in sys.modules
 
 
 def test_dvc_sees_what_changes_outside(packages: Path) -> None:

@@ -24,6 +24,8 @@ TESTED = {
     "tpsm check-training": "tests/pipeline/test_check_training.py",
     "tpsm configure": "tests/pipeline/test_contributing.py",
     "tpsm cost": "tests/profiling/test_cost.py",
+    "tpsm demo": "tests/show/test_commands.py",
+    "tpsm doctor": "tests/show/test_commands.py",
     "tpsm fetch": "tests/sources/test_package_clips.py",
     "tpsm import": "tests/checkpoints/test_released.py",
     "tpsm outside": "tests/core/test_outside.py",

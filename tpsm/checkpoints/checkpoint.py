@@ -75,8 +75,7 @@ def from_content(content: dict[str, Any], path: Path) -> Checkpoint:
 def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkpoint]:
     """Returns the trained method in eval mode, and its checkpoint.
 
-    A file can name any module, and to import one is to run it: from outside comes only what `expected` names, or a run
-    that is configured here.
+    From outside comes only a method that `expected` names, or one that `check_origin` knows.
 
     Raises:
         UserError: the file is no checkpoint of a method, or of another than `expected`, or its entries do not fit.
@@ -84,18 +83,31 @@ def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkp
     checkpoint = load_checkpoint(path)
     if expected is not None and checkpoint.method != expected:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', but '{expected}' is needed here.")
-    if expected is None and is_outside(checkpoint.method) and not _is_configured(checkpoint.method):
-        raise UserError(
-            f"{path} holds a checkpoint of {checkpoint.method:.80}, a method from outside; name its run under `runs` "
-            "in params.yaml, and type `tpsm configure`."
-        )
+    if expected is None:
+        check_origin(checkpoint.method, path)
+    return build_method(checkpoint, path), checkpoint
+
+
+def build_method(checkpoint: Checkpoint, path: Path) -> Method:
+    """Returns the method of a checkpoint, which was read from `path`, in eval mode. One from outside is imported.
+
+    Raises:
+        UserError: it is no checkpoint of a method, or its entries do not fit.
+    """
     if checkpoint.method not in METHODS and not is_outside(checkpoint.method):
         raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
     config = from_mapping(module.Config, checkpoint.model_config, f"{path}: model")
     method: Method = build_strictly(lambda: module.Model(config), checkpoint.weights, path)
-    return method.eval().requires_grad_(False), checkpoint
+    return method.eval().requires_grad_(False)
 
 
-def _is_configured(method: str) -> bool:
-    return any(read_yaml(path).get("method") == method for path in CONFIGS.glob("*/runs/*.yaml"))
+def check_origin(method: str, path: Path) -> None:
+    """Raises UserError where the file `path` names a method from outside that no run configured here has: to import a
+    module is to run it, and a file from elsewhere can name any."""
+    configured = (read_yaml(run).get("method") for run in CONFIGS.glob("*/runs/*.yaml"))
+    if is_outside(method) and method not in configured:
+        raise UserError(
+            f"{path} holds weights of {method:.80}, a method from outside; name its run under `runs` in params.yaml, "
+            "and type `tpsm configure`."
+        )
