@@ -13,6 +13,9 @@ from tpsm.core.types import Motion
 from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
 
+CACHED = 1 << 22
+"""Numbers of the finest feature maps that are drawn at a time on a CPU."""
+
 
 @checked
 @dataclass(frozen=True)
@@ -41,6 +44,16 @@ class InpaintingNetwork(FeatureEncoder):
         self.final = Conv7x7(sizes[0], 3)
 
     def forward(
+        self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
+    ) -> Float[Tensor, "b 3 h w"]:
+        if image.device.type != "cpu" or torch.is_grad_enabled():
+            return self._draw(image, features, motion)
+        # As many images at a time as a CPU's cache holds: of a full-size model one.
+        some = max(1, CACHED // features[0][0].numel())
+        pieces = [slice(start, start + some) for start in range(0, image.shape[0], some)]
+        return torch.cat([self._draw(image[i], tuple(map_[i] for map_ in features), motion[i]) for i in pieces])
+
+    def _draw(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
     ) -> Float[Tensor, "b 3 h w"]:
         # The features of the source where the flow moves them, with what is hidden masked out.

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tpsm.core.errors import UserError
 from tpsm.core.schema import DEEPEST, Depth, Width, checked
+from tpsm.nn.winograd import Conv3x3
 
 Norm = Callable[[int], nn.Module]
 
@@ -90,14 +91,14 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = Conv3x3(channels, channels)
+        self.conv2 = Conv3x3(channels, channels)
         self.norm1 = norm(channels)
         self.norm2 = norm(channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         change = self.conv1(F.relu(self.norm1(x), inplace=True))
-        return x + self.conv2(F.relu(self.norm2(change), inplace=True))
+        return self.conv2(F.relu(self.norm2(change), inplace=True)) + x  # in the layout of the convolution's result
 
 
 class AntiAlias(nn.Module):
