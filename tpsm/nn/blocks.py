@@ -46,6 +46,10 @@ class DownBlock(ConvBlock):
         return F.avg_pool2d(super().forward(x), 2)
 
 
+FEW = 2048
+"""Kernels per pixel of a map from which on an `UpBlock` does the plain thing."""
+
+
 class UpBlock(ConvBlock):
     """Doubles each pixel in both directions, then applies a `ConvBlock`, with 4/9 of the multiplications.
 
@@ -61,6 +65,10 @@ class UpBlock(ConvBlock):
         self.register_buffer("spread", placed(torch.kron(row, row)), persistent=False)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o 2*h 2*w"]:
+        inputs, outputs = self.conv.in_channels, self.conv.out_channels
+        if inputs * outputs > FEW * x.shape[0] * x.shape[-2] * x.shape[-1]:
+            # A kernel far larger than its map: to spread it takes longer than what it saves.
+            return super().forward(F.interpolate(x, scale_factor=2))
         kernel = (self.conv.weight.flatten(2) @ self.spread).unflatten(2, (4, 4)).transpose(0, 1)
         x = F.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
         return F.relu(self.norm(x), inplace=True)

@@ -21,6 +21,7 @@ from tpsm.methods.inpainting import motion_at
 from tpsm.methods.tps import Config, Model
 from tpsm.nn.blocks import AntiAlias, Conv7x7, UpBlock
 from tpsm.nn.geometry import warp
+from tpsm.nn.losses import PerceptualLoss
 
 
 class ReleasedModel(Model):
@@ -28,9 +29,8 @@ class ReleasedModel(Model):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        for module in list(self.modules()):
-            for name, child in module.named_children():
-                setattr(module, name, _released(child))
+        self.perceptual = _PerceptualLoss(config.perceptual)
+        _release(self)
 
     @torch.no_grad()
     def reconstruct(self, frames: Float[Tensor, "t 3 h w"]) -> Iterator[Float[Tensor, "1 3 h w"]]:
@@ -102,6 +102,25 @@ class _Conv7x7(nn.Conv2d):
     def __init__(self, ours: Conv7x7) -> None:
         super().__init__(ours.in_channels, ours.out_channels, 7, padding=3)
         self.weight, self.bias = ours.weight, ours.bias
+
+
+class _PerceptualLoss(PerceptualLoss):
+    """A perceptual loss whose pyramid is blurred as released, with channels first in memory."""
+
+    def use(self, backbone: nn.Module) -> None:
+        super().use(backbone)
+        assert self._networks is not None
+        _release(self._networks[1])
+
+    def _laid_out(self, image: Tensor) -> Tensor:
+        return image
+
+
+def _release(root: nn.Module) -> None:
+    """Puts the released form of every module below `root` in its place."""
+    for module in list(root.modules()):
+        for name, child in module.named_children():
+            setattr(module, name, _released(child))
 
 
 def _released(module: nn.Module) -> nn.Module:

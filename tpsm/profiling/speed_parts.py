@@ -101,6 +101,8 @@ def training(params: Path, part: Part) -> list[Comparison]:
         side.train().perceptual.use(backbone)
         side.check_sides = _any_sides  # type: ignore[method-assign]  # Full-size modules want 256, for speed 128 do.
         optimiser = Optimiser(side, train, launch("fp32"))
+        if side is released:
+            optimiser.adam.param_groups[0]["fused"] = None  # PyTorch's default
 
         def step() -> int:
             optimiser.step(iter([pair]), whole, LAST, 0)

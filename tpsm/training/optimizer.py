@@ -44,8 +44,9 @@ class Optimiser:
             for child in task.children():
                 child.compile()
         trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
+        fused = fabric.device.type == "cpu"  # in one pass over memory; a GPU's default makes few passes already
         self.adam = torch.optim.Adam(
-            trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+            trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=fused or None
         )
         self._model, self._adam = fabric.setup(task, self.adam)
 
