@@ -20,8 +20,10 @@ NARROWEST, FEWEST = 256, 64
 AT_ONCE = 2_500_000
 """Numbers in a buffer: larger ones leave the cache, and the system takes back and clears their memory every time."""
 
-_INPUT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0))
-_INPUT += ((0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))
+_INPUT = (
+    *((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0)),
+    *((0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1)),
+)
 _KERNEL = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # times 24
 _OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
@@ -29,8 +31,8 @@ _OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, 
 class Conv3x3(nn.Conv2d):
     """Applies a 3 x 3 convolution at one resolution; in inference on a CPU by Winograd's way, where it is wide.
 
-    That differs from the convolution by 1e-5 of its values. Its result has channels last in memory, and an input that
-    has them so is faster. It needs torch.inference_mode, within which weights that were seen do not change.
+    That differs from the convolution by 1e-5 of its values, so it is done within torch.inference_mode alone. Its result
+    has channels last in memory, and an input that has them so is faster.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -85,13 +87,15 @@ class Conv3x3(nn.Conv2d):
     def _packed(self, shape: tuple[int, ...]) -> list[Tensor]:
         """Returns the kernels G g G^T, in the layout that oneDNN wants for inputs of `shape`: another it would reorder
         every time."""
-        state = self.weight.data_ptr(), shape
+        version = None if self.weight.is_inference() else self.weight._version
+        state = self.weight.data_ptr(), version, shape
         if self._kernels[0] != state:
             transform = _both_ways(_KERNEL) / 24**2
             kernels = transform @ self.weight.double().flatten(2).permute(2, 0, 1).flatten(1)
             kernels = kernels.float().view(SEEN**2, self.out_channels, self.in_channels, 1, 1)
             pack = torch._C._nn.mkldnn_reorder_conv2d_weight
-            self._kernels = state, [pack(kernel.to_mkldnn(), (0, 0), (1, 1), (1, 1), 1, shape) for kernel in kernels]
+            plain = ([0, 0], [1, 1], [1, 1], 1)  # padding, stride, dilation, groups
+            self._kernels = state, [pack(kernel.to_mkldnn(), *plain, shape) for kernel in kernels]  # type: ignore
         return self._kernels[1]
 
 

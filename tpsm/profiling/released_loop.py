@@ -129,7 +129,10 @@ def _released(module: nn.Module) -> nn.Module:
         norm = nn.InstanceNorm2d(module.num_channels, affine=True)
         norm.weight, norm.bias = module.weight, module.bias
         return norm
-    for ours, released in ((UpBlock, _UpBlock), (AntiAlias, _AntiAlias), (Conv7x7, _Conv7x7)):
-        if isinstance(module, ours):
-            return released(module)
+    if isinstance(module, UpBlock):
+        return _UpBlock(module)
+    if isinstance(module, AntiAlias):
+        return _AntiAlias(module)
+    if isinstance(module, Conv7x7):
+        return _Conv7x7(module)
     return module

@@ -71,7 +71,7 @@ def reconstruction(params: Path, part: Part) -> list[Comparison]:
     with TemporaryDirectory() as folder:
         path = write_noise(Path(folder), "noise", part.size, FRAMES)
         with ClipFile(path) as clip:
-            frames = to_tensor(clip.frames(0, 2), "cpu")
+            frames = to_tensor(clip.frames(0, 2), torch.device("cpu"))
             with torch.inference_mode():
                 source = model.encode(frames[:1]).expand(2)
                 drawn = model.render(source, model.keypoints(frames), model.background(source.image, frames)).image
@@ -110,12 +110,11 @@ def training(params: Path, part: Part) -> list[Comparison]:
 
         return step
 
+    kept = [_kept(side, config, part) for side in (ReleasedModel, Model)]
     case = f"training step, {part.scale}, {part.size} x {part.size}, batch {part.batch}"
     return [
         compare(case, "s/step", 1.6, steps(released), steps(model), part.rounds),
-        Comparison(
-            f"{case}: activations", "bytes", *(_kept(side, config, part) for side in (ReleasedModel, Model)), 1 / 0.85
-        ),
+        Comparison(f"{case}: activations", "bytes", kept[0], kept[1], 1 / 0.85),
     ]
 
 
