@@ -65,9 +65,9 @@ def reconstruction(params: Path, part: Part) -> list[Comparison]:
     """Compares reconstruction: seconds per frame, from a clip on disk in ours."""
     # Both models with the same weights, and a clip.
     config = _section(params, part)[0]
-    model, released = Model(config).eval(), ReleasedModel(config).eval()
-    released.load_state_dict(model.state_dict())
-    model.requires_grad_(False)
+    model, released = both(config)
+    for side in (model, released):
+        side.eval().requires_grad_(False)
     with TemporaryDirectory() as folder:
         path = write_noise(Path(folder), "noise", part.size, FRAMES)
         with ClipFile(path) as clip:
@@ -92,8 +92,7 @@ def training(params: Path, part: Part) -> list[Comparison]:
     # Both models with the same weights, each with an optimiser; the perceptual network has random weights.
     config, train = _section(params, part)
     backbone = untrained_backbone(config.perceptual)
-    released, model = ReleasedModel(config), Model(config)
-    released.load_state_dict(model.state_dict())
+    model, released = both(config)
     whole = parts(part.batch, 1)
     pair = FramePair(*torch.rand(2, part.batch, 3, part.size, part.size))
 
@@ -183,6 +182,14 @@ def noise(size: int, length: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     for _ in range(length):
         coarse = Image.fromarray(rng.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8))
         yield np.array(coarse.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def both(config: Config) -> tuple[Model, ReleasedModel]:
+    """Returns our model and the released one, with the same random weights."""
+    torch.manual_seed(0)
+    model = Model(config)
+    torch.manual_seed(0)
+    return model, ReleasedModel(config)
 
 
 def _section(params: Path, part: Part) -> tuple[Config, TrainConfig]:
