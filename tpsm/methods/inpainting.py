@@ -10,11 +10,8 @@ from torch import Tensor, nn
 
 from tpsm.core.schema import Depth, Width, checked
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, instance_norm
+from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, in_cache, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
-
-CACHED = 1 << 22
-"""Numbers of the finest feature maps that are drawn at a time on a CPU."""
 
 
 @checked
@@ -46,12 +43,9 @@ class InpaintingNetwork(FeatureEncoder):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
     ) -> Float[Tensor, "b 3 h w"]:
-        if image.device.type != "cpu" or torch.is_grad_enabled():
-            return self._draw(image, features, motion)
-        # As many images at a time as a CPU's cache holds: of a full-size model one.
-        some = max(1, CACHED // features[0][0].numel())
-        pieces = [slice(start, start + some) for start in range(0, image.shape[0], some)]
-        return torch.cat([self._draw(image[i], tuple(map_[i] for map_ in features), motion[i]) for i in pieces])
+        pieces = in_cache(image.shape[0], image, features[0][0].numel())
+        drawn = [self._draw(image[i], tuple(feature[i] for feature in features), motion[i]) for i in pieces]
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
 
     def _draw(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion

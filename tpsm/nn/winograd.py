@@ -60,8 +60,10 @@ class Conv3x3(nn.Conv2d):
         assert self.bias is not None
         (batch, inputs, height, width), outputs = x.shape, self.out_channels
         rows, columns = height // TILE, width // TILE
-        padded = x.new_zeros(batch, height + 2, width + 2, inputs)
+        padded = x.new_empty(batch, height + 2, width + 2, inputs)
         padded[:, 1:-1, 1:-1] = x.permute(0, 2, 3, 1)
+        for border in (padded[:, 0], padded[:, -1], padded[:, :, 0], padded[:, :, -1]):
+            border.zero_()
         drawn = x.new_empty(batch, rows, TILE, columns, TILE, outputs)
 
         # Some rows of tiles of an image at a time, as many each time.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import process_time
 
 import torch
 
@@ -31,7 +31,7 @@ SHORT = 4
 
 @dataclass(frozen=True)
 class Point:
-    """So many clips of so many frames: the `seconds` of a stage, and the most memory that its process filled."""
+    """So many clips of so many frames: the CPU `seconds` of a stage, and the most memory that its process filled."""
 
     stage: str
     clips: int
@@ -74,6 +74,6 @@ def measured(argument: tuple[Path, int, int]) -> list[Point]:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    began = perf_counter()
+    began = process_time()
     run()
-    return perf_counter() - began
+    return process_time() - began
