@@ -62,7 +62,7 @@ class VideosConfig:
     pairs: Count = 6
     frames: Count = 48
     size: Side = 128
-    quality: Annotated[int, Ge(1), Le(100)] = 80
+    quality: Annotated[int, Ge(1), Le(100)] = 70
 
     def __post_init__(self) -> None:
         if self.frames * self.size > WEBP_SIDE:

@@ -1,7 +1,8 @@
-"""Figures of the report. Each function writes one PNG, or returns None where there is nothing to show."""
+"""Figures of the report. Each function writes one image, or returns None where there is nothing to show."""
 
 from pathlib import Path
 
+from eval.figures.comparison import moving_comparison
 from eval.figures.curves import k_ablation, loss_curves
 from eval.figures.detections import detections
 from eval.figures.failures import failures
@@ -22,6 +23,7 @@ def draw_figures(results: Results) -> dict[str, Path]:
 
     # Every figure by its caption; one that has nothing to show is None.
     wanted = {
+        "A source, the clip that drives it, and each method's result.": moving_comparison(results),
         "Reconstruction. Each block: frames of a real test clip, and what each run makes of its first frame and the "
         "motion of all.": reconstruction(results),
         **{

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise
+from collections.abc import Sequence
+from itertools import combinations
 
-from eval.report.changes import LEGEND, Change, changes, counted, described
 from eval.report.question import Question
 from eval.report.words import listed
+from eval.tables.changes import Change, changes, component_pairs, keypoint_pairs
 from eval.tables.published import PublishedRow
 from eval.tables.results import Results
 from eval.tables.verdict import PRINTED
@@ -22,7 +23,7 @@ def claims(results: Results, protocol: Protocol) -> Question:
     found = changes(results, list(combinations(runs, 2)), protocol)
 
     # Against each rival: what is printed of both, and what was found here.
-    rivals, sentences, told, claimed, kept = [], [], [], 0, 0
+    rivals, sentences, told, claimed, kept, recalled = [], [], [], 0, 0, False
     for rival in runs[:-1]:
         printed = {name: _ahead(results, subject, rival, name) for name in PRINTED}
         here = [change for change in found[rival, subject] if printed.get(change.metric.name) is not None]
@@ -31,25 +32,24 @@ def claims(results: Results, protocol: Protocol) -> Question:
             sure = [change.metric.title for change in due if change.significant and change.better]
             claimed, kept = claimed + len(due), kept + len(sure)
             label = results.label(rival)
-            told.append(f"of {label} in {listed(sure) if sure else 'no metric'} ({len(sure)} of {len(due)})")
+            told.append(f"of {label} in {len(sure) or 'none'} of {len(due)} metrics")
             rivals.append(label)
             rows = [_row(results, run, change.metric.name) for run in (subject, rival) for change in here]
-            recalled = any(row is not None and row.status == "recalled" for row in rows)
-            sentences.append(
-                f"Against {label}: {described(here, in_full=True)} Published: {_published(here, printed)}"
-                f"{', by numbers recalled and not checked against the paper' if recalled else ''}."
-            )
+            recalled |= any(row is not None and row.status == "recalled" for row in rows)
+            sentences.append(f"Against {label}, published: {_published(here, printed)}.")
+            sentences += described(f"Against {label}, here", here)
 
     # The answer in one sentence.
     if not sentences or results.published is None:
         return Question("", "", "reconstruction", protocol, True)
     name, on = results.label(subject), results.published.title
     word = "Yes" if claimed == kept else "In part" if kept else "No"
-    headline = f"{word}. Where {name} is published as ahead (on {on}), it is significantly ahead here {listed(told)}."
+    headline = f"{word}. Where {name} is published as ahead, it is clearly ahead here {listed(told)}."
     if not claimed:
-        headline = f"{name} is published as ahead (on {on}) in no metric that is measured here."
-    title, headline = f"Is {name} ahead of {listed(rivals)}, as published?", f"{headline} {LEGEND}"
-    return Question(title, headline, "reconstruction", protocol, True, sentences=tuple(sentences))
+        headline = f"{name} is published as ahead in no metric that is measured here."
+    source = f"The published numbers are of {on}{', recalled and not checked against the paper' if recalled else ''}."
+    title = f"Is {name} ahead of {listed(rivals)}, as published?"
+    return Question(title, headline, "reconstruction", protocol, True, sentences=(*sentences, source))
 
 
 def _ahead(results: Results, run: str, rival: str, name: str) -> bool | None:
@@ -75,44 +75,55 @@ def _published(here: list[Change], printed: dict[str, bool | None]) -> str:
 
 def keypoints(results: Results, protocol: Protocol) -> Question:
     """What changes from each method's fewest keypoints to its most."""
-    methods: dict[str, list[tuple[int, str]]] = {}
-    for run in results.config.tables.k_ablation:
-        about = results.summary(run)
-        if run in results.scored and about.get("keypoints") is not None:
-            methods.setdefault(str(about["method"]), []).append((int(about["keypoints"]), run))
-    ends = {method: (min(runs), max(runs)) for method, runs in methods.items()}
-    ends = {method: (few, many) for method, (few, many) in ends.items() if few[0] < many[0]}
-
-    found = changes(results, [(few[1], many[1]) for few, many in ends.values()], protocol)
+    pairs = keypoint_pairs(results)
     sentences, told = [], []
-    for method, (few, many) in ends.items():
-        if here := found[few[1], many[1]]:
-            what = f"{results.method_title(method)} with {many[0]:,} keypoints in place of {few[0]:,}"
-            sentences.append(f"{what}: {described(here)}")
-            told.append(f"{what} is {counted(here)}.")
-    return Question(
-        "What does K do?", " ".join((*told, LEGEND)), "reconstruction", protocol, False, sentences=tuple(sentences)
-    )
+    for pair, here in changes(results, list(pairs), protocol).items():
+        if here:
+            few, many = pairs[pair]
+            method = results.method_title(str(results.summary(pair[0]).get("method", "")))
+            sentences += described(f"{method}, {many:,} keypoints in place of {few:,}", here)
+            told.append(f"{method} with {many:,} keypoints in place of {few:,} is {counted(here)}.")
+    return Question("What does K do?", " ".join(told), "reconstruction", protocol, False, sentences=tuple(sentences))
 
 
 def components(results: Results, protocol: Protocol) -> Question:
     """What each part brings over those before it, and all over none; runs of the full model's method alone."""
-    listed_runs = [run for run in results.config.tables.components if run in results.scored]
-    methods = {run: results.summary(run).get("method") for run in listed_runs}
-    runs = [run for run in listed_runs if methods[run] == methods[listed_runs[-1]]]
-    steps = list(pairwise(runs))
-    whole = (runs[0], runs[-1]) if len(steps) > 1 else None
-
-    found = changes(results, [*steps, whole] if whole else steps, protocol)
-    sentences = []
-    for before, after in steps:
-        if here := found[before, after]:
+    pairs = component_pairs(results)
+    sentences, headline = [], ""
+    for number, (pair, here) in enumerate(changes(results, pairs, protocol).items()):
+        if here:
             # Not the label first: one that begins with `+` would begin a list in Markdown.
-            sentences.append(f"From {results.label(before)} to {results.label(after)}: {described(here)}")
-    headline = LEGEND
-    if whole and found[whole]:
-        name = f"from {results.label(whole[0])} to {results.label(whole[1])}"
-        headline = f"All together, {name}: {counted(found[whole])}. {LEGEND}"
-        sentences.append(f"All together, {name}: {described(found[whole])}")
+            name = f"From {results.label(pair[0])} to {results.label(pair[1])}"
+            if len(pairs) > 1 and number == len(pairs) - 1:
+                headline = f"{name}, all together: {counted(here)}."
+                name = f"All together, {name[0].lower()}{name[1:]}"
+            sentences += described(name, here)
     title = "What does each component bring?"
     return Question(title, headline, "reconstruction", protocol, False, sentences=tuple(sentences))
+
+
+def counted(found: Sequence[Change]) -> str:
+    """In how many metrics the run after differs, such as `clearly better in 2 of 9 metrics`."""
+    better, worse = ([c for c in found if c.significant and c.better == side] for side in (True, False))
+    parts = [f"{word} in {len(group)}" for word, group in (("better", better), ("worse", worse)) if group]
+    if not parts:
+        return f"clearly different in none of {len(found)} metrics"
+    return f"clearly {' and '.join(parts)} of {len(found)} metrics"
+
+
+def described(what: str, found: Sequence[Change]) -> list[str]:
+    """In which metrics the run after is better, worse or neither; what no more than another seed might do is said."""
+    names = {
+        word: [change.metric.title for change in found if side(change)]
+        for word, side in {
+            "better in": lambda change: change.significant and change.better,
+            "worse in": lambda change: change.significant and not change.better,
+            "no clear difference in": lambda change: not change.significant,
+        }.items()
+    }
+    if len(names["no clear difference in"]) == len(found) > 1:
+        return [f"{what}: no clear difference in any metric."]
+    sentences = [f"{what}: {'; '.join(f'{word} {listed(titles)}' for word, titles in names.items() if titles)}."]
+    if small := [change.metric.title for change in found if change.significant and change.by_seed]:
+        sentences.append(f"In {listed(small)} that is no more than training seeds differ by.")
+    return sentences

@@ -61,9 +61,8 @@ def _schedules(results: Results) -> list[str]:
         return [f"{trained}, each run once, with the seed {_range(seeds)}."]
     several = listed([results.label(run) for run in results.seeds])
     return [
-        f"{trained}; {several} from several seeds ({_range(seeds)}), all other runs from one. Tables, figures and "
-        "animation show each method's first seed: what another changes is in the table of seeds, and a difference no "
-        "larger than that, between ablations too, may be the seed's."
+        f"{trained}; {several} from several seeds ({_range(seeds)}), all other runs from one.",
+        "Tables and figures show each method's first seed; the table of seeds shows what another changes.",
     ]
 
 
@@ -86,8 +85,8 @@ def reading(results: Results) -> tuple[str, ...]:
         if config.published is None
         else (
             "Published numbers stand beside the legacy protocol, which is the papers'. They come from the papers' "
-            "evaluators, and those marked ‡ from another data set: hold the order of the runs here against the order "
-            "of the papers' methods, never one value against the other. Bold takes no account of them.",
+            "evaluators, and those marked ‡ from another data set. Hold the order of the runs here against the order "
+            "of the papers' methods, never one value against the other.",
         )
     )
 

@@ -10,10 +10,10 @@ from eval.report.question import Finding, Question
 from eval.report.seed_ranges import seed_ranges
 from eval.report.words import listed
 from eval.scoring.controls import SOURCE_COPY
-from eval.stats.intervals import LEVEL
 from eval.stats.pairwise import Comparison
 from eval.tables.results import Results, Series
 from eval.tables.table import Value, number
+from eval.tables.verdict import PRINTED
 
 
 def answer(results: Results) -> list[Question]:
@@ -51,10 +51,28 @@ def headline(findings: Sequence[Finding]) -> str:
     open_ = wins.pop("", [])
     parts = [f"{run} is best in {listed(metrics)}." for run, metrics in wins.items()]
     if unsure := [finding.metric for finding in findings if finding.by_seed and len(finding.best) == 1]:
-        parts.append(f"In {listed(unsure)} some training seeds put the first two the other way round.")
+        parts.append(f"In {listed(unsure)} other training seeds turn the first two round.")
     if open_:
         parts.append(f"In {listed(open_)} no run is clearly best.")
     return " ".join(parts)
+
+
+def brief(results: Results, questions: Sequence[Question]) -> str:
+    """Which method is best in which of the papers' metrics, in one sentence; '' where there is nothing to compare."""
+    titles = [results.metrics[name].title for name in PRINTED if name in results.metrics]
+    asked = [q for q in questions if q.protocol == results.protocol and q.mode == "reconstruction" and q.main]
+    findings = [finding for question in asked for finding in question.findings if finding.metric in titles]
+    wins: dict[str, list[str]] = {}
+    for finding in findings:
+        if len(finding.best) == 1:
+            metric = f"{finding.metric} (but not from every training seed)" if finding.by_seed else finding.metric
+            wins.setdefault(finding.best[0], []).append(metric)
+    told = [f"{run} {'in' if place else 'is best in'} {listed(its)}" for place, (run, its) in enumerate(wins.items())]
+    best = listed(told) if told else ""
+    open_ = [finding.metric for finding in findings if len(finding.best) > 1]
+    tied = f"in {listed(open_)} no method is clearly best" if open_ else ""
+    sentence = "; ".join(filter(None, (best, tied)))
+    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
 def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> Finding | None:
@@ -64,8 +82,6 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
     if len(ranked) < 2:
         return None
     (first, estimate), *others = ranked
-    name = results.label(first.run)
-    value = Value(estimate, metric.decimals).text()
 
     # Whom the first beats for sure, and whom not.
     tied: list[tuple[Series, Comparison | None]] = []
@@ -77,48 +93,46 @@ def _finding(results: Results, metric: Metric, series: Sequence[Series], copy: S
         sure = comparison is not None and comparison.decided and metric.is_better(-comparison.difference.mean)
         (worse if sure else tied).append((other, comparison))
 
-    # The sentence names the nearest rival, and beside it stand seeds and the repeated source.
-    best = (name, *(results.label(other.run) for other, _ in tied))
+    # The nearest rival, and what seeds and the repeated source say.
     rival, comparison = (tied or worse)[0]
-    gap = _gap(metric, results.label(rival.run), comparison)
-    if tied:
-        sentence = f"{listed(best)} do not differ significantly: {name} has {value}, {gap}."
-    else:
-        sentence = f"{name} is best: {value}, {gap}."
+    lead, p = _lead(metric, comparison)
     ranges = seed_ranges(results, metric, first, rival)
-    beside = (ranges.sentence if ranges else "", _against(results, metric, [s for s, _ in ranked], copy))
+    beats, still = _against(results, metric, [s for s, _ in ranked], copy)
     return Finding(
-        metric.title, metric.unit, best, sentence, tuple(filter(None, beside)), ranges is not None and ranges.overlap
+        metric=metric.title,
+        unit=metric.unit,
+        best=(results.label(first.run), *(results.label(other.run) for other, _ in tied)),
+        value=Value(estimate, metric.decimals).text(),
+        rival=results.label(rival.run),
+        lead=lead,
+        p=p,
+        seeds=ranges.words if ranges else "",
+        beats=beats,
+        copy=still,
+        by_seed=ranges is not None and ranges.overlap,
     )
 
 
-def _against(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> str:
-    """Which runs beat repeating the source, the least that one can do."""
+def _against(results: Results, metric: Metric, series: Sequence[Series], copy: Series) -> tuple[str, str]:
+    """Which runs beat repeating the source, the least that one can do, and what that scores."""
     read = results.estimate(copy, metric.name)
     if read is None:
-        return ""
+        return "", ""
     better = []
     for mine in series:
         # Animation's copy is scored on the first run's pairs, which are all runs'.
         difference = results.difference(mine, copy, metric.name)
         if difference and difference.excludes_zero and metric.is_better(difference.mean):
             better.append(results.label(mine.run))
-    value = number(read.mean, metric.decimals)
-    if len(better) == len(series):
-        return f"All beat the repeated source ({value})."
-    if not better:
-        return f"None beats the repeated source ({value})."
-    return f"Only {listed(better)} beat{'s' * (len(better) == 1)} the repeated source ({value})."
+    words = "all" if len(better) == len(series) else listed(better) if better else "none"
+    return words, number(read.mean, metric.decimals)
 
 
-def _gap(metric: Metric, label: str, comparison: Comparison | None) -> str:
-    """How far the best run lies before another, with the paired interval and the corrected p; the comparison is of the
-    other with the best."""
+def _lead(metric: Metric, comparison: Comparison | None) -> tuple[str, str]:
+    """How far the best run lies ahead of another, with the paired interval, and the corrected p; the comparison is of
+    the other with the best."""
     if comparison is None:
-        return f"with no frame in common with {label}"
-    gap = comparison.difference if metric.lower_is_better else -comparison.difference
-    word = "lower" if metric.lower_is_better else "higher"
-    p = "< .001" if comparison.corrected < 0.001 else f"= {number(comparison.corrected, 3)}"
-    text = f"{word} than {label} by {Value(gap, metric.decimals).text()}, p {p}"
-    # The two tests may disagree; a difference is decided where both find it.
-    return text if comparison.decided or comparison.corrected > 1 - LEVEL else f"{text}, but the interval reaches zero"
+        return "no common frame", ""
+    lead = comparison.difference if metric.lower_is_better else -comparison.difference
+    p = "<.001" if comparison.corrected < 0.001 else number(comparison.corrected, 3)
+    return Value(lead, metric.decimals).text(), p

@@ -8,16 +8,32 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Finding:
     """What one metric says of a question's runs, best first. `best` has one name where the first is clearly better than
-    every other by paired interval and corrected test, as bold in the tables, more where it is not; `sentence` says it
-    all. `beside` says how far training seeds move the two runs that the sentence compares, where both have several, and
-    who beats the repeated source; `by_seed` is true where those seeds change places."""
+    every other by paired interval and corrected test, as bold in the tables, more where it is not.
+
+    `value` is the first's mean with its interval, `rival` the nearest run, `lead` how far the first lies ahead of it,
+    with the paired interval, and `p` the corrected test's. `seeds` says between which means training seeds move the
+    two, where both have several; `by_seed` is true where those change places. `beats` are the runs that beat the
+    repeated source, which scores `copy`.
+    """
 
     metric: str
     unit: str
     best: tuple[str, ...]
-    sentence: str
-    beside: tuple[str, ...]
+    value: str
+    rival: str
+    lead: str
+    p: str
+    seeds: str
+    beats: str
+    copy: str
     by_seed: bool
+
+    @property
+    def verdict(self) -> str:
+        """Such as `FOMM`, or `open: MRAA or FOMM`."""
+        if len(self.best) == 1:
+            return self.best[0]
+        return f"open: {', '.join(self.best[:-1])} or {self.best[-1]}"
 
 
 @dataclass(frozen=True)
@@ -33,3 +49,8 @@ class Question:
     main: bool
     findings: tuple[Finding, ...] = ()
     sentences: tuple[str, ...] = ()
+
+    def heads(self) -> tuple[str, ...]:
+        """Of a table with a row for each finding; training seeds come last, where any finding knows of them."""
+        heads = ("Metric", "Best", "Its mean", "Next", "Ahead by", "p", "Beats a repeated source")
+        return (*heads, "Training seeds") if any(finding.seeds for finding in self.findings) else heads

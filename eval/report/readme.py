@@ -6,9 +6,10 @@ from markupsafe import Markup
 
 from eval.report.facts import PROTOCOL, overlap
 from eval.report.provenance import in_words
+from eval.report.question import Question
 from eval.report.report import Report
 from eval.report.words import listed
-from eval.tables.table import Table, to_markdown
+from eval.tables.table import Table, pipe_table, to_markdown
 from eval.templates import render
 
 
@@ -23,6 +24,7 @@ def readme(report: Report) -> str:
         protocol=PROTOCOL,
         made_by=in_words(report.provenance),
         markdown=_markdown,
+        findings=_findings,
         listed=listed,
         short=_short,
         percent=_percent,
@@ -31,6 +33,15 @@ def readme(report: Report) -> str:
 
 def _markdown(table: Table) -> Markup:
     return Markup(to_markdown(table))  # it has escaped its cells itself
+
+
+def _findings(question: Question) -> Markup:
+    heads = question.heads()
+    rows = [
+        (f.metric, f.verdict, f.value, f.rival, f.lead, f.p, f"{f.beats} ({f.copy})" if f.beats else "", f.seeds)
+        for f in question.findings
+    ]
+    return Markup(pipe_table(heads, [row[: len(heads)] for row in rows]))  # it has escaped its cells itself
 
 
 def _short(value: float | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.report.facts import Qualities, reading, what_was_run
-from eval.report.findings import answer
+from eval.report.findings import answer, brief
 from eval.report.provenance import provenance
 from eval.report.question import Question
 from eval.scoring.quality_file import read_quality
@@ -24,13 +24,14 @@ JSON_STYLE: Final[dict[str, Any]] = {"indent": 2, "sort_keys": True, "allow_nan"
 
 @dataclass(frozen=True)
 class Report:
-    """`numbers`: file -> content, of all that scores and configuration alone decide; `questions`: which run is best at
-    what; `facts` and `reading`: what was run, and how to read it, in sentences; `quality`: of each evaluator, by its
-    role; `figures`: caption -> file; `provenance`: what made it."""
+    """`numbers`: file -> content, of all that scores and configuration alone decide; `brief`: which method is best at
+    what, in one sentence; `questions`: in full; `facts` and `reading`: what was run, and how to read it, in sentences;
+    `quality`: of each evaluator, by its role; `figures`: caption -> file; `provenance`: what made it."""
 
     results: Results
     tables: tuple[Table, ...]
     numbers: Mapping[str, str]
+    brief: str
     questions: tuple[Question, ...]
     facts: tuple[str, ...]
     reading: tuple[str, ...]
@@ -45,11 +46,13 @@ def build_report(results: Results, figures: Mapping[str, Path], began: float) ->
     numbers = numbers_of(results, tables)
     measured = read_quality(results.layout)
     quality: dict[str, Mapping[str, Any]] = {role: measured[role] for role in ROLES if role in measured}
+    questions = answer(results)
     return Report(
         results,
         tuple(tables),
         numbers,
-        questions=tuple(answer(results)),
+        brief=brief(results, questions),
+        questions=tuple(questions),
         facts=tuple(what_was_run(results, quality)),
         reading=reading(results),
         quality=quality,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from eval.metrics import Metric
 from eval.tables.results import Results, Series
+from eval.tables.seeds import seed_means
 from eval.tables.table import number
 
 
@@ -13,7 +14,7 @@ from eval.tables.table import number
 class SeedRanges:
     """The ranges of two runs' means over their training seeds; `overlap` says that some seeds turn the order round."""
 
-    sentence: str
+    words: str
     overlap: bool
 
 
@@ -25,16 +26,7 @@ def seed_ranges(results: Results, metric: Metric, first: Series, second: Series)
     (low, high), (other_low, other_high) = ((min(values), max(values)) for values in means)
     overlap = low < other_high and other_low < high
     spans = [
-        f"{results.label(series.run)}'s {len(values)} give {number(min(values), metric.decimals)} to "
-        f"{number(max(values), metric.decimals)} (mean {number(sum(values) / len(values), metric.decimals)})"
+        f"{results.label(series.run)} {number(min(values), metric.decimals)} to {number(max(values), metric.decimals)}"
         for series, values in zip((first, second), means, strict=True)
     ]
-    verdict = "overlap" if overlap else "lie apart"
-    return SeedRanges(f"Training seeds: {', '.join(spans)}; they {verdict}.", overlap)
-
-
-def seed_means(results: Results, metric: Metric, series: Series) -> list[float]:
-    """One for each seed of a run, or none."""
-    runs = results.seeds.get(series.run, {}) if series.task == "reconstruction" else {}
-    found = [results.estimate(Series(run, protocol=series.protocol), metric.name) for run in runs]
-    return [] if None in found else [estimate.mean for estimate in found if estimate is not None]
+    return SeedRanges(f"{'overlap' if overlap else 'apart'}: {', '.join(spans)}", overlap)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.templates import render
-from eval.web import FORMAT
+from eval.web import FORMAT, views
 from eval.web.shown import Content
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_text
@@ -44,6 +44,9 @@ def write_index(root: Path) -> Path:
         "eval.web",
         "page.html",
         contents=contents,
+        first=views.first(contents),
+        views=views,
+        sections=views.sections(contents),
         menus=_menus(contents),
         metrics=list({metric.title: metric for content in contents for metric in content.metrics}.values()),
         reading=_all(contents, "reading"),
@@ -68,7 +71,7 @@ def _menus(contents: list[Content]) -> list[dict[str, Any]]:
         {"key": "set", "title": "Data set", "values": [content.dataset for content in contents], "chosen": ""},
         {"key": "method", "title": "Method", "values": _all(contents, "methods"), "chosen": ""},
         {"key": "mode", "title": "Mode", "values": _all(contents, "modes"), "chosen": ""},
-        {"key": "protocol", "title": "Protocol", "values": _all(contents, "protocols"), "chosen": "strict"},
+        {"key": "protocol", "title": "Protocol", "values": _all(contents, "protocols"), "chosen": ""},
     ]
 
 
@@ -78,7 +81,22 @@ def _played(contents: list[Content], pictures: dict[str, str]) -> dict[str, Any]
     cards = [{"dataset": content.dataset} | asdict(card) for content in contents for card in content.failures]
     used = {f"{group['dataset']}/{video['strip']}" for group in groups for video in group["videos"]}
     used |= {f"{card['dataset']}/{card['strip']}" for card in cards}
-    return {"groups": groups, "cards": cards, "pictures": {name: pictures[name] for name in sorted(used)}}
+    return {
+        "first": _first(contents),
+        "groups": groups,
+        "cards": cards,
+        "pictures": {name: pictures[name] for name in sorted(used)},
+    }
+
+
+def _first(contents: list[Content]) -> dict[str, Any] | None:
+    """The first screen's videos, as the script takes them; None where there are none."""
+    found = views.first(contents)
+    if found is None:
+        return None
+    content, first = found
+    about = {key: getattr(first.group, key) for key in ("frames", "fps", "width", "height")}
+    return about | {"strips": [f"{content.dataset}/{strip}" for _, strip in first.videos], "still": first.still}
 
 
 def _read(folder: Path) -> Content:

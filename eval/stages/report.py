@@ -31,7 +31,7 @@ def write_report(layout: Layout) -> Path:
 
     # All of it is known, so what an earlier report left may go.
     kept = {layout.report / name for name in report.numbers} | set(report.figures.values())
-    for stale in (*(layout.report / "tables").glob("*.*"), *(layout.report / "figures").glob("*.png")):
+    for stale in (*(layout.report / "tables").glob("*.*"), *(layout.report / "figures").glob("*.*")):
         if stale not in kept:
             stale.unlink()
 

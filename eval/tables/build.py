@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from eval.metrics import Metric
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY
 from eval.stats.intervals import UNITS, Estimate
+from eval.tables.changes import ablation_changes, component_pairs, keypoint_pairs
 from eval.tables.detection import detection, estimated
 from eval.tables.pairwise import comparisons
 from eval.tables.published import LEGEND, PublishedSet
@@ -60,6 +61,8 @@ def build_tables(results: Results) -> list[Table]:
             tables.append(k_ablation(results, protocol))
         if lists.components:
             tables.append(components(results, protocol))
+        if keypoint_pairs(results) or component_pairs(results):
+            tables.append(ablation_changes(results, _measured(results, protocol), protocol))
         if lists.animation and strict:
             tables.append(animation(results))
         if results.seeds and strict:

@@ -50,3 +50,10 @@ def _spread(results: Results, runs: Sequence[str], metric: Metric) -> tuple[Cell
 
     lonely = Missing(f"a single {results.bootstrap.unit}")
     return cell(middle), cell(between), lonely if math.isnan(error) else cell(error)
+
+
+def seed_means(results: Results, metric: Metric, series: Series) -> list[float]:
+    """One for each seed of a run, or none."""
+    runs = results.seeds.get(series.run, {}) if series.task == "reconstruction" else {}
+    found = [results.estimate(Series(run, protocol=series.protocol), metric.name) for run in runs]
+    return [] if None in found else [estimate.mean for estimate in found if estimate is not None]

@@ -85,17 +85,22 @@ def text(cell: Cell) -> str:
     return cell if isinstance(cell, str) else cell.text()
 
 
-def to_markdown(table: Table) -> str:
-    """A pipe table under a bold title, with its notes."""
+def pipe_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Markdown's table alone; the first column names the row."""
 
     def shown(cell: Cell) -> str:
         plain = escape_markdown(text(cell)).replace("|", "\\|")
         return f"**{plain}**" if isinstance(cell, Value) and cell.best else plain
 
-    head, *body = (f"| {' | '.join(map(shown, row))} |" for row in (table.columns, *table.rows))
-    rule = f"| :-- |{' --: |' * (len(table.columns) - 1)}"  # the first column names the row
+    head, *body = (f"| {' | '.join(map(shown, row))} |" for row in (columns, *rows))
+    return "\n".join((head, f"| :-- |{' --: |' * (len(columns) - 1)}", *body))
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table under a bold title, with its notes."""
     notes = (f"{escape_markdown(note)}  " for note in table.notes)
-    return "\n".join((f"**{escape_markdown(table.heading)}**", "", head, rule, *body, "", *notes)).rstrip() + "\n"
+    lines = (f"**{escape_markdown(table.heading)}**", "", pipe_table(table.columns, table.rows), "", *notes)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def to_csv(table: Table) -> str:

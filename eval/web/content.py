@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from eval.report.facts import PROTOCOL
@@ -14,11 +15,12 @@ from eval.tables.table import Cell as TableCell
 from eval.tables.table import Missing, Table, number, text
 from eval.web.cards import write_failures
 from eval.web.shown import Cell, Content, MetricInWords, MissingCells, Row, ShownFigure, ShownTable
+from eval.web.strips import webp
 from eval.web.videos import method_of, write_videos
-from tpsm.core.files import atomic, write_json
+from tpsm.core.files import write_bytes, write_json
 from tpsm.core.layout import Layout
 
-PLAYED = ("reconstruction", "animation_", "failures_")
+PLAYED = ("comparison", "reconstruction", "animation_", "failures_")
 """Names of figures that the page has in another form: as videos and cards."""
 
 
@@ -32,6 +34,7 @@ def write_content(report: Report) -> Path:
     methods = {results.label(run): method_of(results, run) for run in results.config.tables.runs()}
     content = Content(
         dataset=layout.dataset,
+        brief=report.brief,
         facts=report.facts,
         questions=report.questions,
         reading=(*report.reading, *PROTOCOL),
@@ -81,13 +84,15 @@ def _cell(cell: TableCell) -> Cell:
         return {"value": str(cell), "mean": text(cell)}
     estimate = cell.estimate
     mean = number(estimate.mean, cell.decimals, signed=cell.signed)
-    return {
+    shown: Cell = {
         "value": f"{estimate.mean:.6g}",
         "mean": mean,
-        "interval": cell.text().removeprefix(mean).lstrip(),
         "sample": f"{estimate.clips} clips, {estimate.frames} frames",
         "best": cell.best,
     }
+    if interval := cell.text().removeprefix(mean).lstrip():
+        shown |= {"interval": interval, "low": f"{estimate.low:.6g}", "high": f"{estimate.high:.6g}"}
+    return shown
 
 
 def _missing(tables: Sequence[Table]) -> tuple[MissingCells, ...]:
@@ -102,7 +107,10 @@ def _missing(tables: Sequence[Table]) -> tuple[MissingCells, ...]:
 
 
 def _figure(layout: Layout, png: Path) -> str:
-    """The figure as a WebP image without loss, which takes less than the PNG."""
-    with Image.open(png) as picture, atomic(layout.page / f"figure-{png.stem}.webp") as draft:
-        picture.convert("RGB").save(draft, "WEBP", lossless=True, method=4, quality=60)  # effort
-    return f"figure-{png.stem}.webp"
+    """The figure as a WebP image, without loss where that takes less."""
+    name = f"figure-{png.stem}.webp"
+    with Image.open(png) as picture:
+        drawn = np.asarray(picture.convert("RGB"))[None]
+    ways = ({"lossless": True, "method": 4, "quality": 60}, {"method": 4, "quality": 90})
+    write_bytes(layout.page / name, min((webp(drawn, 1, **way) for way in ways), key=len))
+    return name

@@ -8,7 +8,7 @@ const make = (tag, properties = {}, ...children) => {
 };
 
 // Sorting: by the mean where cells have one, else by the words; cells without a value stay last either way.
-for (const head of document.querySelectorAll("#tables th button")) {
+for (const head of document.querySelectorAll(".sortable th button")) {
   head.addEventListener("click", () => {
     const cell = head.parentElement, body = cell.closest("table").tBodies[0];
     const turn = cell.getAttribute("aria-sort") === "ascending" ? -1 : 1;
@@ -104,6 +104,24 @@ const inSight = new IntersectionObserver((changes) => {
 }, { rootMargin: "200px" });
 for (const entry of groups) inSight.observe(entry.node);
 
+// The first screen's videos, and the clock that they share with the others.
+const opening = data.first && { seen: false, drawn: -1, tiles: [...document.querySelectorAll("#moving canvas")].map((canvas, index) =>
+  ({ context: canvas.getContext("2d"), canvas, strip: data.first.strips[index], still: data.first.still && index === 0 })) };
+if (opening) {
+  Promise.all(opening.tiles.map(async (tile) => { tile.image = await picture(tile.strip); })).then(() => { opening.drawn = -1; });
+  new IntersectionObserver(([change]) => { opening.seen = change.isIntersecting; }).observe($("moving"));
+}
+
+function drawOpening() {
+  const frame = Math.floor(clock.time * data.first.fps + 1e-6) % data.first.frames;
+  if (frame === opening.drawn || opening.tiles.some((tile) => !tile.image)) return;
+  opening.drawn = frame;
+  for (const tile of opening.tiles) {
+    paint(tile, tile.image, tile.still ? 0 : frame, data.first);
+    tile.canvas.dataset.frame = frame;
+  }
+}
+
 function tick(now) {
   if (clock.playing) clock.time = (clock.time + ((now - clock.last) / 1000) * Number($("speed").value)) % longest;
   clock.last = now;
@@ -111,11 +129,13 @@ function tick(now) {
   if (Number($("time").value) !== position) $("time").value = position;
   $("frame").value = position;
   for (const entry of groups) if (entry.seen) draw(entry);
+  if (opening && opening.seen) drawOpening();
   requestAnimationFrame(tick);
 }
-const label = () => { $("play").textContent = clock.playing ? "Pause" : "Play"; };
+const buttons = document.querySelectorAll("button.play");
+const label = () => { for (const button of buttons) button.textContent = clock.playing ? "Pause" : "Play"; };
 $("time").max = steps - 1;
-$("play").addEventListener("click", () => { clock.playing = !clock.playing; label(); });
+for (const button of buttons) button.addEventListener("click", () => { clock.playing = !clock.playing; label(); });
 $("time").addEventListener("input", () => {
   clock.playing = false;
   clock.time = (Number($("time").value) / steps) * longest;
@@ -154,14 +174,25 @@ function filter() {
       const has = node.dataset[menu.dataset.filter];
       return has !== undefined && has !== menu.value && !has.split("|").includes(menu.value);
     });
-    node.hidden = off || ("ablation" in node.dataset && !$("ablations").checked);
+    node.hidden = off || ("ablation" in node.dataset && !$("others").checked);
   }
   for (const entry of groups) if (entry.seen) load(entry);
 }
 for (const menu of document.querySelectorAll("[data-filter]")) menu.addEventListener("change", filter);
-$("ablations").addEventListener("change", filter);
-$("ablations").parentElement.hidden = !data.groups.some((group) => group.videos.some((video) => !video.main));
+$("others").addEventListener("change", filter);
+$("others").parentElement.hidden = !data.groups.some((group) => group.videos.some((video) => !video.main));
 new ResizeObserver(([bar]) => {
-  document.documentElement.style.setProperty("--bar", `${bar.target.offsetHeight}px`);
+  document.documentElement.style.setProperty("--top", `${bar.target.offsetHeight}px`);
 }).observe($("filters"));
 showCards();
+
+// A link to a section opens it.
+function reveal() {
+  const section = document.getElementById(location.hash.slice(1));
+  if (!section || section.parentElement.tagName !== "MAIN") return;
+  section.querySelector("details").open = true;
+  section.scrollIntoView();
+}
+addEventListener("hashchange", reveal);
+for (const link of document.querySelectorAll("nav a")) link.addEventListener("click", () => setTimeout(reveal));
+reveal();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +13,8 @@ from tpsm.core.schema import Count, Positive, Whole
 
 Cell = dict[str, str | bool]
 """Words (`text`), a reason why there is no number (`missing`), or a `mean` with its `value` at full precision, which
-may have an `interval`, a `sample`, and be the `best`."""
+may have an `interval` with its `low` and `high` at full precision, a `sample`, and be the `best`."""
+NUMBERS = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Row:
             said = cell.keys() & {"missing", "text"} or cell.keys() >= {"value", "mean"}
             if not said or any(type(value) is not (bool if key == "best" else str) for key, value in cell.items()):
                 raise ValueError(f"cells: {cell!r:.80} is no cell of a table")
+            if ("low" in cell) != ("high" in cell):
+                raise ValueError(f"cells: {cell!r:.80} has half an interval")
+            for name in NUMBERS:
+                if not math.isfinite(float(cell.get(name, 0))):
+                    raise ValueError(f"cells: {cell!r:.80} has a {name} that is no number")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class ShownTable:
     modes: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if 1 + len(row.cells) != len(self.columns):
+                raise ValueError(f"rows: {row.label!r:.80} has {len(row.cells)} cells for {len(self.columns)} columns")
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,12 @@ class Group:
     fps: Positive
     width: Count
     height: Count
-    given: Whole
+    given: Count
     videos: tuple[Video, ...]
+
+    def __post_init__(self) -> None:
+        if self.given > len(self.videos):
+            raise ValueError(f"given: {self.given} of {len(self.videos)} videos cannot be real")
 
 
 @dataclass(frozen=True)
@@ -110,10 +126,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Content:
-    """`questions`: which run is best at what; `facts` and `reading`: what was run, and how to read it, in sentences;
-    `quality`: of each evaluator, by its role; `provenance`: what made all this."""
+    """`brief`: which method is best at what, in one sentence; `questions`: in full; `facts` and `reading`: what was
+    run, and how to read it, in sentences; `quality`: of each evaluator, by its role; `provenance`: what made all
+    this."""
 
     dataset: str
+    brief: str
     facts: tuple[str, ...]
     questions: tuple[Question, ...]
     reading: tuple[str, ...]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from eval.config import VideosConfig
+from eval.report.difficulty import animated, ranked_clips, ranked_pairs
 from eval.scoring.pairs import common_pairs
 from eval.tables.results import Results, Series
 from eval.tables.table import number
 from eval.web.shown import Group, Video
 from eval.web.strips import chosen_frames, write_strip
-from tpsm.data.clip import ClipFile, read_frames, spread
+from tpsm.data.clip import ClipFile, read_frames
 
 
 def write_videos(results: Results) -> list[Group]:
@@ -24,12 +23,12 @@ def write_videos(results: Results) -> list[Group]:
 def _reconstruction(results: Results) -> Iterator[Group]:
     layout, config, main = results.layout, results.config.videos, results.config.tables.reconstruction
     runs = [run for run in results.config.tables.runs() if run in results.scored and layout.has_frames(run)]
-    order = hardest(results, [Series(run, protocol=results.protocol) for run in main])
+    ranked = ranked_clips(results)
 
     # For each clip shown: the real one, and every run's.
-    for clip in spread(order, config.clips) if runs else ():
+    for clip in ranked.shown if runs else ():
         real = layout.test_clip(clip)
-        writer = StripWriter(layout.page, f"reconstruction-{order.index(clip):03d}", real, config)
+        writer = StripWriter(layout.page, f"reconstruction-{ranked.order.index(clip):03d}", real, config)
         videos = [Video("real", writer.write("real", real))]
         videos += [
             Video(
@@ -42,26 +41,21 @@ def _reconstruction(results: Results) -> Iterator[Group]:
             )
             for run in runs
         ]
-        yield writer.group(clip, _rank(order, clip, "test clips"), "reconstruction", 1, videos)
+        yield writer.group(clip, ranked.note(clip, "test clips"), "reconstruction", 1, videos)
 
 
 def _animation(results: Results) -> Iterator[Group]:
     layout, config = results.layout, results.config.videos
-    series = [one for one in results.animations if layout.has_frames(one.run, one.mode)]
-    if not series:
+    series, ranked = animated(results), ranked_pairs(results)
+    if not ranked.shown:
         return
 
-    # The pairs that all series have, from the hardest on.
-    pairs = [common_pairs(layout, [one.run], one.mode) for one in series]
-    common = set.intersection(*(set(table["pair"]) for table in pairs))
-    order = [pair for pair in hardest(results, series) if pair in common]
-    about = pairs[0].set_index("pair")
-
     # For each pair shown: source, driving clip, and every series'.
-    for pair in spread(order, config.pairs):
+    about = common_pairs(layout, [series[0].run], series[0].mode).set_index("pair")
+    for pair in ranked.shown:
         names = [str(about.loc[pair, end]) for end in ("source", "driving")]
         source, driving = map(layout.test_clip, names)
-        writer = StripWriter(layout.page, f"animation-{order.index(pair):03d}", driving, config)
+        writer = StripWriter(layout.page, f"animation-{ranked.order.index(pair):03d}", driving, config)
         videos = [Video("source", writer.still(source)), Video("driving", writer.write("driving", driving))]
         videos += [
             Video(
@@ -74,7 +68,7 @@ def _animation(results: Results) -> Iterator[Group]:
             for one in series
         ]
         title = " moved by ".join(names)
-        yield writer.group(title, _rank(order, pair, "pairs"), "animation", 2, videos)
+        yield writer.group(title, ranked.note(pair, "pairs"), "animation", 2, videos)
 
 
 class StripWriter:
@@ -106,20 +100,6 @@ class StripWriter:
         return Group(title, note, task, len(self.which), self.fps / step, width, height, given, tuple(videos))
 
 
-def hardest(results: Results, series: Sequence[Series]) -> list[str]:
-    """Clips or pairs of any of the series, the hardest first: by the mean of their ranks over series and metrics."""
-    ranks = []
-    for one in series:
-        for metric in results.metrics.values():
-            values = results.by_clip(one, metric.name)
-            if len(values) and not metric.detection:
-                ranks.append(values.rank(ascending=metric.lower_is_better, pct=True))
-    if not ranks:
-        return []
-    mean = pd.concat(ranks, axis=1).mean(axis=1)
-    return [str(name) for name in mean.sort_index().sort_values(ascending=False, kind="stable").index]
-
-
 def method_of(results: Results, run: str) -> str:
     """The title of the run's method; '' where nothing is known of the run."""
     method = results.summary(run).get("method")
@@ -133,7 +113,3 @@ def _values(results: Results, series: Series, clip: str) -> tuple[tuple[str, str
         if clip in values.index and not metric.detection:
             shown.append((metric.title, number(float(values[clip]), metric.decimals)))
     return tuple(shown)
-
-
-def _rank(order: Sequence[str], name: str, what: str) -> str:
-    return f"{order.index(name) + 1} of {len(order)} {what}, the hardest first"

@@ -36,8 +36,8 @@ from tpsm.data.video import write_video
 from tpsm.methods import tps
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.nn.vgg import PerceptualConfig
+from tpsm.show.animate_file import Animation, animate_file
 from tpsm.sources.puppets.generate import synthesize
-from tpsm.stages.animate_file import animate_file
 from tpsm.stages.import_released import import_file
 from tpsm.training.config import TrainConfig
 
@@ -306,7 +306,7 @@ def test_an_imported_run_animates_by_hand(project: Path, monkeypatch: pytest.Mon
     write_video(tmp_path / "driving.gif", list(torch.randint(0, 255, (3, 64, 64, 3), dtype=torch.uint8).numpy()), 10.0)
     for mode in ("standard", "avd"):
         out = tmp_path / f"{mode}.gif"
-        assert animate_file(clip, tmp_path / "driving.gif", "mraa-released", mode, out, None) == 3
+        assert animate_file(Animation(clip, tmp_path / "driving.gif", {"mraa-released": ""}, out, mode)) == 3
 
 
 def test_the_resolved_run_holds_the_files_hash(folder: Path) -> None:

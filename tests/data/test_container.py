@@ -326,3 +326,12 @@ def test_a_list_of_other_files_is_no_video_whatever_it_is_called(tmp_path: Path)
     for read in (read_video, frame_rate):
         with pytest.raises(UserError, match=r"list\.mp4 cannot be read"):
             read(path)
+
+
+def test_a_video_without_a_decoder_is_told_so(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", blocks(2))
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content.count(b"avc1") >= 1
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"avc1", b"zzzz"))
+    with pytest.raises(UserError, match=r"a\.mp4 is of a kind that FFmpeg cannot decode; save it as MP4"):
+        read_video(tmp_path / "a.mp4")

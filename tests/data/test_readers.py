@@ -180,7 +180,9 @@ def test_reading_is_lazy_and_can_stop_early(tmp_path: Path) -> None:
     assert len(read_video(path, max_frames=3)[0]) == 3
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("a.mp4", 8), ("a.gif", 8), ("a.png", 0.01), ("a", 0.01)])
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("a.mp4", 8), ("a.gif", 8), ("a.webp", 8), ("a.png", 0.01), ("a", 0.01)]
+)
 def test_what_is_written_is_read_again(tmp_path: Path, name: str, tolerance: float) -> None:
     frames = moving(5, 48, 48)
     for _ in range(2):  # the second time over the first
@@ -198,7 +200,7 @@ def test_an_odd_picture_becomes_an_even_video(tmp_path: Path) -> None:
     near(read_video(tmp_path / "odd.mp4")[0], np.pad(frames, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge"))
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.webp", "a.png", "a"])
 def test_a_failure_while_writing_leaves_what_was_there(tmp_path: Path, name: str) -> None:
     write_video(tmp_path / name, moving(2, 48, 48))
 

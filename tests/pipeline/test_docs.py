@@ -18,6 +18,13 @@ def test_the_readme_fits_two_screens() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_the_readme_begins_with_what_moves_what_to_type_and_who_is_best() -> None:
+    first = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    assert "make repro" in first and "make test" in first and "<!-- End of the numbers. -->" in first
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", first)
+    assert picture.endswith(".webp") and (ROOT / picture).stat().st_size <= 1_000_000
+
+
 def test_the_index_names_every_page() -> None:
     linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs/README.md").read_text(encoding="utf-8")))
     assert linked == {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}

@@ -27,8 +27,10 @@ TPSM = {
     "inference": "core jobs data nn methods checkpoints",
     "config": "core jobs data published methods checkpoints training",
 }
+TPSM["show"] = " ".join(TPSM)
 for room in ("profiling", "stages", "cli", "__main__.py"):
     TPSM[room] = " ".join(TPSM)
+TPSM["cli"] += " eval/config.py eval/weights.py eval/evaluators"  # which evaluators are here, and one of them
 
 STRICT = "tpsm/nn/state_dict.py"
 """The one loader of state dicts, which knows no network."""

@@ -20,9 +20,10 @@ from tpsm.data.clip import read_clip
 from tpsm.data.manifest import read_manifest
 from tpsm.data.resize import fit_to_size
 from tpsm.data.video import read_video, write_video
+from tpsm.show.animate_file import Animation, animate_file, read_still
+from tpsm.show.run import find_run
 from tpsm.sources.puppets.generate import synthesize
 from tpsm.stages.animate import cross_identity_pairs
-from tpsm.stages.animate_file import animate_file, read_still, trained_folder
 
 TINY = {"width": 4, "max_features": 8, "num_blocks": 2}
 PIXELS = {"perceptual": {"backbone": "pixels", "weights": [10]}}
@@ -195,12 +196,12 @@ def test_animate_says_what_is_missing(project: Path, tmp_path: Path, monkeypatch
     Image.new("RGB", (64, 64)).save(picture)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     out = tmp_path / "result.mp4"
-    with pytest.raises(UserError, match=r"No run 'vox' has been trained; .*drawn/fomm, drawn/mraa, drawn/tps"):
-        animate_file(picture, tmp_path / "broken.mp4", "vox", "relative", out, None)
+    with pytest.raises(UserError, match=r"no weights of a run 'vox'; .*drawn/fomm, drawn/mraa, drawn/tps"):
+        animate_file(Animation(picture, tmp_path / "broken.mp4", {"vox": ""}, out))
     with pytest.raises(UserError, match=r"broken\.mp4 cannot be read"):
-        animate_file(picture, tmp_path / "broken.mp4", "tps", "relative", out, None)
+        animate_file(Animation(picture, tmp_path / "broken.mp4", {"tps": ""}, out))
     with pytest.raises(UserError, match="The run 'fomm' has no AVD network"):
-        animate_file(picture, tmp_path / "broken.mp4", "fomm", "avd", out, None)
+        animate_file(Animation(picture, tmp_path / "broken.mp4", {"fomm": ""}, out, "avd"))
     assert not out.exists()
 
 
@@ -212,9 +213,9 @@ def test_of_a_run_of_several_data_sets_the_first_is_taken_and_named(
     for name in ("puppets-quick", "puppets"):
         Path(f"models/{name}/tps").mkdir(parents=True)
         Path(f"models/{name}/tps/last.pt").touch()
-    assert trained_folder("tps", None) == Path("models/puppets/tps")
+    assert find_run("tps", None) == Path("models/puppets/tps/last.pt")
     assert "--dataset takes that of puppets-quick" in caplog.text
-    assert trained_folder("tps", "puppets-quick") == Path("models/puppets-quick/tps")
+    assert find_run("tps", "puppets-quick") == Path("models/puppets-quick/tps/last.pt")
 
 
 def test_an_avd_checkpoint_is_not_taken_for_a_method(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,15 +240,15 @@ def test_animate_says_what_it_took(
     np.testing.assert_array_equal(read_still(strip, 2), frames[2])
     np.testing.assert_array_equal(read_still(photo), np.concatenate([frames[0], frames[2]], axis=1))
     np.testing.assert_array_equal(read_still(photo, 1), frames[2])
-    assert f"Source: frame 0 of the strip {strip}, 64 x 64 pixels." in caplog.text
-    assert f"Source: the image {photo}, 128 x 64 pixels." in caplog.text
     with pytest.raises(UserError, match=r"no frame 9.*--source-frame"):
         read_still(strip, 9)
 
     out = tmp_path / "out"
-    assert animate_file(photo, strip, "fomm", "standard", out, None) == len(frames)
+    assert animate_file(Animation(photo, strip, {"fomm": ""}, out, "standard")) == len(frames)
+    assert f"Source: the image {photo}, 128 x 64 pixels, of which the square of 64 at 32,0 is taken" in caplog.text
     assert f"Driving: the strip {strip}" in caplog.text
-    assert animate_file(strip, photo, "fomm", "standard", out, None) == 1
+    assert animate_file(Animation(strip, photo, {"fomm": ""}, out, "standard")) == 1
+    assert f"Source: frame 0 of the strip {strip}, 64 x 64 pixels, all of it." in caplog.text
     assert f"Driving: the image {photo}" in caplog.text
 
 
@@ -264,6 +265,7 @@ def test_a_run_animates_as_it_was_trained(project: Path, tmp_path: Path, monkeyp
         square = fit_to_size(wide, 64, fit)
         Image.fromarray(square).save(tmp_path / "square.png")
         for name in ("wide", "square"):
-            animate_file(tmp_path / f"{name}.png", tmp_path / f"{name}.png", run, "standard", tmp_path / name, None)
+            picture = tmp_path / f"{name}.png"
+            animate_file(Animation(picture, picture, {run: ""}, tmp_path / name, "standard"))
         np.testing.assert_array_equal(read_video(tmp_path / "wide")[0], read_video(tmp_path / "square")[0])
     shutil.rmtree("models/drawn/wide")

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,21 @@ def test_the_report_has_a_row_for_every_variant(tmp_path: Path, monkeypatch: pyt
     assert float(cells[4]) == pytest.approx(2 / step, rel=0.01)
     assert float(cells[7].replace(",", "")) == pytest.approx(rows["fp32"]["flops"] / step / 1e9, rel=0.01)
     assert "`bf16` failed: OutOfMemoryError: Tried to allocate 20.00 GiB." in page
+
+
+def test_rows_of_the_same_commit_are_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(("fomm",), ("fp32",), "small", 64, batch=2, steps=1)
+    monkeypatch.setattr(module, "code", lambda: {"commit": "c0ffee", "changed": False})
+    file = run(monkeypatch, tmp_path, settings) / "bench.json"
+    first = json.loads(file.read_text())["rows"]
+    run(monkeypatch, tmp_path, replace(settings, variants=("fp32", "bf16")))
+    assert json.loads(file.read_text())["rows"][0] != first[0]  # other settings: measured again
+    first = json.loads(file.read_text())["rows"]
+    run(monkeypatch, tmp_path, replace(settings, variants=("fp32", "bf16")))
+    assert json.loads(file.read_text())["rows"] == first
+    monkeypatch.setattr(module, "code", lambda: {"commit": "c0ffee", "changed": True})
+    run(monkeypatch, tmp_path, replace(settings, variants=("fp32", "bf16")))
+    assert json.loads(file.read_text())["rows"] != first
 
 
 def test_without_a_gpu_only_fp32_is_measured_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ HUNG = "hung"
 PRELOADED = (
     *(f"tpsm.stages.{name}" for name in ("configure", "prepare", "train", "train_avd", "reconstruct", "animate")),
     *(f"eval.stages.{name}" for name in ("check", "coverage", "evaluators", "features", "score", "report", "page")),
-    *("tpsm.cli.main", "tpsm.stages.animate_file", "tpsm.stages.import_released", "tpsm.training.distributed"),
+    *("tpsm.cli.main", "tpsm.show.animate_file", "tpsm.stages.import_released", "tpsm.training.distributed"),
     *("eval.__main__", "eval.study.cli", "eval.evaluators.heatmap", "eval.evaluators.osnet", "eval.checks.compare"),
     *("lightning_fabric", "matplotlib.pyplot", "skimage.metrics", "scipy.stats"),
 )

@@ -76,9 +76,18 @@ def load_method(path: Path, expected: str | None = None) -> tuple[Method, Checkp
     checkpoint = load_checkpoint(path)
     if expected is not None and checkpoint.method != expected:
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', but '{expected}' is needed here.")
+    return build_method(checkpoint, path), checkpoint
+
+
+def build_method(checkpoint: Checkpoint, path: Path) -> Method:
+    """Returns the method of a checkpoint, which was read from `path`, in eval mode.
+
+    Raises:
+        UserError: it is no checkpoint of a method, or its entries do not fit.
+    """
     if checkpoint.method not in METHODS:
         raise UserError(f"{path} holds a checkpoint of '{checkpoint.method:.80}', which is no method here.")
     module = method_module(checkpoint.method)
     config = from_mapping(module.Config, checkpoint.model_config, f"{path}: model")
     method: Method = build_strictly(lambda: module.Model(config), checkpoint.weights, path)
-    return method.eval().requires_grad_(False), checkpoint
+    return method.eval().requires_grad_(False)

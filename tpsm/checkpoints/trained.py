@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from tpsm.checkpoints.checkpoint import load_checkpoint, load_method
 from tpsm.core.device import device
@@ -66,9 +69,15 @@ def load_avd(path: Path, method: Method, size: int) -> AVD:
     checkpoint = load_checkpoint(path)
     if checkpoint.method != "avd":
         raise UserError(f"{path} holds a checkpoint of method '{checkpoint.method}', not an AVD network.")
-    config = from_mapping(AvdConfig, checkpoint.model_config, f"{path}: model")
+    return build_avd(checkpoint.model_config, checkpoint.weights, method, size, path)
+
+
+def build_avd(model: Mapping[str, Any], weights: Mapping[str, Tensor], method: Method, size: int, path: Path) -> AVD:
+    """Returns the AVD network of the section `model` with the weights read from `path`, for `method` on images of
+    `size` pixels. Raises UserError where they do not fit."""
+    config = from_mapping(AvdConfig, model, f"{path}: model")
     keypoints = example_keypoints(method, size)
-    task = build_strictly(lambda: AvdTraining(method, AVD.like(keypoints, config), config), checkpoint.weights, path)
+    task = build_strictly(lambda: AvdTraining(method, AVD.like(keypoints, config), config), weights, path)
     return task.avd.to(device()).eval().requires_grad_(False)
 
 

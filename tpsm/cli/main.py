@@ -6,14 +6,15 @@ import logging
 import os
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tpsm.cli import data as cli_data
+from tpsm.cli import show as cli_show
 from tpsm.cli.names import finite_option, name_option
+from tpsm.cli.show import Mode
 from tpsm.core.layout import Layout
 from tpsm.core.program import APPLICATION, exit_status
 
@@ -24,7 +25,14 @@ app = typer.Typer(
 )
 splits = typer.Typer(help="Named splits of data sets, in files that never change again.", no_args_is_help=True)
 app.add_typer(splits, name="split")
-for command in (cli_data.synthesize, cli_data.fetch, cli_data.weights):
+for command in (
+    cli_show.demo,
+    cli_show.animate,
+    cli_show.doctor,
+    cli_data.synthesize,
+    cli_data.fetch,
+    cli_data.weights,
+):
     app.command()(command)
 Dataset = Annotated[str, typer.Option(callback=name_option, help="A name under `data` in params.yaml.")]
 Run = Annotated[str, typer.Option(callback=name_option, help="A name under `run` in params.yaml.")]
@@ -37,14 +45,6 @@ Workers = Annotated[
     ),
 ]
 ParamsFile = Annotated[Path, typer.Option(help="The parameters to check and resolve.")]
-
-
-class Mode(StrEnum):
-    """The modes of animation; typer takes no list of literals."""
-
-    standard = "standard"
-    relative = "relative"
-    avd = "avd"
 
 
 @app.callback()
@@ -225,36 +225,6 @@ def animate_pairs(
 
 
 @app.command()
-def animate(
-    source: Annotated[Path, typer.Option(help="An image (or a video, whose first frame is taken).")],
-    driving: Annotated[Path, typer.Option(help="A video, GIF, image strip or folder of frames.")],
-    run: Run,
-    out: Annotated[Path, typer.Option(help="What to write: .mp4, .gif, .png (a strip), or a folder of frames.")],
-    mode: Annotated[
-        Mode,
-        typer.Option(
-            help="standard: the driving pose as it is; relative: its change since the first frame; avd: the driving "
-            "pose in the source's shape (runs that `animate.avd` in params.yaml names)."
-        ),
-    ] = Mode.relative,
-    dataset: Annotated[
-        str | None, typer.Option(callback=name_option, help="Where the run was trained, if on several data sets.")
-    ] = None,
-    source_frame: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=1_000_000, help="Which frame of SOURCE is taken, from 0; with it, an image is a strip of frames."
-        ),
-    ] = None,
-) -> None:
-    """Put the image SOURCE in motion as in the video DRIVING, with a trained RUN."""
-    from tpsm.stages.animate_file import animate_file
-
-    frames = animate_file(source, driving, run, mode.value, out, dataset, source_frame)
-    print(f"{frames} frames -> {out}")
-
-
-@app.command()
 def cost(
     dataset: DatasetArgument,
     run: RunArgument,
@@ -305,7 +275,7 @@ def bench_train(
     method: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
     variant: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, bf16, bf16-channels-last or bf16-compiled; all on a GPU, and fp32 on a CPU."),
+        typer.Option(help="fp32, bf16 and others, as `reports/bench` names them; all on a GPU, fp32 on a CPU."),
     ] = None,
     scale: Annotated[str, typer.Option(help="A name under `scales` in params.yaml: models and schedules.")] = "vox",
     size: Annotated[int, typer.Option(min=16, max=16_384, help="Side of an image in pixels.")] = 256,
@@ -314,7 +284,10 @@ def bench_train(
     out: Annotated[Path, typer.Option(help="Reports go into a folder named as the device.")] = Path("reports/bench"),
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Time the training of every method on this machine, in each precision."""
+    """Time the training of every method on this machine: fp32 and bf16, channels-last, compiled, as CUDA graphs.
+
+    A run that was cut off goes on with the rows that are missing.
+    """
     from tpsm.config.params import read_params
     from tpsm.methods import METHODS
     from tpsm.profiling.benchmark import Settings, bench

@@ -28,11 +28,6 @@ class BatchSlice:
         """The rows as an index into the batch."""
         return slice(self.start, self.stop)
 
-    @property
-    def share(self) -> float:
-        """The part's share of the batch, from 0 to 1."""
-        return (self.stop - self.start) / self.total
-
 
 class BatchRng:
     """Draws numbers on the CPU. They are drawn for the whole batch, and a part sees its own rows of them."""

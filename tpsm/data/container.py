@@ -33,7 +33,7 @@ _ASF_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
 _FLV_TAGS = (8, 9, 18)  # sound, images, and what says of them
 _TS_PACKETS = ((0, 188), (4, 192), (0, 204))
 """Where MPEG-TS has its sync byte, and how long a packet is: plain, with a time code, and with error correction."""
-_FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
+FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
 
 
 def frame_rate(path: Path) -> float | None:
@@ -44,11 +44,11 @@ def frame_rate(path: Path) -> float | None:
     Raises:
         UserError: the file is unreadable, or its rate is out of bounds.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         said = float(stream.average_rate) if stream.average_rate else None
         try:
             times = [time for packet in container.demux(stream) if (time := _time(packet)) is not None]
-        except _FAILURES as error:
+        except FAILURES as error:
             raise UserError(f"The video {path} is damaged ({error}).") from error
         tick, promised = float(stream.time_base or 0), _duration(container, stream)
     first, intervals = min(times, default=0.0), len(times) - 1
@@ -74,7 +74,7 @@ def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int
     Raises:
         UserError: the file is missing, unreadable or damaged, or a frame is too large; it may come at a late frame.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(max_pixels())}
         aspect = float(stream.sample_aspect_ratio or 1)
@@ -96,14 +96,14 @@ def iter_wanted(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int
                     if wanted(count):
                         yield count, _shown(path, frame, aspect)
                     count += 1
-        except _FAILURES as error:
+        except FAILURES as error:
             raise UserError(f"The video {path} is damaged ({error}) after {count} frames.") from error
         progress.check(container, stream, count)
 
 
 def codec(path: Path) -> tuple[str, bool]:
     """Returns FFmpeg's name of a video's codec, and whether it loses something of what the frames show."""
-    with _opened(path) as (_, stream):
+    with opened(path) as (_, stream):
         name = stream.codec_context.name
         subsampled = "420" in (pixels := str(stream.codec_context.pix_fmt)) or "422" in pixels or "411" in pixels
         return name, name not in LOSSLESS or subsampled
@@ -237,16 +237,19 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
+def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
+    """Gives the container and its video. Raises UserError where the file is missing, unreadable or without a video."""
     require_file(path, "video")
     try:
         container = av.open(str(path.absolute()), "r", options={"format_whitelist": _FORMATS})
-    except _FAILURES as error:
+    except FAILURES as error:
         raise UserError(f"The video {path} cannot be read ({error}).") from error
     with container:
         stream = container.streams.best("video")  # not the image of a cover
         if not isinstance(stream, VideoStream):
             raise UserError(f"{path} holds no video.")
+        if stream.codec_context is None:
+            raise UserError(f"The video {path} is of a kind that FFmpeg cannot decode; save it as MP4 (H.264).")
         check_pixels(path, stream.codec_context.width, stream.codec_context.height)
         yield container, stream
 

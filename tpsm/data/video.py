@@ -157,11 +157,16 @@ def lossless_video(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
             os.fsync(written.fileno())  # a record that the clip is there may follow, and must not outlive it
 
 
-def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
-    """Writes a video by the suffix of `path`: .mp4 (H.264), .gif, .png (a lossless strip), or none (a folder of PNGs).
+def write_video(
+    path: Path, frames: Iterable[Frame], fps: float = FPS, sound: Iterable[av.AudioFrame] | None = None
+) -> int:
+    """Writes a video by the suffix of `path`: .mp4 (H.264, AAC), .gif, .webp, .png (a lossless strip), or none (a
+    folder of PNGs).
 
     H.264 needs even sides: the last row or column of an odd image is repeated once. Returns the number of frames
-    written, which is that of `frames`, except in a GIF of more than 50 frames per second.
+    written, which is that of `frames`, except in a GIF of more than 50 frames per second; a WebP stores successive
+    equal frames as one that is shown longer. An MP4 takes `sound`, in pieces as `tpsm.show.sound.iter_sound` gives
+    them, and ends with its last frame; the others have none.
 
     Raises:
         UserError: as `check_writable`, or there are no frames, or the rate is out of bounds.
@@ -176,7 +181,14 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float = FPS) -> int:
     if not path.suffix:
         return _write_folder(path, stream, fps)
     with atomic(path) as draft:
+        if holds_sound(path):
+            return _write_mp4(draft, stream, fps, sound)
         return _WRITERS[path.suffix.lower()](draft, stream, fps)
+
+
+def holds_sound(path: Path) -> bool:
+    """Whether what `write_video` writes to `path` may have sound."""
+    return path.suffix.lower() == ".mp4"
 
 
 def check_writable(path: Path) -> None:
@@ -257,11 +269,23 @@ def _split_strip(path: Path, strip: Frame, width: int | None) -> Iterator[Frame]
         yield strip[:, left : left + width].copy()
 
 
-def _write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> int:
+def _write_mp4(path: Path, frames: Iterable[Frame], fps: float, sound: Iterable[av.AudioFrame] | None = None) -> int:
     count = 0
+    pieces = iter(sound or ())
+    first = next(pieces, None)
     with av.open(str(path), "w") as container:
+        # The streams; the sound's is as its pieces are.
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "17", "preset": "medium"}
+        heard = None
+        if first is not None:
+            heard = container.add_stream(
+                "aac", rate=first.sample_rate, layout=first.layout.name, format=first.format.name
+            )
+            pieces = itertools.chain([first], pieces)
+        piece = next(pieces, None)
+
+        # Each frame, and the pieces of sound that begin while it is shown.
         for frame in frames:
             height, width = frame.shape[:2]
             even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -269,7 +293,12 @@ def _write_mp4(path: Path, frames: Iterable[Frame], fps: float) -> int:
                 stream.height, stream.width = even.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
             count += 1
+            while heard is not None and piece is not None and (piece.time or 0.0) < count / fps:
+                container.mux(heard.encode(piece))
+                piece = next(pieces, None)
         container.mux(stream.encode(None))
+        if heard is not None:
+            container.mux(heard.encode(None))
     return count
 
 
@@ -299,6 +328,15 @@ def _write_gif(path: Path, frames: Iterable[Frame], fps: float) -> int:
     return count
 
 
+def _write_webp(path: Path, frames: Iterable[Frame], fps: float) -> int:
+    pictures = [Image.fromarray(frame) for frame in frames]
+    ends = [round(1000 * number / fps) for number in range(len(pictures) + 1)]  # in the format's milliseconds
+    durations = [end - begin for begin, end in itertools.pairwise(ends)]
+    options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0}
+    pictures[0].save(path, "WEBP", quality=90, **options)
+    return len(pictures)
+
+
 def _write_strip(path: Path, frames: Iterable[Frame], fps: float) -> int:
     pictures = list(frames)
     about = PngInfo()
@@ -318,4 +356,9 @@ def _write_folder(path: Path, frames: Iterable[Frame], fps: float) -> int:
     return count
 
 
-_WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".png": _write_strip}
+_WRITERS: dict[str, Callable[[Path, Iterable[Frame], float], int]] = {
+    ".mp4": _write_mp4,
+    ".gif": _write_gif,
+    ".webp": _write_webp,
+    ".png": _write_strip,
+}

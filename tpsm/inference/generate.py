@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float32, UInt8
 from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
-from tpsm.core.types import Keypoints
 from tpsm.data.clip import ClipFile
 from tpsm.inference.relative import relative_keypoints
 from tpsm.methods.avd import AVD
@@ -67,8 +66,12 @@ def animate(
     driving: Iterable[UInt8[np.ndarray, "h w 3"]],
     mode: Mode,
     avd: AVD | None = None,
+    reference: UInt8[np.ndarray, "h w 3"] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yields the source in the pose of each driving frame, before a still background (as the papers animate).
+
+    In the mode `relative` the source's pose changes as the driving pose has changed since `reference`, the first
+    driving frame without it: where the driving clip shows the reference, the source keeps its own pose.
 
     Raises:
         UserError: `mode` is `avd`, and there is no AVD network.
@@ -77,7 +80,7 @@ def animate(
         raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
     device = next(method.parameters()).device
     code = method.encode(to_tensor(source[None], device))
-    initial: Keypoints | None = None
+    initial = None if reference is None else method.keypoints(to_tensor(reference[None], device))
     frames = iter(driving)
     while chunk := list(islice(frames, BATCH)):
         pose = method.keypoints(to_tensor(np.stack(chunk), device))

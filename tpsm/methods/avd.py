@@ -79,6 +79,9 @@ class AvdTraining(nn.Module):
             losses["affine"] = self.config.weight * (predicted.affine - driving.affine).abs().mean()
         return losses
 
+    def phase(self, epoch: int) -> None:
+        """Returns what of the epoch decides the losses, as `Method.phase` does: nothing."""
+
     def forward(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: BatchRng
     ) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -74,6 +74,10 @@ class Method(nn.Module, ABC):
 
         `draws` is the only source of randomness, so that a resumed run repeats an unbroken one.
         """
+
+    def phase(self, epoch: int) -> Hashable:
+        """Returns all of `epoch` that `losses` depends on: a captured step holds as long as this stays the same."""
+        return None
 
     def forward(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"], epoch: int, draws: BatchRng

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -134,7 +135,7 @@ class BackgroundPredictor(nn.Module):
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 3"]:
         affine = self.bg_encoder(torch.cat([source, driving], dim=1)).unflatten(1, (2, 3))
-        last = affine.new_tensor([0.0, 0.0, 1.0]).expand(affine.shape[0], 1, 3)
+        last = torch.eye(3, dtype=affine.dtype, device=affine.device)[2:].expand(affine.shape[0], 1, 3)
         return torch.cat([affine, last], dim=1)
 
 
@@ -262,6 +263,10 @@ class Model(Method):
     def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]:
         transform = RandomTPS.sample(pair.source.shape[0], self.config.transform, "squared_l2", draws)
         return self.training_step(pair, epoch, draws, transform)[1]
+
+    def phase(self, epoch: int) -> Hashable:
+        dropout = self.config.dropout
+        return None if dropout is None else dropout.probability(epoch), epoch >= self.config.background_start
 
     def training_step(
         self, pair: FramePair, epoch: int, draws: BatchRng, transform: RandomTPS

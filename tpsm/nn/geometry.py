@@ -99,7 +99,8 @@ def thin_plate_splines(
     top = torch.cat([_radial(distance), affine], dim=-1)
     bottom = F.pad(affine.mT, (0, 3))
     ridge = 0.01 * torch.eye(count + 3, dtype=driving.dtype, device=driving.device)
-    return torch.linalg.solve(torch.cat([top, bottom], dim=-2) + ridge, F.pad(source, (0, 0, 0, 3)))
+    # Whether a matrix is singular is not asked, for which a GPU would be waited for: the result is not finite then.
+    return torch.linalg.solve_ex(torch.cat([top, bottom], dim=-2) + ridge, F.pad(source, (0, 0, 0, 3))).result
 
 
 @full_precision

@@ -46,7 +46,7 @@ class RandomTPS:
         """Draws a transform for each of `batch` images, on the CPU; `to` moves it."""
         noise = config.sigma_affine * draws.normal(batch, 2, 3)
         weights = config.sigma_tps * draws.normal(batch, config.points**2)
-        return RandomTPS(torch.eye(2, 3) + noise, weights, radial)
+        return RandomTPS(torch.eye(2, 3, dtype=noise.dtype, device=noise.device) + noise, weights, radial)
 
     def to(self, like: Tensor) -> RandomTPS:
         """Returns the transform on the device and in the type of `like`."""

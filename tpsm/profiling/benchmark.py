@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,28 +16,51 @@ from tpsm.config.sections import MethodSection, Params, RunConfig
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_json, write_text
-from tpsm.core.provenance import hardware, versions
-from tpsm.core.schema import from_mapping
+from tpsm.core.provenance import code, hardware, versions
+from tpsm.core.reading import read_json
+from tpsm.core.schema import from_mapping, plain
 from tpsm.methods import METHODS, method_module
 from tpsm.profiling.cost import count_work, in_all
-from tpsm.profiling.timing import BLOCKS, TimedRun, Timing, run_in_subprocess, run_timed_steps
+from tpsm.profiling.timing import (
+    BLOCKS,
+    Ceilings,
+    TimedRun,
+    Timing,
+    measure_ceilings,
+    run_in_subprocess,
+    run_timed_steps,
+)
 from tpsm.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
 # By name, what each changes of a schedule. Every one is compared with the first.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "fp32": {"precision": "fp32", "channels_last": False, "compile": False},
-    "bf16": {"precision": "bf16", "channels_last": False, "compile": False},
-    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False},
-    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True},
+    "fp32": {"precision": "fp32", "channels_last": False, "compile": False, "graph": False},
+    "fp32-graphed": {"precision": "fp32", "channels_last": False, "compile": False, "graph": True},
+    "bf16": {"precision": "bf16", "channels_last": False, "compile": False, "graph": False},
+    "bf16-channels-last": {"precision": "bf16", "channels_last": True, "compile": False, "graph": False},
+    "bf16-graphed": {"precision": "bf16", "channels_last": True, "compile": False, "graph": True},
+    "bf16-compiled": {"precision": "bf16", "channels_last": True, "compile": True, "graph": False},
 }
-TITLES = ("method", "variant", "batch", "steps/s", "images/s", "x fp32", "peak, GB", "GFLOP/s", "first step, s")
+TITLES = (
+    "method",
+    "variant",
+    "batch",
+    "steps/s",
+    "images/s",
+    "x fp32",
+    "peak, GB",
+    "GFLOP/s",
+    "of bf16",
+    "first step, s",
+)
 READING = f"""\
 - steps/s: the median over blocks of steps ({BLOCKS} where there are as many). images/s: frames drawn, one per pair.
 - x fp32: how many times as fast as the method's row fp32.
 - peak: the most memory that tensors filled on a GPU; on a CPU, by how much the process grew.
 - GFLOP/s: what convolutions and matrix products compute, as `tpsm cost` counts it, over the time of the whole step.
+- of bf16: the share of what a large product of bf16 matrices reaches on the same GPU.
 - first step: compiling included.
 """
 
@@ -77,8 +99,24 @@ class BenchmarkRow:
     failed: str | None = None
 
 
+@dataclass(frozen=True)
+class Report:
+    """What `bench.json` holds. `ceilings` are a GPU's."""
+
+    device: str
+    date: str
+    code: dict[str, Any]
+    hardware: dict[str, Any]
+    versions: dict[str, str | None]
+    settings: dict[str, Any]
+    ceilings: Ceilings | None
+    rows: tuple[BenchmarkRow, ...]
+
+
 def bench(params: Params, settings: Settings, out: Path) -> Path:
     """Trains every method in every variant for some steps, and writes `out/<device>/{README.md, bench.json}`.
+
+    The files are written after each row; one that was measured by the same commit with the same settings stays.
 
     Raises:
         UserError: a method, a variant or the scale is unknown, or a model does not fit the size.
@@ -88,17 +126,42 @@ def bench(params: Params, settings: Settings, out: Path) -> Path:
     trials = [_timed_run(params, settings, name) for name in settings.methods]
     flops = [_flops(timed_run) for timed_run in trials]
     variants = settings.variants or (tuple(VARIANTS) if device().type == "cuda" else ("fp32",))
-    rows = [
-        _row(timed_run, variant, each) for timed_run, each in zip(trials, flops, strict=True) for variant in variants
-    ]
-    machine, today = hardware(), datetime.now(UTC).date().isoformat()
+
+    # What the rows are of, and those that were measured before.
+    machine = hardware()
     name = machine["gpu"] or f"CPU {machine['cpu']}"
-    known = versions() | {"torch": str(torch.__version__)}  # which names CUDA's
-    about = {"device": name, "date": today, "hardware": machine, "versions": known, "settings": asdict(settings)}
     folder = out / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    write_json(folder / "bench.json", {**about, "rows": [asdict(row) for row in rows]})
-    write_text(folder / "README.md", page(about, settings, rows))
+    report = Report(
+        name,
+        datetime.now(UTC).date().isoformat(),
+        code(),
+        machine,
+        versions() | {"torch": str(torch.__version__)},  # which names CUDA's
+        plain(asdict(settings)),
+        run_in_subprocess(measure_ceilings, None) if machine["gpu"] else None,
+        (),
+    )
+    rows = {(row.method, row.variant): row for row in _measured(folder / "bench.json", report)}
+
+    # A row after the other. The plain ones come first, which the others are compared with.
+    for variant in variants:
+        for timed_run, each in zip(trials, flops, strict=True):
+            key = timed_run.method, variant
+            if key not in rows:
+                rows[key] = _row(timed_run, variant, each)
+            report = replace(report, rows=tuple(rows.values()))
+            write_json(folder / "bench.json", asdict(report))
+            write_text(folder / "README.md", page(report, settings))
     return folder
+
+
+def _measured(file: Path, report: Report) -> list[BenchmarkRow]:
+    """Returns the rows of the report in `file`, where it is of the same commit, versions and settings."""
+    if not file.is_file() or report.code["commit"] is None or report.code["changed"]:
+        return []
+    before = from_mapping(Report, read_json(file, "report of a benchmark"), str(file))
+    same = (before.code, before.versions, before.settings) == (report.code, report.versions, report.settings)
+    return [row for row in before.rows if row.timing is not None] if same else []
 
 
 def _timed_run(params: Params, settings: Settings, name: str) -> TimedRun:
@@ -128,8 +191,10 @@ def _row(timed_run: TimedRun, variant: str, flops: float) -> BenchmarkRow:
     return BenchmarkRow(*counted, timing)
 
 
-def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]) -> str:
+def page(report: Report, settings: Settings) -> str:
     """Returns README.md: what was measured, one table, and how to read it."""
+    rows, ceilings = report.rows, report.ceilings
+
     # A table of the rows that were measured, each compared with its method's fp32.
     reference = {row.method: row.timing.step for row in rows if row.timing and row.variant == "fp32"}
     cells = [
@@ -142,6 +207,7 @@ def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]
             f"{reference[row.method] / row.timing.step:.2f}" if row.method in reference else "",
             f"{row.timing.peak / 1e9:.2f}",
             f"{row.flops / row.timing.step / 1e9:,.4g}",
+            f"{row.flops / row.timing.step / ceilings.bf16:.1%}" if ceilings else "",
             f"{row.timing.first:.1f}",
         )
         for row in rows
@@ -149,15 +215,19 @@ def page(about: dict[str, Any], settings: Settings, rows: Sequence[BenchmarkRow]
     ]
 
     # What it was measured with, the table, what is missing, and how to read it.
-    known = f"Python {about['versions']['python']}, PyTorch {about['versions']['torch']}"
-    if about["hardware"]["gpu"] is None:
-        known += f", {about['hardware']['threads']} threads"
+    known = f"Python {report.versions['python']}, PyTorch {report.versions['torch']}"
+    if report.hardware["gpu"] is None:
+        known += f", {report.hardware['threads']} threads"
     parts = [
-        f"# Training on {about['device']}",
-        f"{about['date']}; {known}. Models and schedules of the scale `{settings.scale}`, noise of "
+        f"# Training on {report.device}",
+        f"{report.date}; {known}. Models and schedules of the scale `{settings.scale}`, noise of "
         f"{settings.size} x {settings.size}, {settings.steps} steps after {settings.warm_up} of warm-up: the steps of "
         "`tpsm train`, in a process of their own. Weights are random, also the perceptual network's.",
-        tabulate(cells, TITLES, tablefmt="pipe", disable_numparse=True, colalign=("left", "left", *["right"] * 7))
+        f"This GPU copies {ceilings.copy / 1e12:.2f} TB/s (read and written), and multiplies large bf16 matrices at "
+        f"{ceilings.bf16 / 1e12:.0f} TFLOP/s."
+        if ceilings
+        else "",
+        tabulate(cells, TITLES, tablefmt="pipe", disable_numparse=True, colalign=("left", "left", *["right"] * 8))
         if cells
         else "",
         "\n".join(f"- {row.method}, `{row.variant}` failed: {row.failed}." for row in rows if row.failed),

@@ -95,6 +95,33 @@ def run_timed_steps(timed_run: TimedRun) -> Timing:
     return Timing(first, statistics.median(blocks), peak)
 
 
+@dataclass(frozen=True)
+class Ceilings:
+    """What this GPU reaches at best: bytes read and written a second, and operations a second of a bf16 product."""
+
+    copy: float
+    bf16: float
+
+
+def measure_ceilings(_: None = None) -> Ceilings:
+    """Times a copy of a gigabyte and a product of 8192 x 8192 matrices of random numbers, each twenty times."""
+    numbers = torch.randn(1 << 28, device=device())
+    target = torch.empty_like(numbers)
+    matrix = numbers[: 8192 * 8192].view(8192, 8192).bfloat16()
+
+    def copies(count: int) -> None:
+        for _ in range(count):
+            target.copy_(numbers)
+
+    def products(count: int) -> None:
+        for _ in range(count):
+            matrix @ matrix
+
+    for warm_up in (copies, products):
+        _seconds(warm_up, 3)
+    return Ceilings(2 * numbers.nbytes * 20 / _seconds(copies, 20), 2 * 8192**3 * 20 / _seconds(products, 20))
+
+
 def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:
     """Returns a method, and the network that its perceptual loss compares by, both with random weights."""
     method: Method = method_module(name).Model(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -12,6 +12,7 @@ from tpsm.core.device import world_size
 from tpsm.core.rng import BatchRng, BatchSlice
 from tpsm.core.types import FramePair
 from tpsm.nn.sync_batch_norm import synchronise
+from tpsm.training.graph import Compute, GraphedStep
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -28,6 +29,8 @@ class Task(Protocol):
 
     def losses(self, pair: FramePair, epoch: int, draws: BatchRng) -> dict[str, Tensor]: ...
 
+    def phase(self, epoch: int) -> Hashable: ...
+
 
 class Optimiser:
     """Applies Adam to the parameters of a task that want a gradient."""
@@ -43,11 +46,21 @@ class Optimiser:
             for child in task.children():
                 child.compile()
         trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
-        fused = fabric.device.type == "cpu"  # in one pass over memory; a GPU's default makes few passes already
+        graphed = config.graph and fabric.device.type == "cuda" and world_size() == 1
+        # A graph reads the rate from a tensor, and the number of the step too.
+        self._rate = torch.tensor(config.learning_rate, device=fabric.device) if graphed else None
         self.adam = torch.optim.Adam(
-            trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=fused or None
+            trained,
+            lr=config.learning_rate if self._rate is None else self._rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            capturable=graphed,
+            fused=fabric.device.type == "cpu" or None,  # in one pass over memory; a GPU's default makes few already
         )
         self._model, self._adam = fabric.setup(task, self.adam)
+        self._take: Compute = self._compute
+        if graphed:
+            self._take = GraphedStep(self._compute, cast(Task, task).phase, config.accumulate, fabric.device)
 
     def step(self, pairs: Iterator[FramePair], parts: Sequence[BatchSlice], epoch: int, seed: int) -> dict[str, Tensor]:
         """Takes a batch of pairs for each part, and lowers the mean loss of the whole batch.
@@ -55,17 +68,21 @@ class Optimiser:
         Returns this process's share of the losses, by name, times the number of processes: the mean of that over all
         processes is the mean over all samples.
         """
-        # Gradients of all parts, which are summed over turns and processes.
+        rate = self.config.rate(epoch)
         for group in self.adam.param_groups:
-            group["lr"] = self.config.rate(epoch)
+            group["lr"] = rate if self._rate is None else self._rate.fill_(rate)
+        turns = [next(pairs).to(self.fabric.device) for _ in parts]
+        return self._take(turns, [BatchRng(seed, part) for part in parts], epoch)
+
+    def _compute(self, turns: Sequence[FramePair], draws: Sequence[BatchRng], epoch: int) -> dict[str, Tensor]:
+        # Gradients of all parts, which are summed over turns and processes.
         self.adam.zero_grad(set_to_none=True)
         means: dict[str, Tensor] = {}
-        for turn, part in enumerate(parts, start=1):
-            pair = next(pairs).to(self.fabric.device)
-            with self.fabric.no_backward_sync(self._model, enabled=turn < len(parts)):
-                losses = self._model(pair.source, pair.driving, epoch, BatchRng(seed, part))
+        for turn, (pair, rng) in enumerate(zip(turns, draws, strict=True), start=1):
+            with self.fabric.no_backward_sync(self._model, enabled=turn < len(turns)):
+                losses = self._model(pair.source, pair.driving, epoch, rng)
                 # Gradients are then averaged over processes, whose parts of the batch may differ by a sample.
-                weight = part.share * world_size()
+                weight = len(pair.source) / self.config.batch * world_size()
                 self.fabric.backward(torch.stack(list(losses.values())).sum() * weight)
             for name, value in losses.items():
                 term = value.detach() * weight

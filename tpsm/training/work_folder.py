@@ -12,7 +12,7 @@ from tpsm.core.fingerprint import fingerprint, training_code_hash
 from tpsm.training.config import TrainConfig
 
 # What decides no result, and what decides none of the steps before it: a run given more epochs goes on.
-_LEFT_OUT = ("workers", "checkpoint_every", "preview_every", "epochs", "milestones")
+_LEFT_OUT = ("workers", "checkpoint_every", "preview_every", "epochs", "milestones", "graph")
 _HASH = "[0-9a-f]" * 16
 
 

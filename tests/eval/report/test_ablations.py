@@ -10,11 +10,12 @@ import yaml
 from small_pipeline import configure, make_data, score
 
 from eval.config import read_config
-from eval.report.changes import LEGEND
 from eval.report.findings import answer
 from eval.report.question import Question
+from eval.tables.build import build_tables
 from eval.tables.published import PublishedRow, PublishedSet
 from eval.tables.results import Results, Series
+from eval.tables.table import text
 from tpsm.core.layout import Layout
 
 IDENTITIES = "abcdefgh"
@@ -55,12 +56,12 @@ def test_what_k_does_goes_from_the_fewest_keypoints_to_the_most(layout: Layout) 
     add(layout, "lonely", 0.2, "o", 7)
     (question,) = asked(results_of(layout, k_ablation=["many", "half", "few", "lonely", "n", "m"]), "What does K do?")
     assert question.sentences == (
-        "M with 20 keypoints in place of 5: significantly worse in L1 (by .2000 [.2000, .2000]).",
-        "N with 1,020 keypoints in place of 50: no significant difference in L1.",
+        "M, 20 keypoints in place of 5: worse in L1.",
+        "N, 1,020 keypoints in place of 50: no clear difference in L1.",
     )
-    assert question.headline.startswith(
-        "M with 20 keypoints in place of 5 is significantly worse in 1 of 1 metrics. "
-        "N with 1,020 keypoints in place of 50 is significantly different in none of 1 metrics. "
+    assert question.headline == (
+        "M with 20 keypoints in place of 5 is clearly worse in 1 of 1 metrics. "
+        "N with 1,020 keypoints in place of 50 is clearly different in none of 1 metrics."
     )
 
 
@@ -70,10 +71,19 @@ def test_a_change_stands_beside_what_seeds_change(again: float, small: bool, lay
     for run, value, keypoints in (("many", 0.3, 20), ("few", 0.1, 5), ("m", 0.9, 10), ("m-again", again, 10)):
         add(layout, run, value, "m", keypoints)
     layout.seeds.write_text(yaml.safe_dump({"m": {"m": 0, "m-again": 1}}))
-    (question,) = asked(results_of(layout, k_ablation=["few", "m", "many"]), "What does K do?")
-    (sentence,) = question.sentences
-    assert f"(by .2000 [.2000, .2000], seeds {again - 0.9:.4f})".replace(" 0.", " .") in sentence
-    assert ("In L1 that is no more than training seeds differ by." in sentence) == small
+    results = results_of(layout, k_ablation=["few", "m", "many"])
+    (question,) = asked(results, "What does K do?")
+    assert ("In L1 that is no more than training seeds differ by." in question.sentences) == small
+    assert [row[2:] for row in before_and_after(results)] == [
+        ("difference", "+.2000 [+.2000, +.2000]"),
+        ("between seeds", f"{again - 0.9:.4f}".lstrip("0")),
+    ]
+
+
+def before_and_after(results: Results) -> list[tuple[str, ...]]:
+    """What the table of the ablations' differences says."""
+    (table,) = (table for table in build_tables(results) if table.name == "changes")
+    return [tuple(map(text, row)) for row in table.rows]
 
 
 def test_each_component_is_held_against_the_runs_before_it(layout: Layout) -> None:
@@ -82,13 +92,20 @@ def test_each_component_is_held_against_the_runs_before_it(layout: Layout) -> No
     add(layout, "stranger", 0.1, "other")
     layout.labels.write_text(yaml.safe_dump({"alone": "Alone", "part": "+ part", "full": "Full", "stranger": "X"}))
     names = ["stranger", "alone", "part", "unscored", "full"]
-    (question,) = asked(results_of(layout, components=names), "component")
+    results = results_of(layout, components=names)
+    (question,) = asked(results, "component")
     assert question.sentences == (
-        "From Alone to + part: significantly worse in L1 (by .1000 [.1000, .1000]).",
-        "From + part to Full: significantly better in L1 (by .4000 [.4000, .4000]).",
-        "All together, from Alone to Full: significantly better in L1 (by .3000 [.3000, .3000]).",
+        "From Alone to + part: worse in L1.",
+        "From + part to Full: better in L1.",
+        "All together, from Alone to Full: better in L1.",
     )
-    assert question.headline == (f"All together, from Alone to Full: significantly better in 1 of 1 metrics. {LEGEND}")
+    assert question.headline == "From Alone to Full, all together: clearly better in 1 of 1 metrics."
+    assert before_and_after(results)[::2] == [
+        ("Alone", "+ part", "difference", "+.1000 [+.1000, +.1000]"),
+        ("+ part", "Full", "difference", "-.4000 [-.4000, -.4000]"),
+        ("Alone", "Full", "difference", "-.3000 [-.3000, -.3000]"),
+    ]
+    assert {row[3] for row in before_and_after(results)[1::2]} == {"n/a (one seed)"}
 
 
 def test_pairs_that_are_asked_together_are_corrected_together(layout: Layout) -> None:
@@ -103,35 +120,38 @@ def test_pairs_that_are_asked_together_are_corrected_together(layout: Layout) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "word", "says"),
+    ("value", "word", "says", "ahead"),
     [
-        (0.1, "Yes.", "Against Old: significantly better in L1 (by .2000 [.2000, .2000])."),
-        (0.35, "In part.", "Against Old: significantly worse in L1 (by .0500 [.0500, .0500])."),
-        (0.9, "No.", "Against Old: significantly worse in L1 (by .6000 [.6000, .6000])."),
+        (0.1, "Yes.", "better in L1.", "of Old in 1 of 1 metrics and of Older in 1 of 1 metrics."),
+        (0.35, "In part.", "worse in L1.", "of Old in none of 1 metrics and of Older in 1 of 1 metrics."),
+        (0.9, "No.", "worse in L1.", "of Old in none of 1 metrics and of Older in none of 1 metrics."),
     ],
 )
-def test_the_papers_claim_is_answered_in_a_word(value: float, word: str, says: str, layout: Layout) -> None:
+def test_the_papers_claim_is_answered_in_a_word(value: float, word: str, says: str, ahead: str, layout: Layout) -> None:
     for run, l1 in (("old", 0.3), ("older", 0.5), ("unpublished", 0.0), ("new", value)):
         add(layout, run, l1, run)
     results = results_of(layout, reconstruction=["old", "older", "unpublished", "new"])
     rows = {run: (PublishedRow("P", "seen", l1=l1),) for run, l1 in (("old", ".2"), ("older", ".3"), ("new", ".1"))}
     results.published = PublishedSet("Elsewhere", ("elsewhere",), rows)
     question = answer(results)[0]
-    assert question.headline.startswith(f"{word} Where New is published as ahead (on Elsewhere), ")
+    assert question.headline == f"{word} Where New is published as ahead, it is clearly ahead here {ahead}"
     assert question.title == "Is New ahead of Old and Older, as published?"
-    assert question.sentences[0] == f"{says} Published: ahead in L1." and len(question.sentences) == 2
+    assert question.sentences[:2] == ("Against Old, published: ahead in L1.", f"Against Old, here: {says}")
+    assert len(question.sentences) == 5 and question.sentences[-1] == "The published numbers are of Elsewhere."
 
 
-def test_an_open_difference_is_told_with_its_side_and_a_claim_needs_numbers(layout: Layout) -> None:
+def test_an_open_difference_is_told_and_a_claim_needs_numbers(layout: Layout) -> None:
     add(layout, "old", 0.3, "old")
     add(layout, "new", 0.29, "new", either_way=True)
     results = results_of(layout, reconstruction=["old", "new"])
     rows = {run: (PublishedRow("P", "recalled", l1=l1),) for run, l1 in (("old", ".1"), ("new", ".2"))}
     results.published = PublishedSet("Elsewhere", ("elsewhere",), rows)
     question = answer(results)[0]
-    assert question.headline.startswith("New is published as ahead (on Elsewhere) in no metric that is measured here.")
-    (sentence,) = question.sentences
-    assert "no significant difference in L1 (better by .0100 [" in sentence
-    assert "behind in L1, by numbers recalled" in sentence
+    assert question.headline == "New is published as ahead in no metric that is measured here."
+    assert question.sentences == (
+        "Against Old, published: behind in L1.",
+        "Against Old, here: no clear difference in L1.",
+        "The published numbers are of Elsewhere, recalled and not checked against the paper.",
+    )
     results.published = PublishedSet("Elsewhere", ("elsewhere",), {"old": rows["old"]})
     assert [q.title for q in answer(results)] == ["Reconstruction", "Reconstruction"]

@@ -203,15 +203,10 @@ def test_the_answer_says_what_seeds_change(layout: Layout) -> None:
 
     finding, headline = l1()
     assert not finding.by_seed and "round" not in headline
-    ranges = (
-        "Training seeds: Exact's 2 give .1000 to .2000 (mean .1500), Still's 2 give .2500 to .3000 (mean .2750); they "
-    )
-    assert finding.beside[0] == ranges + "lie apart."
+    assert finding.seeds == "apart: Exact .1000 to .2000, Still .2500 to .3000"
     score(layout, "exact-seed1", dict.fromkeys(TESTS, 0.28))
     finding, _ = l1()
-    assert (
-        finding.by_seed and finding.beside[0] == ranges.replace(".2000 (mean .1500)", ".2800 (mean .1900)") + "overlap."
-    )
+    assert finding.by_seed and finding.seeds == "overlap: Exact .1000 to .2800, Still .2500 to .3000"
     layout.scores("exact-seed1").unlink()
     finding, _ = l1()
-    assert not finding.by_seed and not any("seed" in words for words in finding.beside), "a seed is missing"
+    assert not finding.by_seed and not finding.seeds, "a seed is missing"

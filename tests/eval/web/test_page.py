@@ -23,7 +23,10 @@ from small_pipeline import EVALUATION, FRAMES, SIZE, TESTS, configure, make_data
 
 from eval.__main__ import main
 from eval.config import read_config
-from eval.report.findings import answer
+from eval.figures.comparison import GAP, HEAD, moving_comparison
+from eval.report.difficulty import comparison, hardest
+from eval.report.findings import answer, brief
+from eval.report.modes import common_mode
 from eval.report.worst import worst_frames
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Estimate
@@ -33,7 +36,6 @@ from eval.tables.table import Missing, Table, Value
 from eval.templates import render
 from eval.web.content import table_content
 from eval.web.strips import chosen_frames
-from eval.web.videos import hardest
 from tpsm.core.layout import Layout
 from tpsm.data.clip import read_clip
 
@@ -201,17 +203,20 @@ def test_the_answer_is_what_the_scores_say(layout: Layout, monkeypatch: pytest.M
     # By the interval over clips alone: four clips are too few for the corrected test.
     monkeypatch.setattr(Comparison, "decided", property(lambda self: self.difference.excludes_zero))
     config = replace(read_config(layout), bootstrap=BootstrapConfig(samples=200, unit="clip"))
-    questions = answer(Results(layout, config))
+    results = Results(layout, config)
+    questions = answer(results)
     (strict,) = (q for q in questions if q.title == "Reconstruction" and q.protocol == "strict")
     found = {finding.metric: finding for finding in strict.findings}
     assert found["AKD"].best == ("Exact",)
-    assert found["AKD"].sentence.startswith("Exact is best: .00 [.00, .00], lower than St<i>ill</i>")
-    assert found["AKD"].sentence.endswith("p = .125."), "of the 16 ways to swap, two are as far apart"
-    assert len(found["AKD"].beside) == 1, "no run has several seeds"
-    assert found["AKD"].beside[0].startswith("Only Exact beats the repeated source (")
+    akd = found["AKD"]
+    assert (akd.verdict, akd.value, akd.rival) == ("Exact", ".00 [.00, .00]", HOSTILE)
+    assert akd.lead.partition(" ")[0] == f"{results.estimate(Series('still'), 'akd').mean:.2f}"  # type: ignore[union-attr]
+    assert akd.p == ".125", "of the 16 ways to swap, two are as far apart"
+    assert akd.beats == "Exact" and float(akd.copy) > 0 and not akd.seeds, "no run has several seeds"
     assert set(found["EPE"].best) == {"Exact", HOSTILE}, "both predict the same motion"
-    assert "do not differ significantly" in found["EPE"].sentence
+    assert found["EPE"].verdict.startswith("open: ")
     assert strict.headline == "Exact is best in L1 and AKD. In MKR and EPE no run is clearly best."
+    assert brief(results, questions) == "Exact is best in L1 and AKD; in MKR no method is clearly best."
 
 
 def test_worst_frames_are_the_worst(layout: Layout) -> None:
@@ -235,6 +240,41 @@ def test_clips_come_from_the_hardest_on(layout: Layout) -> None:
 def test_long_clips_keep_their_speed(layout: Layout, length: int, step: int) -> None:
     frames = chosen_frames(length, read_config(layout).videos)
     assert frames == list(range(0, length, step)) and len(frames) <= 48
+
+
+def test_the_report_begins_with_its_table_and_a_moving_comparison(layout: Layout) -> None:
+    page = (layout.report / "README.md").read_text()
+    assert page.index("**Video reconstruction, dots (strict protocol)**") < 40
+    assert page.index("(figures/comparison.webp)") < page.index("## Which is best at what")
+    with Image.open(layout.report / "figures" / "comparison.webp") as picture:
+        assert picture.n_frames == FRAMES and picture.info["loop"] == 0
+        tile = (picture.width - 2 * GAP) // 3
+        moments = []
+        for i in range(FRAMES):
+            picture.seek(i)
+            sheet = np.asarray(picture.convert("RGBA"))
+            assert not sheet[HEAD:, tile : tile + GAP, 3].any(), "it has no background"
+            moments.append([sheet[HEAD:, k * (tile + GAP) :][:, :tile, :3].astype(float) for k in range(3)])
+    shown = comparison(Results(layout, read_config(layout)))
+    assert shown is not None and list(shown.made) == [HOSTILE]
+    driving, source = read_clip(shown.driving).frames, read_clip(shown.source).frames[0]
+    factor = tile // SIZE
+    for moment, frame in zip(moments, driving, strict=True):
+        for tile_shown, real in zip(moment, (source, frame, source), strict=True):  # `still` repeats the source
+            assert np.abs(tile_shown - real.repeat(factor, 0).repeat(factor, 1)).mean() < 8
+
+
+def test_a_large_comparison_is_made_smaller(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, path = Results(layout, read_config(layout)), layout.report / "figures" / "comparison.webp"
+    kept = path.read_bytes()
+    monkeypatch.setattr("eval.figures.comparison.LARGEST", len(kept) - 1)
+    assert moving_comparison(results) == path and path.stat().st_size < len(kept)
+    path.write_bytes(kept)
+
+
+def test_a_comparison_needs_a_mode_that_all_have() -> None:
+    assert common_mode([("a", "standard"), ("a", "relative"), ("b", "relative")]) == "relative"
+    assert common_mode([("a", "standard"), ("b", "relative")]) == common_mode([]) == ""
 
 
 def test_figures_are_made(layout: Layout) -> None:
@@ -371,22 +411,25 @@ def two_sets(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_browser_sorts_plays_and_filters(two_sets: Path) -> None:
     with visit(two_sets) as seen:
         page = seen.page
-        table = page.locator("#tables article[data-set=dots] table").first
+        page.get_by_role("link", name="Every metric").click()
+        page.locator("#metrics article[data-set=dots] details.table summary").first.click()
+        table = page.locator("#metrics article[data-set=dots] table.sortable").first
         order = lambda: table.locator("tbody th").all_inner_texts()  # noqa: E731
         page.get_by_role("button", name="AKD ↓").first.click()
         assert order()[-1] == "absent" and order().index("Exact") < order().index(HOSTILE)
         page.get_by_role("button", name="AKD ↓").first.click()
         assert order()[-1] == "absent" and order().index("Exact") > order().index(HOSTILE)
 
+        page.get_by_role("link", name="Videos").click()
         page.locator("#groups article").first.scroll_into_view_if_needed()
         page.locator(f"{FIRST}[data-frame]").nth(2).wait_for()
-        page.get_by_role("button", name="Pause").click()
+        page.locator("#player").get_by_role("button", name="Pause").click()
         page.locator("#time").evaluate("bar => { bar.value = 2; bar.dispatchEvent(new Event('input')); }")
         page.locator(f"{FIRST}[data-frame='2']").first.wait_for()
         shown = page.evaluate(f"[...document.querySelectorAll('{FIRST}')].map(canvas => canvas.dataset.frame)")
         assert shown == ["2"] * 3, "all stand at the same frame"
         assert page.locator(FIRST).first.evaluate(PAINTED)
-        page.get_by_role("button", name="Play").click()
+        page.locator("#player").get_by_role("button", name="Play").click()
         page.locator(f"{FIRST}:not([data-frame='2'])").first.wait_for()
 
         page.locator("[data-filter=set]").select_option("others")
@@ -396,6 +439,7 @@ def test_a_browser_sorts_plays_and_filters(two_sets: Path) -> None:
         labels = page.locator("#groups figure:visible b").all_inner_texts()
         assert labels and all(label in ("source", "driving") or label.endswith(", relative") for label in labels)
         page.locator("[data-filter=mode]").select_option("reconstruction")
+        page.get_by_role("link", name="Failures").click()
         page.locator("#metric").select_option("AKD")
         assert page.locator("#cards .card:visible").count()
 
@@ -407,6 +451,96 @@ PAINTED = """canvas => {
 }"""
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(two_sets: Path) -> None:
+@pytest.mark.parametrize(("width", "height", "last"), [(1280, 800, "nav"), (390, 844, "#brief")])
+def test_the_first_screen_moves_and_has_the_answer(two_sets: Path, width: int, height: int, last: str) -> None:
+    """Without a click and without scrolling in either direction."""
+    with visit(two_sets, width=width, height=height) as seen:
+        page = seen.page
+        page.locator("#moving canvas[data-frame]").nth(2).wait_for()
+        assert page.locator("#moving figcaption").all_inner_texts() == ["source", "driving clip", HOSTILE]
+        assert all(canvas.evaluate(PAINTED) for canvas in page.locator("#moving canvas").all())
+        assert page.evaluate(f"document.querySelector('{last}').getBoundingClientRect().bottom") <= height
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+        before = page.locator("#moving canvas").first.get_attribute("data-frame")
+        page.locator(f"#moving canvas:not([data-frame='{before}'])").nth(2).wait_for()
+        page.locator("#front").get_by_role("button", name="Pause").click()
+        times = {canvas.get_attribute("data-frame") for canvas in page.locator("#moving canvas").all()}
+        assert len(times) == 1, "all play in step"
+
+
+def test_a_keyboard_opens_what_is_folded(two_sets: Path) -> None:
+    with visit(two_sets) as seen:
+        page = seen.page
+        assert not page.locator("main > section > details[open]").count()
+        page.get_by_role("link", name="Failures").focus()
+        page.keyboard.press("Enter")
+        page.locator("#failures > details[open]").wait_for()
+        page.locator("#pairs > details > summary").focus()
+        page.keyboard.press("Space")
+        page.locator("#pairs > details[open] table.matrix").first.wait_for()
+
+
+def test_a_link_from_elsewhere_opens_its_section(two_sets: Path) -> None:
+    with visit(two_sets) as seen:
+        seen.page.goto(f"{two_sets.resolve().as_uri()}#protocols")
+        seen.page.locator("#protocols > details[open]").wait_for()
+
+
+def test_a_screen_reader_finds_names_for_all(two_sets: Path) -> None:
+    with visit(two_sets, reduced_motion="reduce") as seen:
+        page = seen.page
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert page.get_by_role("heading", level=1).count() == 1
+        titles = page.locator("main > section").evaluate_all("all => all.map(one => one.querySelector('h2').innerText)")
+        assert titles == page.locator("nav a").all_inner_texts() and "Ablations" in titles
+        assert page.get_by_role("button", name="Play").count() == 2, "nothing moves where motion is unwelcome"
+        unnamed = """all => all.filter(one => !(one.labels && one.labels.length) && !one.innerText
+          && !one.getAttribute("aria-label") && !one.alt).map(one => one.outerHTML.slice(0, 80))"""
+        assert page.locator("button, select, input, canvas[role=img], img, summary, a").evaluate_all(unnamed) == []
+        assert page.locator(".board caption").count() == 1 and not page.locator("thead th:not([scope])").count()
+
+
+def test_no_sentence_takes_more_than_two_lines(two_sets: Path) -> None:
+    """Words of the page and of the report; text in cells has columns of its own width."""
+    with visit(two_sets) as seen:
+        page = seen.page
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        long = page.locator("header p, #front p, main p, main li, figcaption").evaluate_all(
+            """all => all.filter(one => {
+              const lines = one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight);
+              return Math.round(lines) > 2 * Math.max(1, one.innerText.split(/[.:;?!](?= |$)/).length - 1);
+            }).map(one => one.innerText)"""
+        )
+        assert long == []
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance by WCAG, of a colour such as #1b1f24 or #fff."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_words_stand_out_in_light_and_in_the_dark() -> None:
+    css = render("eval.web", "page.css")
+    palettes = [
+        dict(re.findall(r"--(\w+): (#\w+)", line)) for line in css.splitlines() if "--ink" in line and ":root" in line
+    ]
+    assert len(palettes) == 2 and luminance(palettes[0]["paper"]) > 0.9 > 0.1 > luminance(palettes[1]["paper"])
+    for palette in palettes:
+        for ink, paper in (
+            ("ink", "paper"),
+            ("soft", "paper"),
+            ("soft", "shade"),
+            ("accent", "paper"),
+            ("best", "won"),
+        ):
+            dark, light = sorted((luminance(palette[ink]), luminance(palette[paper])))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, paper)
+
+
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(two_sets: Path) -> None:
     with visit(two_sets, width=390, height=844) as seen:
+        seen.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         assert seen.page.evaluate("document.scrollingElement.scrollWidth") <= 390
