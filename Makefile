@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Without .git, as in a ZIP of the repository, DVC is told to do without; git knows no such file.
 SCM := $(if $(wildcard .git),,.dvc/config.local)
 
-.PHONY: setup repro train test test-slow torture fresh rescore gate verify docs wheel lint check clean bench-gpu bench-start
+.PHONY: setup repro train test test-slow torture fresh rescore gate verify docs wheel lint check clean bench bench-gpu bench-start
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -63,6 +63,11 @@ verify: $(READY)
 	@$(BIN)/tpsm configure > /dev/null
 	@for report in reports/*/metrics.json; do set -- $$(dirname $$report); \
 	  $(BIN)/python -m eval verify --dataset $$(basename $$1) || exit 1; done
+
+# How fast this package is beside the released code, both in turn -> reports/bench/<machine>.json and a plot, in twenty
+# minutes; BENCH='--only training' changes what runs.
+bench: $(READY)
+	$(BIN)/tpsm bench $(BENCH)
 
 # How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
 bench-gpu: $(READY)

@@ -261,6 +261,24 @@ def cost(
 
 
 @app.command()
+def bench(
+    only: Annotated[list[str] | None, typer.Option(help="Measure this part alone; repeat it for several.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure all anew, also what is there.")] = False,
+    out: Annotated[Path, typer.Option(help="Where <machine>.json and its plot go.")] = Path("reports/bench"),
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Compare this package's speed with the released code's on this machine, both in turn.
+
+    Parts: reconstruction, reconstruction-2-threads, reconstruction-small, training, training-small, data, growth. They
+    take about twenty minutes on a CPU; interrupted, the same command goes on from where it was.
+    """
+    from tpsm.profiling.speed import bench, table
+
+    path = bench(params, out, only or [], fresh)
+    print(f"{table(path)}\n{path}")
+
+
+@app.command()
 def bench_train(
     method: Annotated[list[str] | None, typer.Option(help="Repeat it for several; all without it.")] = None,
     variant: Annotated[

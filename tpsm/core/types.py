@@ -58,6 +58,9 @@ class Motion:
     occlusion: tuple[Float[Tensor, "b 1 _ _"], ...]
     weights: Float[Tensor, "b m h w"]
 
+    def __getitem__(self, batch: slice) -> Motion:
+        return Motion(self.grid[batch], tuple(mask[batch] for mask in self.occlusion), self.weights[batch])
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tpsm.core.schema import Depth, Width, checked
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, instance_norm
+from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, in_cache, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
 
 
@@ -41,6 +41,13 @@ class InpaintingNetwork(FeatureEncoder):
         self.final = Conv7x7(sizes[0], 3)
 
     def forward(
+        self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
+    ) -> Float[Tensor, "b 3 h w"]:
+        pieces = in_cache(image.shape[0], image, features[0][0].numel())
+        drawn = [self._draw(image[i], tuple(feature[i] for feature in features), motion[i]) for i in pieces]
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+
+    def _draw(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
     ) -> Float[Tensor, "b 3 h w"]:
         # The features of the source where the flow moves them, with what is hidden masked out.

@@ -17,7 +17,17 @@ from tpsm.core.schema import Count, NotNegative, Share, Whole, Width, checked
 from tpsm.core.types import EncodedSource, FramePair, Keypoints, Motion, Prediction
 from tpsm.methods.base import Method
 from tpsm.methods.inpainting import InpaintingConfig, InpaintingNetwork, motion_at
-from tpsm.nn.blocks import Conv7x7, Hourglass, HourglassConfig, UpBlock, check_sides, downsample, instance_norm, stride
+from tpsm.nn.blocks import (
+    Conv7x7,
+    Hourglass,
+    HourglassConfig,
+    UpBlock,
+    check_sides,
+    downsample,
+    in_cache,
+    instance_norm,
+    stride,
+)
 from tpsm.nn.geometry import (
     POINTS_PER_TPS,
     apply_splines,
@@ -179,11 +189,16 @@ class DenseMotionNetwork(nn.Module):
         flow = blend(weights, candidates)
 
         # The multi-resolution occlusion masks, from coarse to fine.
-        features = outputs[-self.coarse_masks :]
+        finest = outputs[-1][0].numel() * 2 ** len(self.up)  # half the channels and four times the pixels with each
+        pieces = in_cache(batch, source, finest)
+        found = [self._masks([output[i] for output in outputs[-self.coarse_masks :]]) for i in pieces]
+        masks = found[0] if len(found) == 1 else [torch.cat(parts) for parts in zip(*found, strict=True)]
+        return Motion(flow, tuple(masks), weights)
+
+    def _masks(self, features: list[Tensor]) -> list[Tensor]:
         for block in self.up:
             features.append(block(features[-1]))
-        masks = [torch.sigmoid(conv(x)) for conv, x in zip(self.occlusion, features, strict=True)]
-        return Motion(flow, tuple(masks), weights)
+        return [torch.sigmoid(conv(x)) for conv, x in zip(self.occlusion, features, strict=True)]
 
 
 @full_precision

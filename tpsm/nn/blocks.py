@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tpsm.core.errors import UserError
 from tpsm.core.schema import DEEPEST, Depth, Width, checked
+from tpsm.nn.winograd import Conv3x3
 
 Norm = Callable[[int], nn.Module]
 
@@ -45,6 +46,10 @@ class DownBlock(ConvBlock):
         return F.avg_pool2d(super().forward(x), 2)
 
 
+FEW = 2048
+"""Kernels per pixel of a map from which on an `UpBlock` does the plain thing."""
+
+
 class UpBlock(ConvBlock):
     """Doubles each pixel in both directions, then applies a `ConvBlock`, with 4/9 of the multiplications.
 
@@ -60,6 +65,10 @@ class UpBlock(ConvBlock):
         self.register_buffer("spread", placed(torch.kron(row, row)), persistent=False)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o 2*h 2*w"]:
+        inputs, outputs = self.conv.in_channels, self.conv.out_channels
+        if inputs * outputs > FEW * x.shape[0] * x.shape[-2] * x.shape[-1]:
+            # A kernel far larger than its map: to spread it takes longer than what it saves.
+            return super().forward(F.interpolate(x, scale_factor=2))
         kernel = (self.conv.weight.flatten(2) @ self.spread).unflatten(2, (4, 4)).transpose(0, 1)
         x = F.conv_transpose2d(x, kernel, self.conv.bias, stride=2, padding=1)
         return F.relu(self.norm(x), inplace=True)
@@ -90,14 +99,14 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = Conv3x3(channels, channels)
+        self.conv2 = Conv3x3(channels, channels)
         self.norm1 = norm(channels)
         self.norm2 = norm(channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         change = self.conv1(F.relu(self.norm1(x), inplace=True))
-        return x + self.conv2(F.relu(self.norm2(change), inplace=True))
+        return self.conv2(F.relu(self.norm2(change), inplace=True)) + x  # in the layout of the convolution's result
 
 
 class AntiAlias(nn.Module):
@@ -240,6 +249,17 @@ class Hourglass(nn.Module):
 def channels(width: int, max_features: int, blocks: int) -> list[int]:
     """Returns the channels of the maps from the finest to the coarsest: `width`, doubled up to `max_features`."""
     return [min(max_features, width * 2**i) for i in range(blocks + 1)]
+
+
+CACHED = 1 << 22
+"""Numbers of a map that stay in a CPU's cache till the next layer reads them."""
+
+
+def in_cache(batch: int, like: Tensor, numbers: int) -> list[slice]:
+    """Returns the pieces of a batch to compute one after the other: on a CPU, in inference, as many images as stay in
+    its cache with `numbers` each in their largest map; else the whole batch."""
+    some = batch if like.device.type != "cpu" or torch.is_grad_enabled() else max(1, CACHED // numbers)
+    return [slice(start, start + some) for start in range(0, batch, some)]
 
 
 def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, why: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -124,20 +125,28 @@ class FlopCounter(TorchDispatchMode):
 
 
 def saved_bytes(compute: Callable[[], object], apart: Iterable[Tensor]) -> int:
-    """Returns the bytes that `compute` keeps for its backward pass: each storage once, without those of `apart`."""
+    """Returns the bytes that the result of `compute` keeps for its backward pass: each storage once, without those of
+    `apart`."""
     weights = {tensor.untyped_storage()._cdata for tensor in apart}
-    kept: dict[int, int] = {}
+    kept: WeakSet[_Saved] = WeakSet()
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage.nbytes()
-        return tensor
+    def pack(tensor: Tensor) -> _Saved:
+        saved = _Saved(tensor)
+        kept.add(saved)
+        return saved
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
+    with saved_tensors_hooks(pack, lambda saved: saved.tensor):
         result = compute()
-    del result  # till now it kept alive what was saved, so that no two storages had one number
-    return sum(kept.values())
+    storages = {saved.tensor.untyped_storage()._cdata: saved.tensor.untyped_storage().nbytes() for saved in kept}
+    del result  # till now it kept alive what was saved
+    return sum(size for storage, size in storages.items() if storage not in weights)
+
+
+class _Saved:
+    """What stands for a saved tensor, and ends with the last operation that saved it."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
 
 
 @contextmanager

@@ -1,0 +1,199 @@
+"""The parts of `tpsm bench`: what is compared with the released code, and on what inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from tpsm.config.params import read_params
+from tpsm.core.layout import file_name
+from tpsm.core.rng import BatchRng
+from tpsm.core.schema import from_mapping
+from tpsm.core.tensors import to_tensor
+from tpsm.core.types import FramePair
+from tpsm.data.augment import augment
+from tpsm.data.clip import ClipFile, clip_writer
+from tpsm.data.config import DataConfig
+from tpsm.data.pairs import PairDataset
+from tpsm.data.prepare import prepare
+from tpsm.inference.generate import reconstruct
+from tpsm.methods.tps import Config, Model
+from tpsm.nn.vgg import untrained_backbone
+from tpsm.profiling.flops import saved_bytes
+from tpsm.profiling.released_loop import ReleasedModel
+from tpsm.profiling.side_by_side import Comparison, compare
+from tpsm.training.config import TrainConfig
+from tpsm.training.distributed import launch, parts
+from tpsm.training.optimizer import Optimiser
+
+FRAMES, PAIRS = 16, 64
+"""How long the clip is that is reconstructed, and how many pairs are drawn a round."""
+
+LAST = 1_000_000
+"""An epoch in which every part of a model takes part."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One call of `tpsm bench`: a function, what it is told, and the threads of its process."""
+
+    measure: Callable[[Path, Part], list[Comparison]]
+    scale: str
+    size: int
+    threads: int = 1
+    batch: int = 1
+    rounds: int = 5
+
+
+def measured(argument: tuple[Path, Part]) -> list[Comparison]:
+    """Returns the comparisons of a part; to be run in a process of its own."""
+    params, part = argument
+    torch.set_num_threads(part.threads)
+    torch.manual_seed(0)
+    return part.measure(params, part)
+
+
+def reconstruction(params: Path, part: Part) -> list[Comparison]:
+    """Compares reconstruction: seconds per frame, from a clip on disk in ours."""
+    # Both models with the same weights, and a clip.
+    config = _section(params, part)[0]
+    model, released = both(config)
+    for side in (model, released):
+        side.eval().requires_grad_(False)
+    with TemporaryDirectory() as folder:
+        path = write_noise(Path(folder), "noise", part.size, FRAMES)
+        with ClipFile(path) as clip:
+            frames = to_tensor(clip.frames(0, 2), torch.device("cpu"))
+            with torch.inference_mode():
+                source = model.encode(frames[:1]).expand(2)
+                drawn = model.render(source, model.keypoints(frames), model.background(source.image, frames)).image
+            difference = (drawn - torch.cat(list(released.reconstruct(frames)))).abs().max().item()
+
+            def reference() -> int:
+                return len(list(released.reconstruct(frames)))
+
+            def ours() -> int:
+                return sum(len(piece.frames) for piece in reconstruct(model, clip))
+
+            case = f"reconstruction, {part.scale}, {part.size} x {part.size}, {part.threads} threads"
+            return [compare(case, "s/frame", 2.0, reference, ours, part.rounds, difference)]
+
+
+def training(params: Path, part: Part) -> list[Comparison]:
+    """Compares a training step, in seconds and in bytes that are kept for the backward pass."""
+    # Both models with the same weights, each with an optimiser; the perceptual network has random weights.
+    config, train = _section(params, part)
+    backbone = untrained_backbone(config.perceptual)
+    model, released = both(config)
+    whole = parts(part.batch, 1)
+    pair = FramePair(*torch.rand(2, part.batch, 3, part.size, part.size))
+
+    def steps(side: Model) -> Callable[[], int]:
+        side.train().perceptual.use(backbone)
+        side.check_sides = _any_sides  # type: ignore[method-assign]  # Full-size modules want 256, for speed 128 do.
+        optimiser = Optimiser(side, train, launch("fp32"))
+        if side is released:
+            optimiser.adam.param_groups[0]["fused"] = None  # PyTorch's default
+
+        def step() -> int:
+            optimiser.step(iter([pair]), whole, LAST, 0)
+            return 1
+
+        return step
+
+    kept = [_kept(side, config, part) for side in (ReleasedModel, Model)]
+    case = f"training step, {part.scale}, {part.size} x {part.size}, batch {part.batch}"
+    return [
+        compare(case, "s/step", 1.6, steps(released), steps(model), part.rounds),
+        Comparison(f"{case}: activations", "bytes", kept[0], kept[1], 1 / 0.85),
+    ]
+
+
+def _kept(side: type[Model], config: Config, part: Part) -> tuple[float]:
+    """Returns the bytes that a step of training keeps for its backward pass."""
+    with torch.device("meta"):
+        backbone, model = untrained_backbone(config.perceptual), side(config)
+        model.perceptual.use(backbone)
+        model.check_sides = _any_sides  # type: ignore[method-assign]
+        image = torch.empty(part.batch, 3, part.size, part.size)
+        weights = [*model.parameters(), *model.buffers(), *backbone.parameters()]
+        return (float(saved_bytes(lambda: model.losses(FramePair(image, image), LAST, BatchRng(0)), weights)),)
+
+
+def _any_sides(image: Tensor) -> None:
+    """Takes the place of a model's check."""
+
+
+def data(params: Path, part: Part) -> list[Comparison]:
+    """Compares drawing of pairs: seconds a pair, against decoding the whole clip to take two of its frames."""
+    found = []
+    with TemporaryDirectory() as folder:
+        for length in (32, 128, 512):
+            # Two clips of that length, as a prepared set.
+            raw, clips = Path(folder) / f"raw-{length}", Path(folder) / f"clips-{length}"
+            for name in ("train/a#0", "test/b#0"):
+                write_frames(raw / name, part.size, length)
+            config = DataConfig(size=part.size)
+            entry = prepare("noise", raw, config, clips).clips("train")[0]
+            pairs = PairDataset(clips, config, repeats=PAIRS)
+
+            def reference(clips: Path = clips, file: Path = entry.file, config: DataConfig = config) -> int:
+                rng = np.random.default_rng(0)
+                for _ in range(2):
+                    with ClipFile(clips / file) as clip:
+                        frames = clip.frames()
+                    augment(frames[np.sort(rng.integers(len(frames), size=2))], config.augment, rng)
+                return 2
+
+            def ours(pairs: PairDataset = pairs) -> int:
+                return sum(1 for index in range(len(pairs)) if pairs[index] is not None)
+
+            case = f"pairs from clips of {length} frames, {part.size} x {part.size}"
+            found.append(compare(case, "s/pair", 1.0, reference, ours, part.rounds))
+    return found
+
+
+def write_frames(folder: Path, size: int, length: int) -> None:
+    """Writes a folder of `length` frames of smooth noise, as PNG files."""
+    folder.mkdir(parents=True)
+    for index, frame in enumerate(noise(size, length)):
+        Image.fromarray(frame).save(folder / f"{index:05}.png")
+
+
+def write_noise(folder: Path, name: str, size: int, length: int) -> Path:
+    """Writes a prepared clip of smooth noise, and returns its file."""
+    with clip_writer(folder, name, name, 25.0) as writer:
+        for frame in noise(size, length):
+            writer.add(frame)
+    return folder / file_name(name)
+
+
+def noise(size: int, length: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Yields frames of noise that is smooth over eight pixels, as pictures are."""
+    rng = np.random.default_rng(0)
+    for _ in range(length):
+        coarse = Image.fromarray(rng.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8))
+        yield np.array(coarse.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def both(config: Config) -> tuple[Model, ReleasedModel]:
+    """Returns our model and the released one, with the same random weights."""
+    torch.manual_seed(0)
+    model = Model(config)
+    torch.manual_seed(0)
+    return model, ReleasedModel(config)
+
+
+def _section(params: Path, part: Part) -> tuple[Config, TrainConfig]:
+    section = read_params(params).scales[part.scale]["tps"]
+    where = f"scales.{part.scale}.tps"
+    train = from_mapping(TrainConfig, section.train, f"{where}.train")
+    return from_mapping(Config, section.model, f"{where}.model"), replace(train, batch=part.batch, accumulate=1)
