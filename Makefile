@@ -101,4 +101,4 @@ check: lint test fresh
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs outside.yaml pages scores $(filter-out .work/weights .work/fetch .work/real-clips,$(wildcard .work/*))
+	rm -rf avd configs data/clips evaluators features models outputs pages scores $(filter-out .work/weights .work/fetch .work/real-clips,$(wildcard .work/*))

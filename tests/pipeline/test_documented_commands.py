@@ -63,6 +63,7 @@ TESTED = {
 """The test that runs a command, or the command's function; CONTRIBUTING.md's own are run to the letter."""
 
 NEEDS = {
+    "make bench": "a machine that does nothing else; its parts are in tests/profiling",
     "make bench-gpu": "a GPU",
     "make bench-start": "a machine that does nothing else",
     "make check": "the time of all tests: it is they",
