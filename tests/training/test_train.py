@@ -167,6 +167,34 @@ def test_the_rate_falls_tenfold_at_each_milestone() -> None:
     assert [config.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
 
 
+def test_adam_goes_on_as_this_device_computes_it() -> None:
+    """A working checkpoint may be that of a GPU, whose graph read the rate from a tensor."""
+    ends = []
+    for elsewhere in (False, True):
+        toy, batch = Toy(), BatchSlice(0, 4, 4)
+        pairs = iter([FramePair(torch.zeros(4, 3, 4, 4), torch.ones(4, 3, 4, 4))] * 4)
+        for steps in ((0, 1), (2, 3)):
+            optimiser = Optimiser(toy, CONFIG, launch("fp32"))
+            if steps[0]:
+                optimiser.go_on(state)
+            for step in steps:
+                optimiser.step(pairs, [batch], 0, step)
+            state = optimiser.adam.state_dict()
+            if elsewhere:
+                state["param_groups"][0].update(capturable=True, fused=None, lr=torch.tensor(0.5))
+        ends.append(toy.state_dict())
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_a_step_shows_that_it_has_changed_weights() -> None:
+    toy = Toy()
+    optimiser = Optimiser(toy, CONFIG, launch("fp32"))
+    before = {name: value._version for name, value in toy.named_parameters()}
+    pairs = iter([FramePair(torch.zeros(4, 3, 4, 4), torch.ones(4, 3, 4, 4))])
+    optimiser.step(pairs, [BatchSlice(0, 4, 4)], 0, 0)
+    assert all(value._version > before[name] for name, value in toy.named_parameters())
+
+
 def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:
     task = Toy()
     for parameter in task.parameters():
