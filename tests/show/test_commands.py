@@ -200,3 +200,13 @@ def test_the_doctor_helps_where_everything_is_missing(tmp_path: Path, monkeypatc
         Path(name).symlink_to(ROOT / name)
     said = tpsm("doctor")
     assert " no  published: weights/puppets/tps.safetensors" in said and "type: git checkout weights" in said
+
+
+def test_the_doctor_misses_no_weights_of_a_method_from_outside(folder: Path) -> None:
+    for name in ("params.yaml", "scales"):
+        shutil.copytree(ROOT / name, name) if (ROOT / name).is_dir() else shutil.copy(ROOT / name, name)
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("  tps-seed1: {method: tps,", "  tps-seed1: {method: lab.method,"))
+    Path("weights").unlink()
+    said = tpsm("doctor")
+    assert "weights/puppets/tps-seed2.safetensors" in said and "tps-seed1.safetensors" not in said
