@@ -134,7 +134,7 @@ def test_what_does_not_decide_the_result_does_not_start_it_anew(
     with pytest.raises(UserError, match="Stopped after step 8"):
         run(Toy(kill_step=7), tmp_path)
     with pytest.raises(UserError, match="Stopped after step 13"):
-        run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1))
+        run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1, graph=True))
     assert "anew" not in caplog.text
     run(Toy(), tmp_path, replace(CONFIG, weight_decay=0.2))
     assert "Starting anew: parameters, data or code have changed since toys@toy-run-" in caplog.text
