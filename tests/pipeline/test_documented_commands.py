@@ -20,7 +20,7 @@ PROGRAMS: dict[str, Any] = {"tpsm": get_command(program), "python -m eval": get_
 TESTED = {
     "tpsm animate": "tests/pipeline/test_published.py",
     "tpsm animate-pairs": "tests/pipeline/test_stages.py",
-    "tpsm bench-train": "tests/profiling/test_bench.py",
+    "tpsm bench-gpu": "tests/profiling/test_bench.py",
     "tpsm check-training": "tests/pipeline/test_check_training.py",
     "tpsm configure": "tests/pipeline/test_contributing.py",
     "tpsm cost": "tests/profiling/test_cost.py",
