@@ -69,9 +69,10 @@ verify: $(READY)
 bench: $(READY)
 	$(BIN)/tpsm bench $(BENCH)
 
-# How fast the methods train on this machine -> reports/bench/<device>; BENCH='--steps 500 --method tps' changes what runs.
+# How fast the methods reconstruct and train on this machine -> reports/bench/<device>. It ends within ten minutes, and
+# goes on where it was; BENCH='--steps 200 --method tps' changes what runs.
 bench-gpu: $(READY)
-	$(BIN)/tpsm bench-train $(BENCH)
+	$(BIN)/tpsm bench-gpu $(BENCH)
 
 # What each stage's start takes, beside `import torch` (or pandas) alone; CPU seconds, the best of three.
 bench-start: $(READY)
@@ -100,4 +101,4 @@ check: lint test fresh
 
 # Forgets what the pipeline made (DVC's cache keeps it); leaves the environment, and downloads of weights and data.
 clean:
-	rm -rf avd configs data/clips evaluators features models outputs outside.yaml pages scores $(filter-out .work/weights .work/fetch .work/real-clips,$(wildcard .work/*))
+	rm -rf avd configs data/clips evaluators features models outputs pages scores $(filter-out .work/weights .work/fetch .work/real-clips,$(wildcard .work/*))

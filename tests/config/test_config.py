@@ -149,6 +149,18 @@ def test_a_mistake_in_a_scales_file_is_named(params: dict[str, Any], tmp_path: P
         read_params(written(tmp_path, changed))
 
 
+def test_how_frames_are_computed_stands_in_a_file_of_its_own(params: dict[str, Any], tmp_path: Path) -> None:
+    def resolved(**section: Any) -> dict[str, str]:
+        file = written(tmp_path / str(section), merge(params, {"data": {"puppets": {"inference": section}}}))
+        return {path.relative_to(tmp_path).as_posix(): path.read_text() for path in configure(file, tmp_path / "out")}
+
+    plain, half = resolved(), resolved(precision="bf16", graph=True)
+    assert {name for name in half if half[name] != plain[name]} == {"out/puppets/inference.yaml"}
+    assert yaml.safe_load(half["out/puppets/inference.yaml"])["precision"] == "bf16"
+    with pytest.raises(UserError, match=r"params.yaml.data.puppets.inference.precision.*fp32"):
+        resolved(precision="fp8")
+
+
 def test_only_the_sets_that_are_asked_for_are_configured(
     params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ def test_reconstruct_holds_no_clip(clips: Path, tmp_path: Path, monkeypatch: pyt
 def test_animate_holds_no_clip(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alive = Alive()
 
-    def frames(*_: object) -> Iterator[np.ndarray]:
+    def frames(*_: object, **__: object) -> Iterator[np.ndarray]:
         for frame in FRAMES:
             yield alive.watched(frame.copy())
 

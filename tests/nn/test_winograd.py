@@ -1,5 +1,8 @@
 """Convolutions by Winograd's way: they compute what the plain ones do, where they are asked to."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -50,6 +53,14 @@ def test_it_follows_its_weights_and_sizes(monkeypatch: pytest.MonkeyPatch) -> No
         conv.load_state_dict(plain.state_dict())
         with torch.inference_mode():
             torch.testing.assert_close(conv(x), plain(x), rtol=0, atol=3e-5)
+
+
+def test_a_copy_of_one_that_was_used_computes_the_same() -> None:
+    conv, x = Conv3x3(16, 16), torch.randn(1, 16, 8, 8)
+    with torch.inference_mode():
+        drawn = conv(x)
+        for copied in (copy.deepcopy(conv), pickle.loads(pickle.dumps(conv))):
+            torch.testing.assert_close(copied(x), drawn)
 
 
 @pytest.mark.parametrize("case", ["gradients", "double", "odd sides", "narrow", "autocast"])

@@ -147,7 +147,7 @@ def test_a_name_that_leads_elsewhere_is_refused(
     "command",
     [["fetch", "mgif", option] for option in ("--pause", "--rate", "--max-gb", "--jobs")]
     + [["synthesize", "out", option] for option in ("--size", "--frames", "--clips", "--seed", "--train")]
-    + [["cost", "puppets", "tps", "--tflops"], ["bench-train", "--steps"]],
+    + [["cost", "puppets", "tps", "--tflops"], ["bench-gpu", "--steps"]],
     ids=" ".join,
 )
 def test_numbers_of_options_have_bounds(

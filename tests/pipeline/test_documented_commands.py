@@ -20,7 +20,7 @@ PROGRAMS: dict[str, Any] = {"tpsm": get_command(program), "python -m eval": get_
 TESTED = {
     "tpsm animate": "tests/pipeline/test_published.py",
     "tpsm animate-pairs": "tests/pipeline/test_stages.py",
-    "tpsm bench-train": "tests/profiling/test_bench.py",
+    "tpsm bench-gpu": "tests/profiling/test_bench.py",
     "tpsm check-training": "tests/pipeline/test_check_training.py",
     "tpsm configure": "tests/pipeline/test_contributing.py",
     "tpsm cost": "tests/profiling/test_cost.py",
@@ -63,6 +63,7 @@ TESTED = {
 """The test that runs a command, or the command's function; CONTRIBUTING.md's own are run to the letter."""
 
 NEEDS = {
+    "make bench": "a machine that does nothing else; its parts are in tests/profiling",
     "make bench-gpu": "a GPU",
     "make bench-start": "a machine that does nothing else",
     "make check": "the time of all tests: it is they",

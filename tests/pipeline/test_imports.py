@@ -25,7 +25,7 @@ TPSM = {
     "sources": "core downloads data",
     "training": "core jobs nn checkpoints",
     "inference": "core jobs data nn methods checkpoints",
-    "config": "core jobs data published methods checkpoints training",
+    "config": "core jobs data published methods checkpoints training inference",
 }
 TPSM["show"] = " ".join(TPSM)
 for room in ("profiling", "stages", "speed", "cli", "__main__.py"):

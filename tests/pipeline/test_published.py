@@ -239,7 +239,11 @@ def test_weights_of_another_recipe_are_refused(project: Path, changes: dict[str,
 
 
 def test_a_recipe_that_decides_the_same_is_the_same(project: Path) -> None:
-    set_params(merge(PUBLISHED, {"scales": {"tiny": {"tps": {"train": {"checkpoint_every": 77, "workers": 1}}}}}))
+    set_params(
+        merge(
+            PUBLISHED, {"scales": {"tiny": {"tps": {"train": {"checkpoint_every": 77, "workers": 1, "graph": True}}}}}
+        )
+    )
     tpsm("configure")
 
 

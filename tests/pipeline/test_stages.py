@@ -13,6 +13,7 @@ from commands import tpsm
 from PIL import Image
 
 from tpsm.checkpoints.checkpoint import load_checkpoint
+from tpsm.config.params import merge
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
 from tpsm.core.tensors import read_torch
@@ -113,6 +114,24 @@ def test_frames_say_what_made_them(project: Path) -> None:
         assert about.pop("weights") == {file: sha256_of(project / file) for file in files}
         summary = json.loads((project / "models/drawn/tps/summary.json").read_text())
         assert summary.pop("provenance") and about == summary
+
+
+def test_frames_in_bf16_differ_and_say_so(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(project, tmp_path / "project")
+    monkeypatch.chdir(copy)
+    changed = merge(PARAMS, {"data": {"drawn": {"inference": {"precision": "bf16"}}}})
+    (copy / "params.yaml").write_text(yaml.safe_dump(changed))
+    tpsm("configure")
+    tpsm("reconstruct", "--dataset", "drawn", "--run", "tps")
+    tpsm("animate-pairs", "--dataset", "drawn", "--run", "tps", "--mode", "relative")
+    for name in ("reconstruction", "animation/relative"):
+        before, after = (root / "outputs/drawn/tps" / name for root in (project, copy))
+        about = json.loads((after / "model.json").read_text())
+        assert about.pop("inference")["precision"] == "bf16"
+        assert about == json.loads((before / "model.json").read_text())
+        clip = next(before.glob("*.zip")).name
+        difference = read_clip(before / clip).frames.astype(int) - read_clip(after / clip).frames
+        assert 0 < np.abs(difference).max() < 26
 
 
 @pytest.mark.parametrize("run", ["tps", "fomm", "mraa"])

@@ -166,12 +166,26 @@ def test_wrong_wishes_end_in_a_sentence_and_write_nothing(folder: Path, options:
     assert [path.name for path in folder.iterdir()] == ["weights"]
 
 
+@pytest.mark.parametrize("option", ["--source", "--driving"])
+def test_what_is_animated_is_not_replaced(folder: Path, option: str) -> None:
+    shutil.copy(CLIP, "mine.webp")
+    with pytest.raises(UserError, match=r"mine\.webp.*another name for --out"):
+        animate(option, "mine.webp", out=str(folder / "mine.webp"))
+    assert Path("mine.webp").read_bytes() == CLIP.read_bytes()
+
+
 def test_a_damaged_published_file_is_named(folder: Path) -> None:
     Path("weights").unlink()
     shutil.copytree(ROOT / "weights/puppets", "weights/puppets", ignore=shutil.ignore_patterns("*k*", "*seed*", "avd"))
     file = Path("weights/puppets/tps.safetensors")
-    file.write_bytes(file.read_bytes()[:-1])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
     with pytest.raises(UserError, match=r"tps\.safetensors is not the file that tps\.json describes"):
+        animate()
+    file.write_bytes(whole)
+    card = card_of(file).read_text()
+    card_of(file).write_text(card.replace('"method": "tps"', '"method": "splines"'))
+    with pytest.raises(UserError, match=r"tps\.json: method is 'splines'; choose one of tps"):
         animate()
     card_of(file).unlink()
     with pytest.raises(UserError, match=r"tps\.json"):
@@ -200,3 +214,13 @@ def test_the_doctor_helps_where_everything_is_missing(tmp_path: Path, monkeypatc
         Path(name).symlink_to(ROOT / name)
     said = tpsm("doctor")
     assert " no  published: weights/puppets/tps.safetensors" in said and "type: git checkout weights" in said
+
+
+def test_the_doctor_misses_no_weights_of_a_method_from_outside(folder: Path) -> None:
+    for name in ("params.yaml", "scales"):
+        shutil.copytree(ROOT / name, name) if (ROOT / name).is_dir() else shutil.copy(ROOT / name, name)
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("  tps-seed1: {method: tps,", "  tps-seed1: {method: lab.method,"))
+    Path("weights").unlink()
+    said = tpsm("doctor")
+    assert "weights/puppets/tps-seed2.safetensors" in said and "tps-seed1.safetensors" not in said

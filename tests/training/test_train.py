@@ -134,7 +134,7 @@ def test_what_does_not_decide_the_result_does_not_start_it_anew(
     with pytest.raises(UserError, match="Stopped after step 8"):
         run(Toy(kill_step=7), tmp_path)
     with pytest.raises(UserError, match="Stopped after step 13"):
-        run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1))
+        run(Toy(kill_step=4), tmp_path, replace(CONFIG, checkpoint_every=3, workers=0, preview_every=1, graph=True))
     assert "anew" not in caplog.text
     run(Toy(), tmp_path, replace(CONFIG, weight_decay=0.2))
     assert "Starting anew: parameters, data or code have changed since toys@toy-run-" in caplog.text
@@ -165,6 +165,34 @@ def test_another_schedule_or_other_data_starts_afresh(tmp_path: Path) -> None:
 def test_the_rate_falls_tenfold_at_each_milestone() -> None:
     config = TrainConfig(learning_rate=1.0, milestones=(2, 4))
     assert [config.rate(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_adam_goes_on_as_this_device_computes_it() -> None:
+    """A working checkpoint may be that of a GPU, whose graph read the rate from a tensor."""
+    ends = []
+    for elsewhere in (False, True):
+        toy, batch = Toy(), BatchSlice(0, 4, 4)
+        pairs = iter([FramePair(torch.zeros(4, 3, 4, 4), torch.ones(4, 3, 4, 4))] * 4)
+        for steps in ((0, 1), (2, 3)):
+            optimiser = Optimiser(toy, CONFIG, launch("fp32"))
+            if steps[0]:
+                optimiser.go_on(state)
+            for step in steps:
+                optimiser.step(pairs, [batch], 0, step)
+            state = optimiser.adam.state_dict()
+            if elsewhere:
+                state["param_groups"][0].update(capturable=True, fused=None, lr=torch.tensor(0.5))
+        ends.append(toy.state_dict())
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_a_step_shows_that_it_has_changed_weights() -> None:
+    toy = Toy()
+    optimiser = Optimiser(toy, CONFIG, launch("fp32"))
+    before = {name: value._version for name, value in toy.named_parameters()}
+    pairs = iter([FramePair(torch.zeros(4, 3, 4, 4), torch.ones(4, 3, 4, 4))])
+    optimiser.step(pairs, [BatchSlice(0, 4, 4)], 0, 0)
+    assert all(value._version > before[name] for name, value in toy.named_parameters())
 
 
 def test_each_named_submodule_is_clipped_by_its_largest_entry() -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 import psutil
 
 from eval import weights as evaluators
-from tpsm.core.errors import UserError
+from tpsm.core.errors import UserError, is_outside
 from tpsm.core.provenance import cores
 from tpsm.downloads.pinned import FOLDER, Weights, training_weights
 
@@ -162,14 +162,16 @@ def _has(codec: str, way: Literal["r", "w"]) -> bool:
 
 
 def _expected() -> Iterator[Path]:
-    """The published files that params.yaml names. Raises UserError where it cannot be read."""
+    """The published files that params.yaml asks for: a method from outside need not have one. Raises UserError where
+    it cannot be read."""
     from tpsm.config.params import data_section, read_params
 
     params = read_params(Path("params.yaml"))
     for dataset in params.datasets:
         section = data_section(params, dataset)
         if section.weights is not None:
-            yield from (Path(section.weights) / f"{run}.safetensors" for run in params.trained_on(dataset))
+            ours = [run for run in params.trained_on(dataset) if not is_outside(params.run[run].method)]
+            yield from (Path(section.weights) / f"{run}.safetensors" for run in ours)
         if section.evaluators is not None:
             yield from (Path(section.evaluators) / f"{role}.safetensors" for role in ("landmarks", "identity"))
 

@@ -29,15 +29,15 @@ def landmark_detector(dataset: str) -> LandmarkDetector | None:
     if config.evaluators.landmarks is None:
         return None
 
-    # Its weights: of its own, trained here, or published.
+    # It needs no training, or its weights were trained here or are published.
     module, settings = evaluator_module("landmarks", config.evaluators.landmarks, evaluator_key(layout, "landmarks"))
-    published = Path(data_section(params, dataset).evaluators or "") / "landmarks.safetensors"
+    published = data_section(params, dataset).evaluators
+    places = [layout.networks / "landmarks.pt", *([Path(published) / "landmarks.safetensors"] if published else [])]
     try:
         if not is_trained(module, settings):
             return module.train(settings, (), "landmarks")
-        for path in (layout.networks / "landmarks.pt", published):
-            if path.is_file():
-                return module.load(settings, path)
+        for path in filter(Path.is_file, places):
+            return module.load(settings, path)
     except UserError as error:
         log.info("%s Until then landmarks do not say which frame is best.", error)
     return None

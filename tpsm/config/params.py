@@ -19,6 +19,7 @@ from tpsm.core.layout import Layout, check_name, raw_folder
 from tpsm.core.reading import read_section, read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
+from tpsm.inference.config import InferenceConfig
 from tpsm.jobs.map import as_workers
 from tpsm.methods import FRAMES, METHODS, check_method, method_module
 from tpsm.published.card import Published
@@ -239,6 +240,11 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 def read_data(dataset: str) -> DataConfig:
     """Reads the resolved section of a data set. Raises UserError where `tpsm configure` has not written it."""
     return from_mapping(DataConfig, read_section(Layout(dataset), "data"), f"data.{dataset}")
+
+
+def read_inference(dataset: str) -> InferenceConfig:
+    """Reads how frames are computed. Raises UserError where `tpsm configure` has not written it."""
+    return from_mapping(InferenceConfig, read_section(Layout(dataset), "inference"), f"inference.{dataset}")
 
 
 def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConfig:

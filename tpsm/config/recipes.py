@@ -12,10 +12,7 @@ from tpsm.data.config import DataConfig
 from tpsm.methods import method_module
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.published.card import difference
-from tpsm.training.config import TrainConfig
-
-PLUMBING = ("workers", "checkpoint_every", "preview_every")
-"""The keys of a schedule that decide no result."""
+from tpsm.training.config import PLUMBING, TrainConfig
 
 
 def run_recipe(config: RunConfig, data: DataConfig) -> dict[str, Any]:

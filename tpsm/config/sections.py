@@ -12,6 +12,7 @@ from tpsm.core.animation import AnimateConfig
 from tpsm.core.fingerprint import Outside
 from tpsm.core.schema import Side
 from tpsm.data.config import DataConfig
+from tpsm.inference.config import PLAIN, InferenceConfig
 from tpsm.methods import FRAMES
 from tpsm.methods.avd_config import AvdConfig
 from tpsm.published.card import Published
@@ -52,7 +53,7 @@ class DataSection:
     """A data set: the scale its runs have, the named split that it takes, and (all other keys) a `DataConfig`.
 
     `weights` and `evaluators` are folders of published weights, of its runs and of its evaluators, which are then
-    taken and not trained.
+    taken and not trained. `inference` says how frames are computed, of every run and in both stages that do.
     """
 
     raw: DataConfig
@@ -60,6 +61,7 @@ class DataSection:
     split: str | None = None
     weights: str | None = None
     evaluators: str | None = None
+    inference: InferenceConfig = PLAIN
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from tpsm.core.animation import Mode
 from tpsm.core.errors import UserError
 from tpsm.core.tensors import to_frames, to_tensor, to_truncated_frames
 from tpsm.data.clip import ClipFile
+from tpsm.inference.config import PLAIN, InferenceConfig
+from tpsm.inference.drawer import BATCH, drawer
 from tpsm.inference.relative import relative_keypoints
 from tpsm.methods.avd import AVD
 from tpsm.methods.base import Method, full_motion
-
-BATCH = 16
-"""Frames at once."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,17 @@ class Reconstruction:
 
 
 @torch.inference_mode()
-def reconstruct(method: Method, clip: ClipFile) -> Iterator[Reconstruction]:
+def reconstruct(method: Method, clip: ClipFile, config: InferenceConfig = PLAIN) -> Iterator[Reconstruction]:
     """Yields the first frame, driven by every frame of the same clip (the first included), with the background's
     motion.
 
     It comes in pieces of `BATCH` frames. One piece is in memory at a time, however long the clip is.
     """
-    device = next(method.parameters()).device
-    code = method.encode(to_tensor(clip.frames(0, 1), device))
+    draws = drawer(method, config)
+    code = draws.encode(to_tensor(clip.frames(0, 1), draws.device))
     for start in range(0, len(clip), BATCH):
-        driving = to_tensor(clip.frames(start, start + BATCH), device)
-        expanded = code.expand(len(driving))
-        prediction = method.render(expanded, method.keypoints(driving), method.background(expanded.image, driving))
+        driving = to_tensor(clip.frames(start, start + BATCH), draws.device)
+        prediction = draws.reconstruct(code, driving)
         frames = to_frames(prediction.image)
         yield Reconstruction(
             frames,
@@ -67,6 +65,7 @@ def animate(
     mode: Mode,
     avd: AVD | None = None,
     reference: UInt8[np.ndarray, "h w 3"] | None = None,
+    config: InferenceConfig = PLAIN,
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yields the source in the pose of each driving frame, before a still background (as the papers animate).
 
@@ -78,15 +77,15 @@ def animate(
     """
     if mode == "avd" and avd is None:
         raise UserError("The mode 'avd' needs an AVD network trained for this run (`tpsm train-avd`).")
-    device = next(method.parameters()).device
-    code = method.encode(to_tensor(source[None], device))
-    initial = None if reference is None else method.keypoints(to_tensor(reference[None], device))
+    draws = drawer(method, config)
+    code = draws.encode(to_tensor(source[None], draws.device))
+    initial = None if reference is None else draws.keypoints(to_tensor(reference[None], draws.device))
     frames = iter(driving)
     while chunk := list(islice(frames, BATCH)):
-        pose = method.keypoints(to_tensor(np.stack(chunk), device))
+        pose = draws.keypoints(to_tensor(np.stack(chunk), draws.device))
         initial = pose[:1] if initial is None else initial
         if mode == "relative":
             pose = relative_keypoints(code.keypoints, pose, initial, adapt_scale=method.scale_relative_motion)
         elif avd is not None and mode == "avd":
             pose = avd(code.expand(len(chunk)).keypoints, pose)
-        yield from to_frames(method.render(code.expand(len(chunk)), pose).image)
+        yield from to_frames(draws.render(code, pose).image)

@@ -17,6 +17,7 @@ from tpsm.core.layout import array_file, pair_name
 from tpsm.data.arrays import streamed_array
 from tpsm.data.clip import ClipFile, clip_writer
 from tpsm.data.manifest import Entry
+from tpsm.inference.config import PLAIN, InferenceConfig
 from tpsm.inference.generate import animate, reconstruct
 from tpsm.jobs.resume import ResumeCache
 
@@ -31,6 +32,7 @@ class ReconstructClip:
     clips: Path
     model: CheckpointRef
     cache: ResumeCache
+    config: InferenceConfig = PLAIN
 
     def __call__(self, entry: Entry) -> Path:
         return self.cache.make(partial(self._write, entry), entry.sha256)
@@ -54,7 +56,7 @@ class ReconstructClip:
             # give those back. A piece has 16 frames, so its bits end with a byte, but for the last one's.
             errors = np.empty(len(clip), np.float32)
             done = 0
-            for piece in reconstruct(self.model.load(), clip):
+            for piece in reconstruct(self.model.load(), clip, self.config):
                 for frame in piece.frames:
                     writer.add(frame)
                 add_bits(np.packbits(piece.rounded_up))
@@ -88,6 +90,7 @@ class AnimatePair:
     avd: CheckpointRef | None
     mode: Mode
     cache: ResumeCache
+    config: InferenceConfig = PLAIN
 
     def __call__(self, pair: Pair) -> Path:
         return self.cache.make(partial(self._write, pair), pair.source.sha256, pair.driving.sha256)
@@ -98,5 +101,5 @@ class AnimatePair:
         with ClipFile(self.clips / pair.source.file) as still, ClipFile(self.clips / pair.driving.file) as moving:
             poses = (moving.frame(i) for i in range(len(moving)))
             with clip_writer(folder, pair.name, still.identity, moving.fps) as writer:
-                for frame in animate(method, still.frame(0), poses, self.mode, avd):
+                for frame in animate(method, still.frame(0), poses, self.mode, avd, config=self.config):
                     writer.add(frame)

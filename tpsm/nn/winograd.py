@@ -7,6 +7,8 @@ matrix product over channels for each of the 36 places, and is left to oneDNN, a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -38,6 +40,9 @@ class Conv3x3(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
         self._kernels: tuple[object, list[Tensor]] = None, []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kernels": (None, [])}  # oneDNN's layouts cannot be copied or pickled
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         return self._by_tiles(x) if self._pays(x) else super().forward(x)

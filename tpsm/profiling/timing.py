@@ -1,4 +1,4 @@
-"""Times some training steps, as `tpsm train` takes them, in a process of their own."""
+"""Times some steps, above all those of training as `tpsm train` takes them, in a process of their own."""
 
 from __future__ import annotations
 
@@ -82,15 +82,21 @@ def run_timed_steps(timed_run: TimedRun) -> Timing:
             # In the last epoch every part of the model takes part.
             optimiser.step(pairs, mine, config.epochs - 1, config.seed)
 
+    return timing(steps, timed_run.steps, timed_run.warm_up, before)
+
+
+def timing(steps: Callable[[int], None], count: int, warm_up: int, before: int) -> Timing:
+    """Times `count` of the steps that `steps` takes, after `warm_up` others; `before` is this process's peak memory
+    before it built what takes them."""
     # The first step compiles and allocates; a few more warm up.
     first = _seconds(steps, 1)
-    steps(timed_run.warm_up - 1)
+    steps(warm_up - 1)
     if device().type == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
     # A GPU is waited for once per block, since it runs behind the program.
-    block = max(1, timed_run.steps // BLOCKS)
-    blocks = [_seconds(steps, block) / block for _ in range(timed_run.steps // block)]
+    block = max(1, count // BLOCKS)
+    blocks = [_seconds(steps, block) / block for _ in range(count // block)]
     peak = torch.cuda.max_memory_allocated() if device().type == "cuda" else resident_peak() - before
     return Timing(first, statistics.median(blocks), peak)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -72,10 +73,12 @@ def animate_file(wanted: Animation) -> int:
     clip, and what was cut off; `tpsm.data.video.kind_of` decides when an image is a strip of frames.
 
     Raises:
-        UserError: an input cannot be read, `out` cannot be written, or a run has no weights.
+        UserError: an input cannot be read, `out` cannot be written or is an input, or a run has no weights.
     """
     # The runs, and for the mode avd their AVD networks.
     check_writable(wanted.out)
+    if wanted.out.resolve() in (wanted.source.resolve(), wanted.driving.resolve()):
+        raise UserError(f"{wanted.out} is what is animated, and would be replaced; choose another name for --out.")
     runs = {title: load_run(name, wanted.dataset) for name, title in wanted.runs.items()}
     avds = {title: run.avd() if wanted.mode == "avd" else None for title, run in runs.items()}
     first = next(iter(runs.values()))
@@ -158,7 +161,7 @@ def reference_frame(wanted: Animation, run: Run, image: UInt8[np.ndarray, "s s 3
     if (detector := wanted.detector(run.dataset)) is not None:
         found, by = nearest_frame(image, clip.frames(run), detector), f"the landmarks of {run.dataset}"
     if found is None:
-        own: Detector = lambda frames: MethodPose(run.method, frames)  # noqa: E731
+        own = partial(MethodPose, run.method)
         found, by = nearest_frame(image, clip.frames(run), own) or 0, "the method's own keypoints"
     log.info("Best frame: %d, by %s.", found, by)
     return found

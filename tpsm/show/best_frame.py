@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from tpsm.core.tensors import to_tensor
-from tpsm.inference.generate import BATCH
+from tpsm.inference.drawer import BATCH
 from tpsm.methods.base import Method
 
 

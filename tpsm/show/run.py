@@ -16,7 +16,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.layout import MODELS, Layout
 from tpsm.core.schema import from_mapping, plain
 from tpsm.data.config import DataConfig
-from tpsm.methods import method_module
+from tpsm.methods import check_method, method_module
 from tpsm.methods.avd import AVD
 from tpsm.methods.base import Method
 from tpsm.published.card import Published, card_of, read_card
@@ -108,6 +108,7 @@ def _published(file: Path) -> tuple[Method, Checkpoint, float | None]:
     """A published file says in its card all that it takes to build its method; params.yaml is not asked."""
     about = card_of(file)
     card, weights = read_published(Published.at(file), read_card(about).method)
+    check_method(card.method, f"{about}: method")
     check_origin(card.method, file)
     config = from_mapping(method_module(card.method).Config, card.recipe.get("model"), f"{about}: recipe.model")
     data = from_mapping(DataConfig, card.recipe.get("data"), f"{about}: recipe.data")

@@ -29,7 +29,7 @@ from tpsm.inference.generate import reconstruct
 from tpsm.methods.tps import Config, Model
 from tpsm.nn.vgg import untrained_backbone
 from tpsm.profiling.flops import saved_bytes
-from tpsm.speed.released_loop import ReleasedModel
+from tpsm.profiling.released_loop import ReleasedModel
 from tpsm.speed.side_by_side import Comparison, compare
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch, parts

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 
 from tpsm.checkpoints.trained import CheckpointRef
-from tpsm.config.params import read_run
+from tpsm.config.params import read_inference, read_run
 from tpsm.core.animation import Mode, read_animate
 from tpsm.core.files import csv_text, write_text
 from tpsm.core.fingerprint import code_hash, outside_parts
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Workers = 1) -> None:
     """Animates the fixed pairs of test clips -> `outputs/<dataset>/<run>/animation/<mode>/`, with `pairs.csv`."""
-    layout, config = Layout(dataset), read_run(dataset, run)
+    layout, config, inference = Layout(dataset), read_run(dataset, run), read_inference(dataset)
     model: CheckpointRef | None = None
     if config.frames is None:
         model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
@@ -40,13 +41,14 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
             folders, cache = animations(config, layout, pairs, mode, workers)
         else:
             code = code_hash("tpsm", "baselines"), outside_parts([config.method])
-            cache = ResumeCache.of(f"animate-{mode}", dataset, run, model.sha256, avd and avd.sha256, mode, *code)
-            task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache)
+            decides = model.sha256, avd and avd.sha256, mode, asdict(inference)
+            cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides, *code)
+            task = AnimatePair(layout.clips, manifest.size, model, avd, mode, cache, inference)
             folders = map_clips(task, pairs, workers, f"{run}: animate, {mode}")
         gather(folders, out)
         rows = [(pair.name, pair.source.name, pair.driving.name) for pair in pairs if folders]
         write_text(out / "pairs.csv", csv_text([("pair", "source", "driving"), *rows]))
-        write_model(out, config, [network for network in (model, avd) if network is not None])
+        write_model(out, config, [network for network in (model, avd) if network is not None], inference)
         cache.remove()
 
 

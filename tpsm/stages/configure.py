@@ -84,6 +84,7 @@ def configure(params_file: Path, out: Path, *, fresh: bool = False) -> list[Path
         # another, so that a change in a table re-runs neither; likewise labels, which the report alone reads.
         parts = ("evaluators", "metrics", "protocols")
         sections |= {part: with_code(evaluation.get(part)) for part in parts} | {"split": split}
+        sections["inference"] = data[dataset].inference
         sections["published-evaluators"] = published_evaluators(data[dataset], evaluation)
         sections["labels"] = labels(params, list(runs))
         sections["seeds"] = seeds(params.run, {run: config for run, (config, _) in runs.items()})

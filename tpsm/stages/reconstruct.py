@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
 from tpsm.checkpoints.trained import CheckpointRef
-from tpsm.config.params import read_run
+from tpsm.config.params import read_inference, read_run
 from tpsm.core.files import atomic
 from tpsm.core.fingerprint import code_hash, outside_parts
 from tpsm.core.layout import Layout
@@ -28,7 +30,7 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
     """
     import pandas as pd  # Here: it takes long to load.
 
-    layout, config = Layout(dataset), read_run(dataset, run)
+    layout, config, inference = Layout(dataset), read_run(dataset, run), read_inference(dataset)
     out = layout.outputs(run) / "reconstruction"
     model: CheckpointRef | None = None
     if config.frames is None:
@@ -39,8 +41,10 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
         folders, cache = reconstructions(config, layout, workers)
     else:
         code = code_hash("tpsm", "baselines"), outside_parts([config.method])
-        cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, *code)
-        folders = map_clips(ReconstructClip(layout.clips, model, cache), entries, workers, f"{run}: reconstruct")
+        cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, asdict(inference), *code)
+        folders = map_clips(
+            ReconstructClip(layout.clips, model, cache, inference), entries, workers, f"{run}: reconstruct"
+        )
 
     # The output is put together from the clips' folders.
     gather([folder / OUTPUT for folder in folders], out)
@@ -52,5 +56,5 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
         write_insides(model.load(), layout.clips, out / "insides")
     with atomic(out / "l1.parquet") as draft:
         pd.concat(errors, ignore_index=True).to_parquet(draft)
-    write_model(out, config, [] if model is None else [model])
+    write_model(out, config, [] if model is None else [model], inference)
     cache.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tpsm.core.fingerprint import sha256_of_text
 from tpsm.core.provenance import record
 from tpsm.core.schema import as_yaml
 from tpsm.data.manifest import Manifest
+from tpsm.inference.config import PLAIN, InferenceConfig
 from tpsm.methods.base import Method
 from tpsm.profiling.flops import FlopCounter
 
@@ -49,18 +51,21 @@ def write_summary(
     write_json(out / "summary.json", about, indent=2)
 
 
-def write_model(out: Path, config: RunConfig, networks: Sequence[CheckpointRef]) -> None:
+def write_model(
+    out: Path, config: RunConfig, networks: Sequence[CheckpointRef], inference: InferenceConfig = PLAIN
+) -> None:
     """Writes `out/model.json`: the run in numbers, and the hashes of the weights that made the frames beside it.
 
     `networks` begins with the method's; there are none where the frames come from a folder, and its hash is what
     counts. The file changes only with these, so that scoring needs no models, and is not repeated when a new training
-    gave the same weights.
+    gave the same weights. `inference` is told where it is not the plain one.
     """
     if config.frames is not None:
         about: dict[str, Any] = {"run": config.run, "method": config.method}
         weights = {f"frames of {config.run}": config.frames.sha256}
     else:
         about = facts(config, networks[0].load(), networks[0].steps() if config.released is None else None)
+        about |= {"inference": asdict(inference)} if inference != PLAIN else {}
         weights = {network.file.as_posix(): network.sha256 for network in networks}
     write_json(out / "model.json", about | {"weights": weights}, indent=2)
 

@@ -8,6 +8,8 @@ from typing import Literal
 from tpsm.core.schema import Count, NotNegative, Positive, Seed, Whole, checked
 
 Precision = Literal["fp32", "bf16"]
+PLUMBING = ("workers", "checkpoint_every", "preview_every", "graph")
+"""The keys of a schedule that decide no result."""
 
 
 @checked

@@ -125,7 +125,7 @@ def fit(
         optimiser = Optimiser(task, config, fabric)
         if checkpoint is not None:
             assert checkpoint.optimizer is not None
-            optimiser.adam.load_state_dict(checkpoint.optimizer["adam"])
+            optimiser.go_on(checkpoint.optimizer["adam"])
             checkpoint = None
         agreement = Agreement()
         if not agreement.same(f"{scratch.name} {step}"):

@@ -62,6 +62,11 @@ class Optimiser:
         if graphed:
             self._take = GraphedStep(self._compute, cast(Task, task).phase, config.accumulate, fabric.device)
 
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Takes Adam's state from a working checkpoint. How it is computed stays as configured for this device: the
+        checkpoint may be another's, or of steps without a graph."""
+        self.adam.load_state_dict({**state, "param_groups": self.adam.state_dict()["param_groups"]})
+
     def step(self, pairs: Iterator[FramePair], parts: Sequence[BatchSlice], epoch: int, seed: int) -> dict[str, Tensor]:
         """Takes a batch of pairs for each part, and lowers the mean loss of the whole batch.
 
@@ -91,6 +96,8 @@ class Optimiser:
         # As in TPSMM's released code, gradients are clipped once all parts are in.
         clip_gradients(self.task, self.config.clip_norm)
         self._adam.step()
+        # One pass over memory leaves no trace of a change, by which inference knows that kernels made of it are old.
+        torch.autograd.graph.increment_version(self.adam.param_groups[0]["params"])
         return means
 
 

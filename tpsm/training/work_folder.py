@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from tpsm.core.files import remove_folder
 from tpsm.core.fingerprint import fingerprint, training_code_hash
-from tpsm.training.config import TrainConfig
+from tpsm.training.config import PLUMBING, TrainConfig
 
 # What decides no result, and what decides none of the steps before it: a run given more epochs goes on.
-_LEFT_OUT = ("workers", "checkpoint_every", "preview_every", "epochs", "milestones", "graph")
+_LEFT_OUT = (*PLUMBING, "epochs", "milestones")
 _HASH = "[0-9a-f]" * 16
 
 

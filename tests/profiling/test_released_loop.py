@@ -11,7 +11,7 @@ from tpsm.core.rng import BatchRng
 from tpsm.core.types import FramePair
 from tpsm.methods.tps import Config, Model
 from tpsm.profiling.flops import FlopCounter
-from tpsm.speed.released_loop import ReleasedModel
+from tpsm.profiling.released_loop import ReleasedModel
 
 
 @pytest.fixture
