@@ -26,7 +26,7 @@ from eval.evaluators.features import Evaluators
 from eval.folders.codecs import codec_lines, codecs_of
 from eval.metrics import available_metrics
 from eval.scoring.scorer import computable
-from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, write_scores
+from eval.scoring.scores_file import COLUMNS, ORDER, ClipScores, frame_rows, write_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
 from eval.tables.results import AVERAGING
@@ -80,7 +80,7 @@ def score_folders(request: Request, out: Path | None) -> str:
     pairs = pair_folders(request.real, request.generated)
     evaluators, records = load_pretrained(request.evaluators)
     hashes, codecs = FrameHashes(), _codecs(pairs)
-    rows = pd.concat(_rows(request, pairs, evaluators, hashes), ignore_index=True)
+    rows = frame_rows(_scores(request, pairs, evaluators, hashes))
     rows = rows.sort_values(ORDER, ignore_index=True)[COLUMNS]
     if out is not None:
         _write(out, rows, _about(request, pairs, records, hashes, codecs, began))
@@ -178,7 +178,7 @@ class FrameHashes:
             self.hashes[side].update(f"{name} {frames.shape}".encode() + frames.tobytes())
 
 
-def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, hashes: FrameHashes) -> Iterator[pd.DataFrame]:
+def _scores(request: Request, pairs: Pairs, evaluators: Evaluators, hashes: FrameHashes) -> Iterator[ClipScores]:
     chosen = [metrics.load(name) for name in available_metrics(dict.fromkeys([*metrics.names(), *request.metrics]))]
     chosen = [
         (metric, scores) for metric, scores in chosen if metric.reconstruction and usable(metric.needs, evaluators)
@@ -193,7 +193,7 @@ def _rows(request: Request, pairs: Pairs, evaluators: Evaluators, hashes: FrameH
         for metric, scores in chosen:
             if computable(metric, mine, theirs):
                 for protocol, score in scores.items():
-                    yield frame_rows(about, metric, protocol, score(mine, theirs))
+                    yield ClipScores(about, metric, protocol, score(mine, theirs))
 
 
 def usable(needs: tuple[Need, ...], evaluators: Evaluators) -> bool:

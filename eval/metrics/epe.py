@@ -53,7 +53,9 @@ def epe_where(
     """The same over those of the pixels that count by the part that they show; None counts all."""
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
-    masks = [truth.motion_is_visible(t) for t in range(len(motion))]
-    if counts is not None:
-        masks = [mask & counts(truth.labels[t]) for t, mask in enumerate(masks)]
-    return np.array([epe(p, truth.motion(t), masks[t]) for t, p in enumerate(motion)])
+    errors = []
+    for t, predicted in enumerate(motion):
+        true = truth.motion(t)
+        visible = truth.is_visible(t, true)
+        errors.append(epe(predicted, true, visible if counts is None else visible & counts(truth.labels[t])))
+    return np.array(errors)

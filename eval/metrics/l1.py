@@ -27,8 +27,8 @@ def l1(generated: UInt8[np.ndarray, "t h w 3"], real: UInt8[np.ndarray, "t h w 3
     >>> l1(real + np.array([0, 51], np.uint8)[:, None, None, None], real).tolist()  # 51 of 255 is a fifth
     [0.0, 0.2]
     """
-    difference = np.abs(generated.astype(np.int16) - real.astype(np.int16))
-    return difference.mean(axis=(1, 2, 3), dtype=np.float64) / 255
+    pairs = zip(generated, real, strict=True)
+    return np.array([np.abs(mine.astype(np.int16) - theirs).mean(dtype=np.float64) for mine, theirs in pairs]) / 255
 
 
 def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, " t"]:

@@ -19,7 +19,7 @@ from eval.metrics import Metric, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
 from eval.scoring.legacy_frames import truncated_frames, with_frames
 from eval.scoring.pairs import read_pairs
-from eval.scoring.scores_file import frame_rows, read_table
+from eval.scoring.scores_file import ClipScores, read_table
 from eval.types import ROLES, Protocol, ScoredClip
 from tpsm.core.animation import animation_modes, read_animate
 from tpsm.core.errors import UserError
@@ -67,10 +67,10 @@ class Scorer:
             items += [ScoringItem(pair, mode, source, driving, mode == modes[0]) for pair, source, driving in pairs]
         return items
 
-    def rows(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
+    def scores(self, item: ScoringItem) -> Iterator[ClipScores]:
         yield from self.animation(item) if item.mode else self.reconstruction(self.entries[item.name])
 
-    def reconstruction(self, entry: Entry) -> Iterator[pd.DataFrame]:
+    def reconstruction(self, entry: Entry) -> Iterator[ClipScores]:
         real = self._real(entry.name)
         if self.run in CONTROLS:  # whose frames are 8-bit ones as they stand: there is nothing to truncate
             generated: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, control(self.run, real))
@@ -80,9 +80,9 @@ class Scorer:
         for protocol, made in generated.items():
             for metric, scores in self.metrics:
                 if metric.reconstruction and protocol in scores and computable(metric, made, real):
-                    yield frame_rows(about, metric, protocol, scores[protocol](made, real))
+                    yield ClipScores(about, metric, protocol, scores[protocol](made, real))
 
-    def animation(self, item: ScoringItem) -> Iterator[pd.DataFrame]:
+    def animation(self, item: ScoringItem) -> Iterator[ClipScores]:
         still, moving = self._real(item.source), self._real(item.driving)
         path = self.layout.generated(self.run, item.name, item.mode)
         generated = {item.mode: self._generated(path, len(moving.frames))}
@@ -97,7 +97,7 @@ class Scorer:
                 if metric.animation is not None and due:
                     reference = repeated(still, len(made.frames)) if metric.animation == "source" else moving
                     if computable(metric, made, reference):
-                        yield frame_rows(about, metric, "strict", scores["strict"](made, reference))
+                        yield ClipScores(about, metric, "strict", scores["strict"](made, reference))
 
     def _about(self, task: str, mode: str, clip: str, shown: Entry) -> dict[str, str]:
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,39 @@ KEY = b"tpsm"
 """Of the Parquet file's metadata: JSON with the run in numbers (`run`), and what made the scores (`provenance`)."""
 
 
-def frame_rows(
-    about: Mapping[str, str], metric: Metric, protocol: Protocol, values: Float64[np.ndarray, " t"]
-) -> pd.DataFrame:
-    """Makes one row per frame that is scored. `about` has the other columns, but for the metric's own."""
-    first = 1 if about["task"] == "reconstruction" and protocol == "strict" else 0
-    of = {"metric": metric.name, "protocol": protocol, "version": metric.version}
-    frame = np.arange(first, len(values), dtype=np.int32)
-    return pd.DataFrame({**about, **of, "frame": frame, "value": values[first:]})
+@dataclass(frozen=True)
+class ClipScores:
+    """One metric's value for each frame of a clip. `about` has the other columns, but for the metric's own."""
+
+    about: Mapping[str, str]
+    metric: Metric
+    protocol: Protocol
+    values: Float64[np.ndarray, " t"]
+
+    @property
+    def first(self) -> int:
+        """The first frame that is scored."""
+        return 1 if self.about["task"] == "reconstruction" and self.protocol == "strict" else 0
+
+    @property
+    def columns(self) -> dict[str, str | int]:
+        """What all rows have in common."""
+        return {
+            **self.about,
+            "metric": self.metric.name,
+            "protocol": self.protocol,
+            "version": self.metric.version,
+        }
+
+
+def frame_rows(scores: Iterable[ClipScores]) -> pd.DataFrame:
+    """Makes one row per frame that is scored; all in one table, since making a table takes longer than most metrics."""
+    all_of = list(scores)
+    common = pd.DataFrame([each.columns for each in all_of])
+    rows = common.loc[np.repeat(common.index, [len(each.values) - each.first for each in all_of])]
+    frame = [np.arange(each.first, len(each.values), dtype=np.int32) for each in all_of]
+    value = [each.values[each.first :] for each in all_of]
+    return rows.assign(frame=np.concatenate(frame), value=np.concatenate(value)).reset_index(drop=True)
 
 
 def write_scores(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from eval.config import config_key, read_config
 from eval.evaluators.features import features_file, weights
 from eval.scoring.controls import CONTROLS
 from eval.scoring.scorer import Scorer, ScoringItem
-from eval.scoring.scores_file import COLUMNS, ORDER, of_scores, write_scores
+from eval.scoring.scores_file import COLUMNS, ORDER, frame_rows, of_scores, write_scores
 from eval.types import ROLES
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_of
@@ -96,9 +96,9 @@ class ScoreClip:
         return [folder / clip.with_suffix(suffix).name for folder in folders for suffix in (".zip", ".npz")]
 
     def _write(self, item: ScoringItem, folder: Path) -> None:
-        rows = list(_scorer(self.layout, self.run, self.cache.common).rows(item))
-        if rows:
-            pd.concat(rows, ignore_index=True).to_parquet(folder / ROWS, index=False)
+        scores = list(_scorer(self.layout, self.run, self.cache.common).scores(item))
+        if scores:
+            frame_rows(scores).to_parquet(folder / ROWS, index=False)
 
 
 @lru_cache(maxsize=1)

@@ -28,8 +28,9 @@ TPSM = {
     "config": "core jobs data published methods checkpoints training inference",
 }
 TPSM["show"] = " ".join(TPSM)
-for room in ("profiling", "stages", "cli", "__main__.py"):
+for room in ("profiling", "stages", "speed", "cli", "__main__.py"):
     TPSM[room] = " ".join(TPSM)
+TPSM["speed"] += " eval/types.py eval/stages eval/evaluators"  # which it times
 TPSM["cli"] += " eval/config.py eval/weights.py eval/evaluators"  # which evaluators are here, and one of them
 
 STRICT = "tpsm/nn/state_dict.py"

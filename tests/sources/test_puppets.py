@@ -48,7 +48,7 @@ def interior(truth: GroundTruth, frame: int) -> np.ndarray:
     own = np.zeros((SIZE, SIZE), bool)
     for part in range(len(PARTS)):
         own |= binary_erosion(truth.labels[frame] == part, np.ones((3, 3)))
-    return truth.motion_is_visible(frame) & from_inside & own
+    return truth.is_visible(frame, truth.motion(frame)) & from_inside & own
 
 
 def test_warping_the_first_frame_gives_the_others(clip: Clip) -> None:
@@ -68,7 +68,7 @@ def test_motion_of_the_first_frame_is_nothing(clip: Clip) -> None:
     truth = truth_of(clip)
     axis = np.linspace(-1, 1, SIZE)
     np.testing.assert_allclose(truth.motion(0), np.stack(np.meshgrid(axis, axis), -1), atol=1e-5)
-    assert truth.motion_is_visible(0).all()
+    assert truth.is_visible(0, truth.motion(0)).all()
 
 
 def test_joints_move_with_the_parts_that_carry_them(clip: Clip) -> None:

@@ -269,10 +269,11 @@ def bench(
 ) -> None:
     """Compare this package's speed with the released code's on this machine, both in turn.
 
-    Parts: reconstruction, reconstruction-2-threads, reconstruction-small, training, training-small, data, growth. They
-    take about twenty minutes on a CPU; interrupted, the same command goes on from where it was.
+    Parts: growth, reconstruction, reconstruction-2-threads, reconstruction-small, training-small, training, data and
+    scoring (of what `make repro` made). They take about a quarter of an hour on a CPU; interrupted, the same command
+    goes on from where it was.
     """
-    from tpsm.profiling.speed import bench, table
+    from tpsm.speed.bench import bench, table
 
     path = bench(params, out, only or [], fresh)
     print(f"{table(path)}\n{path}")

@@ -29,10 +29,11 @@ class GroundTruth:
         points = np.stack([x, y, np.ones_like(x)], axis=-1)
         return np.einsum("hwij,hwj->hwi", self.to_first[frame][labels], points).astype(np.float32)
 
-    def motion_is_visible(self, frame: int) -> Bool[np.ndarray, "h w"]:
-        """Returns which pixels of `frame` show a surface point that lies inside the image and unoccluded in frame 0."""
+    def is_visible(self, frame: int, motion: Float32[np.ndarray, "h w 2"]) -> Bool[np.ndarray, "h w"]:
+        """Returns which pixels of `frame`, whose motion is given, show a surface point that lies inside the image and
+        unoccluded in frame 0."""
         height, width = self.labels.shape[1:]
-        x, y = np.moveaxis(self.motion(frame), -1, 0)
+        x, y = np.moveaxis(motion, -1, 0)
         column = np.rint((x + 1) / 2 * (width - 1)).astype(int)
         row = np.rint((y + 1) / 2 * (height - 1)).astype(int)
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)

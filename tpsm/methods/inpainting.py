@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from tpsm.core.schema import Depth, Width, checked
 from tpsm.core.types import Motion
-from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, in_cache, instance_norm
+from tpsm.nn.blocks import Conv7x7, FeatureEncoder, Residual, UpBlock, channels, instance_norm
 from tpsm.nn.geometry import resize, resize_grid, warp
+from tpsm.nn.pieces import by_pieces
 
 
 @checked
@@ -43,8 +44,11 @@ class InpaintingNetwork(FeatureEncoder):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], features: tuple[Tensor, ...], motion: Motion
     ) -> Float[Tensor, "b 3 h w"]:
-        pieces = in_cache(image.shape[0], image, features[0][0].numel())
-        drawn = [self._draw(image[i], tuple(feature[i] for feature in features), motion[i]) for i in pieces]
+
+        def draw(piece: slice) -> Tensor:
+            return self._draw(image[piece], tuple(feature[piece] for feature in features), motion[piece])
+
+        drawn = by_pieces(draw, image.shape[0], image, features[0][0].numel())
         return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
 
     def _draw(

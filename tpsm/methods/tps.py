@@ -24,7 +24,6 @@ from tpsm.nn.blocks import (
     UpBlock,
     check_sides,
     downsample,
-    in_cache,
     instance_norm,
     stride,
 )
@@ -42,6 +41,7 @@ from tpsm.nn.geometry import (
     warp_by_each,
 )
 from tpsm.nn.losses import PerceptualLoss, distance_to_identity, equivariance
+from tpsm.nn.pieces import by_pieces
 from tpsm.nn.precision import full_precision
 from tpsm.nn.random_tps import RandomTPS, TransformConfig
 from tpsm.nn.resnet import ResNet18
@@ -190,8 +190,8 @@ class DenseMotionNetwork(nn.Module):
 
         # The multi-resolution occlusion masks, from coarse to fine.
         finest = outputs[-1][0].numel() * 2 ** len(self.up)  # half the channels and four times the pixels with each
-        pieces = in_cache(batch, source, finest)
-        found = [self._masks([output[i] for output in outputs[-self.coarse_masks :]]) for i in pieces]
+        coarse = outputs[-self.coarse_masks :]
+        found = by_pieces(lambda piece: self._masks([output[piece] for output in coarse]), batch, source, finest)
         masks = found[0] if len(found) == 1 else [torch.cat(parts) for parts in zip(*found, strict=True)]
         return Motion(flow, tuple(masks), weights)
 

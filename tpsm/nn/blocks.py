@@ -251,17 +251,6 @@ def channels(width: int, max_features: int, blocks: int) -> list[int]:
     return [min(max_features, width * 2**i) for i in range(blocks + 1)]
 
 
-CACHED = 1 << 22
-"""Numbers of a map that stay in a CPU's cache till the next layer reads them."""
-
-
-def in_cache(batch: int, like: Tensor, numbers: int) -> list[slice]:
-    """Returns the pieces of a batch to compute one after the other: on a CPU, in inference, as many images as stay in
-    its cache with `numbers` each in their largest map; else the whole batch."""
-    some = batch if like.device.type != "cpu" or torch.is_grad_enabled() else max(1, CACHED // numbers)
-    return [slice(start, start + some) for start in range(0, batch, some)]
-
-
 def check_sides(image: Float[Tensor, "b c h w"], divisor: int, smallest: int, why: str) -> None:
     """Raises UserError unless both sides are multiples of `divisor` and at least `smallest`."""
     height, width = image.shape[-2:]

@@ -13,8 +13,9 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from eval.stages.bench import BOUND, bench
 from tpsm.config.params import read_params
-from tpsm.core.layout import file_name
+from tpsm.core.layout import Layout, file_name
 from tpsm.core.rng import BatchRng
 from tpsm.core.schema import from_mapping
 from tpsm.core.tensors import to_tensor
@@ -29,13 +30,18 @@ from tpsm.methods.tps import Config, Model
 from tpsm.nn.vgg import untrained_backbone
 from tpsm.profiling.flops import saved_bytes
 from tpsm.profiling.released_loop import ReleasedModel
-from tpsm.profiling.side_by_side import Comparison, compare
+from tpsm.speed.side_by_side import Comparison, compare
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch, parts
 from tpsm.training.optimizer import Optimiser
 
 FRAMES, PAIRS = 16, 64
 """How long the clip is that is reconstructed, and how many pairs are drawn a round."""
+
+SCORED = 560
+"""Frames that are scored a round: all test clips of the puppets."""
+
+PAPERS_METRICS = ("l1", "akd", "mkr", "aed")
 
 LAST = 1_000_000
 """An epoch in which every part of a model takes part."""
@@ -158,6 +164,21 @@ def data(params: Path, part: Part) -> list[Comparison]:
 
             case = f"pairs from clips of {length} frames, {part.size} x {part.size}"
             found.append(compare(case, "s/pair", 1.0, reference, ours, part.rounds))
+    return found
+
+
+def scoring(params: Path, part: Part) -> list[Comparison]:
+    """Compares the evaluators' own time with that of scoring as a whole, from clips on disk to rows on disk.
+
+    Raises:
+        UserError: the pipeline has not reconstructed the puppets yet.
+    """
+    found = []
+    for which, metrics in {"all metrics": (), "the papers' metrics": PAPERS_METRICS}.items():
+        costs = [bench(Layout("puppets", params.parent), "tps", SCORED, metrics) for _ in range(part.rounds + 1)][1:]
+        evaluators, whole = ([getattr(cost, key) / cost.frames for cost in costs] for key in ("forward", "total"))
+        case = f"scoring beside its evaluators alone, puppets, {which}"
+        found.append(Comparison(case, "s/frame", tuple(evaluators), tuple(whole), 1 / BOUND))
     return found
 
 

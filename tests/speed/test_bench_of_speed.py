@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from eval.stages.bench import Cost
 from tpsm.core.errors import UserError
-from tpsm.profiling import speed
-from tpsm.profiling.side_by_side import Comparison, compare
-from tpsm.profiling.speed import NAMES, bench, line, table
-from tpsm.profiling.speed_parts import Part, data, measured, training
+from tpsm.core.layout import Layout
+from tpsm.speed import bench as speed
+from tpsm.speed import growth, parts
+from tpsm.speed.bench import NAMES, bench, line, table
+from tpsm.speed.parts import Part, data, measured, scoring, training
+from tpsm.speed.side_by_side import Comparison, compare
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -69,7 +73,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     # All of it is there; other code measures all anew.
     bench(PARAMS, tmp_path)
     assert len(made) == len(NAMES) - 1
-    monkeypatch.setattr(speed, "code_hash", lambda package: "other")
+    monkeypatch.setattr(speed, "code_hash", lambda *packages: "other")
     bench(PARAMS, tmp_path)
     assert len(made) == 2 * (len(NAMES) - 1)
 
@@ -77,3 +81,27 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'speed'; choose among .*growth"):
         bench(PARAMS, tmp_path, ["speed"])
+
+
+def test_scoring_is_held_against_its_evaluators(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def pretend(layout: Layout, run: str, frames: int, metrics: tuple[str, ...]) -> Cost:
+        assert (layout.dataset, layout.root, run) == ("puppets", PARAMS.parent, "tps")
+        asked.append(metrics)
+        return Cost(frames=10, seen={}, forward=2.0, total=2.1 if metrics else 4.0)
+
+    monkeypatch.setattr(parts, "bench", pretend)
+    every, papers = scoring(PARAMS, Part(scoring, "long", 64, rounds=2))
+    assert every.reference == (0.2, 0.2) and every.ours == (0.4, 0.4) and not every.met
+    assert papers.met and asked == [()] * 3 + [("l1", "akd", "mkr", "aed")] * 3
+
+
+def test_growth_measures_every_stage_from_raw_clips_to_a_report() -> None:
+    here, threads = Path.cwd(), torch.get_num_threads()
+    points = growth.measured((PARAMS, 2, 3))
+    torch.set_num_threads(threads)
+    assert Path.cwd() == here
+    assert [point.stage for point in points] == ["prepare", "reconstruct", "features", "score", "report"]
+    assert all(point.seconds > 0 and point.peak > 10**7 for point in points)
+    assert {(point.clips, point.frames) for point in points} == {(2, 3)}
