@@ -97,7 +97,8 @@ def timing(steps: Callable[[int], None], count: int, warm_up: int, before: int) 
     # A GPU is waited for once per block, since it runs behind the program.
     block = max(1, count // BLOCKS)
     blocks = [_seconds(steps, block) / block for _ in range(count // block)]
-    peak = torch.cuda.max_memory_allocated() if device().type == "cuda" else resident_peak() - before
+    grown = max(0, resident_peak() - before)  # Linux counts pages with a delay, and so may say less than before
+    peak = torch.cuda.max_memory_allocated() if device().type == "cuda" else grown
     return Timing(first, statistics.median(blocks), peak)
 
 
