@@ -151,8 +151,11 @@ def test_a_mistake_in_a_scales_file_is_named(params: dict[str, Any], tmp_path: P
 
 def test_how_frames_are_computed_stands_in_a_file_of_its_own(params: dict[str, Any], tmp_path: Path) -> None:
     def resolved(**section: Any) -> dict[str, str]:
-        file = written(tmp_path / str(section), merge(params, {"data": {"puppets": {"inference": section}}}))
-        return {path.relative_to(tmp_path).as_posix(): path.read_text() for path in configure(file, tmp_path / "out")}
+        folder = tmp_path / (section.get("precision") or "plain")
+        folder.mkdir()
+        few = merge(TRAINED, {"runs": ["tps"], "data": {"puppets": {"inference": section}}})
+        paths = configure(written(folder, merge(params, few)), folder / "out")
+        return {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
 
     plain, half = resolved(), resolved(precision="bf16", graph=True)
     assert {name for name in half if half[name] != plain[name]} == {"out/puppets/inference.yaml"}
