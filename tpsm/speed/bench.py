@@ -149,7 +149,7 @@ def plot(content: dict[str, Any], path: Path) -> None:
     for stage in content["fits"]:
         for column, (kind, (counts, seconds, peaks)) in enumerate(_series(content["points"], stage).items()):
             fit = content["fits"][stage][kind]
-            (dots,) = axes[0, column].loglog(counts, seconds, "o", label=stage if column == 0 else None)
+            (dots,) = axes[0, column].loglog(counts, seconds, "o", label=stage)
             axes[0, column].plot(counts, [fit["start"] + fit["each"] * n for n in counts], color=dots.get_color())
             axes[1, column].semilogx(counts, [peak / 1e6 for peak in peaks], "o-", label=stage)
             axes[1, column].set_xlabel(kind if kind == "clips" else "frames of one clip")
@@ -157,7 +157,7 @@ def plot(content: dict[str, Any], path: Path) -> None:
         row[0].set_ylabel(title)
     for axis in axes[1]:
         axis.set_ylim(bottom=0)
-    figure.legend(loc="outside upper center", ncols=len(content["fits"]))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(content["fits"]))
     with atomic(path) as draft:
         figure.savefig(draft, format="svg", metadata={"Date": None})
     plt.close(figure)
