@@ -142,20 +142,22 @@ def line(counts: list[int], seconds: list[float], peaks: list[int]) -> dict[str,
 
 
 def plot(content: dict[str, Any], path: Path) -> None:
-    """Draws seconds and memory against the number of frames and of clips."""
+    """Draws seconds, the lines that fit them, and memory against the number of frames and of clips."""
     import matplotlib.pyplot as plt  # Here: it takes long to load.
 
     figure, axes = plt.subplots(2, 2, figsize=(8, 5), sharex="col", layout="constrained")
     for stage in content["fits"]:
         for column, (kind, (counts, seconds, peaks)) in enumerate(_series(content["points"], stage).items()):
-            axes[0, column].loglog(counts, seconds, "o-", label=stage)
+            fit = content["fits"][stage][kind]
+            (dots,) = axes[0, column].loglog(counts, seconds, "o", label=stage)
+            axes[0, column].plot(counts, [fit["start"] + fit["each"] * n for n in counts], color=dots.get_color())
             axes[1, column].semilogx(counts, [peak / 1e6 for peak in peaks], "o-", label=stage)
             axes[1, column].set_xlabel(kind if kind == "clips" else "frames of one clip")
     for row, title in zip(axes, ("seconds", "most memory, MB"), strict=True):
         row[0].set_ylabel(title)
     for axis in axes[1]:
         axis.set_ylim(bottom=0)
-    axes[0, 0].legend()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(content["fits"]))
     with atomic(path) as draft:
         figure.savefig(draft, format="svg", metadata={"Date": None})
     plt.close(figure)
