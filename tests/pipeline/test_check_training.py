@@ -83,6 +83,11 @@ def test_a_changed_recipe_is_found_in_every_method(project: Path, change: Callab
     assert all("perceptual is" in text for text in found)
 
 
+class OtherOptimiser(torch.optim.NAdam):
+    def __init__(self, parameters: Any, *, fused: bool | None, **named: Any) -> None:
+        super().__init__(parameters, **named)
+
+
 class OtherMomentum(torch.optim.Adam):
     def __init__(self, parameters: Any, *, betas: tuple[float, float], **named: Any) -> None:
         super().__init__(parameters, betas=(betas[0] + 0.001, betas[1]), **named)
@@ -96,7 +101,7 @@ def backwards(dataset: PairDataset, *arguments: Any, _init: Any = PairDataset.__
 @pytest.mark.parametrize(
     ("owner", "name", "instead"),
     [
-        (torch.optim, "Adam", torch.optim.NAdam),
+        (torch.optim, "Adam", OtherOptimiser),
         (torch.optim, "Adam", OtherMomentum),
         (PairDataset, "__init__", backwards),
         (TrainConfig, "rate", lambda train, epoch: train.learning_rate),

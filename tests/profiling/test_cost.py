@@ -200,7 +200,7 @@ def test_avd_costs_the_keypoints_of_two_pictures_and_little_more() -> None:
 def test_the_page_reads_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = read_params(Path("params.yaml"))
-    train = resolve_run(params, "puppets", "tps").train
+    train = resolve_run(params, "puppets", "tps")[0].train
     steps = train.epochs * (44 * train.repeats // train.batch)
     text = "\n".join(pages(params, "puppets", "tps", tflops=0.001, items=44))
     assert "tps on puppets: 64 x 64, batches of 8" in text
