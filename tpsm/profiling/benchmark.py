@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +30,7 @@ from tpsm.profiling.timing import (
     Ceilings,
     TimedRun,
     Timing,
+    as_file_name,
     measure_ceilings,
     run_in_subprocess,
     run_timed_steps,
@@ -165,7 +165,7 @@ def bench(params: Params, settings: Settings, out: Path, minutes: int = 10) -> P
     # What the rows are of, and those that were measured before.
     machine = hardware()
     name = machine["gpu"] or f"CPU {machine['cpu']}"
-    folder = out / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    folder = out / as_file_name(name)
     report = Report(
         name,
         datetime.now(UTC).date().isoformat(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import resource
 import statistics
 import sys
@@ -127,6 +128,11 @@ def measure_ceilings(_: None = None) -> Ceilings:
     for warm_up in (copies, products):
         _seconds(warm_up, 3)
     return Ceilings(2 * numbers.nbytes * 20 / _seconds(copies, 20), 2 * 8192**3 * 20 / _seconds(products, 20))
+
+
+def as_file_name(device_name: str) -> str:
+    """Returns a device's name in lower case, with hyphens, as reports of measurements are called."""
+    return re.sub(r"[^a-z0-9]+", "-", device_name.lower()).strip("-")
 
 
 def untrained(name: str, model: Any) -> tuple[Method, nn.Module]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from tpsm.core.files import atomic, write_json
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.provenance import hardware, versions
 from tpsm.core.reading import read_json
-from tpsm.profiling.timing import run_in_subprocess
+from tpsm.profiling.timing import as_file_name, run_in_subprocess
 from tpsm.speed import growth
 from tpsm.speed.parts import Part, data, measured, reconstruction, scoring, training
 from tpsm.speed.side_by_side import Comparison
@@ -51,7 +50,7 @@ def bench(params: Path, out: Path, only: Sequence[str] = (), fresh: bool = False
     if others := set(only) - set(NAMES):
         raise UserError(f"There is no part '{min(others)}'; choose among {', '.join(NAMES)}.")
     machine, code = hardware(), code_hash("tpsm", "eval")
-    path = out / f"{re.sub(r'[^a-z0-9]+', '-', (machine['cpu'] or 'cpu').lower()).strip('-')}.json"
+    path = out / f"{as_file_name(machine['cpu'] or 'cpu')}.json"
     known = {"hardware": machine, "versions": versions(), "code": code}
     before = read_json(path, "file of a benchmark") if path.is_file() else {}
     same = all(before.get(key) == value for key, value in known.items())
