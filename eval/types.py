@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,14 @@ PROTOCOLS: tuple[Protocol, ...] = ("strict", "legacy")
 """How frames become a number: as it should be, and as the papers' program (pose-evaluation) has it. In the legacy one
 metrics see truncated 8-bit frames, and reconstruction counts frame 0, which repeats the source."""
 
+PIECE = 64
+"""How many frames of a clip are evaluated and scored at a time: a multiple of the evaluators' batches, and of 8."""
+
+
+def pieces(count: int, size: int = PIECE) -> Iterator[slice]:
+    """Divides so many frames into pieces of `size`; the last one may be shorter."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
 
 @dataclass(frozen=True)
 class Landmarks:
@@ -33,10 +42,10 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """All that metrics may look at, for one clip of `t` frames. What does not exist is None.
+    """All that metrics may look at, for `t` successive frames of a clip. What does not exist is None.
 
     `l1` is the error of the predicted frames before they were quantised, one value per frame; `motion` is the backward
-    motion from each frame to frame 0, in [-1, 1], at the frames' size.
+    motion from each frame to the clip's frame 0, in [-1, 1], at the frames' size.
     """
 
     frames: UInt8[np.ndarray, "t h w 3"]
@@ -63,7 +72,18 @@ def to_pixels(xy: Float[np.ndarray, "*n 2"], height: int, width: int) -> Float64
 
 @dataclass(frozen=True)
 class Features:
-    """What the evaluators read off one clip; None for a role without an evaluator."""
+    """What the evaluators read off some frames; None for a role without an evaluator."""
 
     landmarks: Landmarks | None
     embedding: Float32[np.ndarray, "t d"] | None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Features]) -> Features:
+        """Those of a clip from those of its pieces."""
+        landmarks = [part.landmarks for part in parts if part.landmarks is not None]
+        embeddings = [part.embedding for part in parts if part.embedding is not None]
+        xy, found = ([getattr(each, name) for each in landmarks] for name in ("xy", "found"))
+        return cls(
+            Landmarks(np.concatenate(xy), np.concatenate(found)) if landmarks else None,
+            np.concatenate(embeddings) if embeddings else None,
+        )

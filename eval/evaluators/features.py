@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from eval.config import EvalConfig, evaluator_key
 from eval.evaluators import IdentityEncoder, LandmarkDetector, evaluator_module, is_trained
-from eval.types import ROLES, Features, Landmarks, Role, ScoredClip
+from eval.types import ROLES, Features, Landmarks, Role, ScoredClip, pieces
 from tpsm.core.errors import UserError
 from tpsm.core.files import atomic, sha256_of
 from tpsm.core.fingerprint import code_hash, outside_parts, sha256_of_text
@@ -33,6 +33,10 @@ class Evaluators:
             None if self.landmarks is None else self.landmarks(frames),
             None if self.identity is None else self.identity(frames),
         )
+
+    def of_clip(self, clip: ClipFile) -> Features:
+        """What they find in all frames of a clip, some of which are in memory at a time."""
+        return Features.joined([self(clip.frames(some.start, some.stop)) for some in pieces(len(clip))])
 
     def only(self, roles: Collection[str]) -> Evaluators:
         """Those of `roles`, as far as there are such."""
@@ -101,21 +105,50 @@ def write_features(path: Path, features: Features, key: str) -> None:
         np.savez(draft, **arrays)  # type: ignore[arg-type]
 
 
-def real_clip(layout: Layout, name: str) -> ScoredClip:
-    """A real test clip with its stored features and its ground truth.
+class RealClip:
+    """A real test clip with its stored features and its ground truth. Its frames are read as they are asked for.
 
     Raises:
-        UserError: its features are missing.
+        UserError: its features are missing, or a file is damaged.
     """
-    path = features_file(layout, name)
-    if not path.is_file():
-        command = f"python -m eval features --dataset {layout.dataset}"
-        raise UserError(f"There is no {layout.relative(path)}; run `{command}` first.")
-    again = f"remove it, and run `python -m eval features --dataset {layout.dataset}` again"
-    with opened_arrays(path, again) as arrays, ClipFile(layout.test_clip(name)) as clip:
-        landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
-        embedding = arrays.get("embedding")
-        return ScoredClip(clip.frames(), landmarks, embedding, clip.truth())
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        path = features_file(layout, name)
+        if not path.is_file():
+            command = f"python -m eval features --dataset {layout.dataset}"
+            raise UserError(f"There is no {layout.relative(path)}; run `{command}` first.")
+        again = f"remove it, and run `python -m eval features --dataset {layout.dataset}` again"
+        with opened_arrays(path, again) as arrays:
+            self._landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
+            self._embedding = arrays.get("embedding")
+        self._clip = ClipFile(layout.test_clip(name))
+        self._truth = self._clip.truth()
+
+    def __len__(self) -> int:
+        return len(self._clip)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self._clip.height, self._clip.width
+
+    def has(self, role: Role) -> bool:
+        """Whether an evaluator of this role has seen it."""
+        return {"landmarks": self._landmarks, "identity": self._embedding}[role] is not None
+
+    def part(self, frames: slice) -> ScoredClip:
+        """Returns these frames, with all that is known of them."""
+        joints = self._landmarks
+        return ScoredClip(
+            self._clip.frames(frames.start, frames.stop),
+            None if joints is None else Landmarks(joints.xy[frames], joints.found[frames]),
+            None if self._embedding is None else self._embedding[frames],
+            None if self._truth is None else self._truth.part(frames),
+        )
+
+    def close(self) -> None:
+        """Closes the clip's file."""
+        self._clip.close()
 
 
 def features_file(layout: Layout, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
-from eval.evaluators.features import real_clip
+from eval.evaluators.features import RealClip
 from eval.figures.drawing import DPI, save
 from eval.tables.results import Results
 from eval.types import to_pixels
@@ -37,17 +38,18 @@ def detections(results: Results) -> Path | None:
 
 
 def _draw_joints(axis: Axes, layout: Layout, name: str, frame: int) -> None:
-    real = real_clip(layout, name)
+    with closing(RealClip(layout, name)) as clip:
+        real = clip.part(slice(frame, frame + 1))
     if real.landmarks is None:
         return
-    axis.imshow(real.frames[frame], interpolation="nearest")
-    found, points = real.landmarks.found[frame], real.landmarks.pixels(*real.size)[frame]
+    axis.imshow(real.frames[0], interpolation="nearest")
+    found, points = real.landmarks.found[0], real.landmarks.pixels(*real.size)[0]
     colours = plt.get_cmap("hsv")(np.linspace(0, 0.9, len(found)))
     for joint in np.flatnonzero(found):
         axis.add_patch(Circle(tuple(points[joint]), 1.1, facecolor=colours[joint], edgecolor="black", linewidth=0.6))
     if real.truth is not None and real.truth.joints.shape == real.landmarks.xy.shape:
-        true = to_pixels(real.truth.joints, *real.size)[frame]
-        for joint in np.flatnonzero(real.truth.visible[frame] & ~found):
+        true = to_pixels(real.truth.joints, *real.size)[0]
+        for joint in np.flatnonzero(real.truth.visible[0] & ~found):
             axis.plot(*true[joint], marker="x", color="white", markersize=7, markeredgewidth=3)
             axis.plot(*true[joint], marker="x", color=colours[joint], markersize=6, markeredgewidth=1.5)
     axis.set_title(name, fontsize=7)

@@ -1,9 +1,10 @@
 """Metrics: one file each, found by its name.
 
 A metric's file has two public names: `METRIC`, which says what the number is, and `score(generated, reference)`, which
-gives one value per frame, NaN where the frame does not count. A third one, `legacy(generated, reference)`, is the
-number of the papers' evaluation program, where that has the metric. A new metric is a new file and its name in
-params.yaml; a module from outside goes by its dotted name, which is the metric's too.
+gives one value per frame, NaN where the frame does not count. It is given some successive frames of a clip at a time,
+and whole clips where `METRIC.over_time` says that a frame's value depends on other frames. A third one,
+`legacy(generated, reference)`, is the number of the papers' evaluation program, where that has the metric. A new metric
+is a new file and its name in params.yaml; a module from outside goes by its dotted name, which is the metric's too.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ class Metric:
     (None: all).
 
     `version` goes up with every change of a formula, in either protocol; scores of different versions are never mixed.
-    `legacy` says what the file's function of that name computes; None where pose-evaluation lacks the metric, and there
-    is none. `detection` marks a rate at which evaluators find something: it has a table of its own. `packages` are
-    optional ones and `weights` files of eval/weights.yaml: without them the metric is not computed.
+    `over_time` says that a frame's value depends on frames before or after it: then whole clips are in memory. `legacy`
+    says what the file's function of that name computes; None where pose-evaluation lacks the metric, and there is none.
+    `detection` marks a rate at which evaluators find something: it has a table of its own. `packages` are optional ones
+    and `weights` files of eval/weights.yaml: without them the metric is not computed.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Metric:
     version: int = 1
     legacy: str | None = None
     detection: bool = False
+    over_time: bool = False
     packages: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
 

@@ -46,16 +46,13 @@ def score(generated: ScoredClip, reference: ScoredClip) -> Float64[np.ndarray, "
 
 
 def epe_where(
-    counts: Callable[[UInt8[np.ndarray, "h w"]], Bool[np.ndarray, "h w"]] | None,
+    counts: Callable[[UInt8[np.ndarray, "t h w"]], Bool[np.ndarray, "t h w"]] | None,
     generated: ScoredClip,
     reference: ScoredClip,
 ) -> Float64[np.ndarray, " t"]:
     """The same over those of the pixels that count by the part that they show; None counts all."""
     truth, motion = reference.truth, generated.motion
     assert truth is not None and motion is not None
-    errors = []
-    for t, predicted in enumerate(motion):
-        true = truth.motion(t)
-        visible = truth.is_visible(t, true)
-        errors.append(epe(predicted, true, visible if counts is None else visible & counts(truth.labels[t])))
-    return np.array(errors)
+    true, visible = truth.dense
+    counted = visible if counts is None else visible & counts(truth.labels)
+    return np.array([epe(*frame) for frame in zip(motion, true, counted, strict=True)])

@@ -12,15 +12,16 @@ CONTROLS = {"copy-source": "Copy of the source", "real": "Real frames"}
 """Runs that no model makes: the first frame repeated, and the clip itself."""
 
 
-def control(run: str, real: ScoredClip) -> ScoredClip:
-    """The clip as a control would have it: features are the real clip's own, motion is none, or the true one."""
+def control(run: str, real: ScoredClip, first: ScoredClip) -> ScoredClip:
+    """Frames as a control would have them, whose clip begins with the frame `first`: features are the real clip's own,
+    motion is none, or the true one."""
     if run == "copy-source":
-        copied = repeated(real, len(real.frames))
+        copied = repeated(first, len(real.frames))
         height, width = real.size
         still = np.stack(np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height)), axis=-1)
         motion = np.broadcast_to(still.astype(np.float32), (len(real.frames), height, width, 2))
         return ScoredClip(copied.frames, copied.landmarks, copied.embedding, motion=motion)
-    true = None if real.truth is None else np.stack([real.truth.motion(t) for t in range(len(real.frames))])
+    true = None if real.truth is None else real.truth.dense[0]
     return ScoredClip(real.frames, real.landmarks, real.embedding, motion=true)
 
 

@@ -11,25 +11,37 @@ from jaxtyping import UInt8
 
 from eval.types import Features, Landmarks, ScoredClip
 from tpsm.core.errors import UserError
-from tpsm.data.arrays import opened_arrays
+from tpsm.data.arrays import ArrayReader
 
 
-def truncated_frames(frames: UInt8[np.ndarray, "t h w 3"], rounded_up: Path, name: str) -> UInt8[np.ndarray, "t h w 3"]:
-    """Rounded frames less one where rounding went up, which is what truncation stores, to the last bit.
+class Truncation:
+    """Turns rounded frames into truncated ones: one less where rounding went up, which is what truncation stores, to
+    the last bit.
+
+    `size` is how many values all frames of the clip have, and the message of an error calls the file `name`.
 
     Raises:
-        UserError: the file that says where is missing or belongs to other frames; the message calls it `name`.
+        UserError: the file that says where rounding went up is missing or belongs to other frames.
     """
-    if not rounded_up.is_file():
-        raise UserError(f"There is no {name}, which the legacy protocol needs; run the stage reconstruct again.")
-    with opened_arrays(rounded_up, "run the stage reconstruct again", most=frames.size) as arrays:
-        bits = arrays["bits"]
-    if len(bits) != -(-frames.size // 8):
-        raise UserError(f"{name} belongs to a clip of another size or length; run the stage reconstruct again.")
-    up = np.unpackbits(bits, count=frames.size).reshape(frames.shape)
-    if (up > frames).any():
-        raise UserError(f"{name} belongs to other frames; run the stage reconstruct again.")
-    return frames - up
+
+    def __init__(self, rounded_up: Path, size: int, name: str) -> None:
+        if not rounded_up.is_file():
+            raise UserError(f"There is no {name}, which the legacy protocol needs; run the stage reconstruct again.")
+        self._name, self._bits = name, ArrayReader(rounded_up, "bits", "run the stage reconstruct again", most=size)
+        if self._bits.shape != (-(-size // 8),):
+            raise UserError(f"{name} belongs to a clip of another size or length; run the stage reconstruct again.")
+
+    def next(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
+        """Returns the next frames truncated; but for the last ones, they have a multiple of eight values."""
+        bits = self._bits.take(-(-frames.size // 8))
+        up = np.unpackbits(bits, count=frames.size).reshape(frames.shape)
+        if (up > frames).any():
+            raise UserError(f"{self._name} belongs to other frames; run the stage reconstruct again.")
+        return frames - up
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._bits.close()
 
 
 def with_frames(

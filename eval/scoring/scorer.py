@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Float64
+from jaxtyping import Float64
 
 from eval import metrics
 from eval.config import EvalConfig, evaluator_key
-from eval.evaluators.features import Evaluators, load_evaluators, real_clip
+from eval.evaluators.features import Evaluators, RealClip, load_evaluators
 from eval.metrics import Metric, available_metrics
 from eval.scoring.controls import CONTROLS, DRIVING_CLIP, SOURCE_COPY, control, repeated
-from eval.scoring.legacy_frames import truncated_frames, with_frames
+from eval.scoring.legacy_frames import Truncation, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import ClipScores, read_table
-from eval.types import ROLES, Protocol, ScoredClip
+from eval.types import PIECE, ROLES, Protocol, ScoredClip, pieces
 from tpsm.core.animation import animation_modes, read_animate
 from tpsm.core.errors import UserError
 from tpsm.core.layout import Layout
-from tpsm.data.arrays import opened_arrays
+from tpsm.data.arrays import ArrayReader
 from tpsm.data.clip import ClipFile
 from tpsm.data.manifest import Entry, read_manifest
+
+Piece = tuple[int, ScoredClip, dict[Protocol, ScoredClip]]
+"""Where some frames of a clip start, what the real ones show, and the others as each protocol sees them."""
 
 
 @dataclass(frozen=True)
@@ -71,25 +75,31 @@ class Scorer:
         yield from self.animation(item) if item.mode else self.reconstruction(self.entries[item.name])
 
     def reconstruction(self, entry: Entry) -> Iterator[ClipScores]:
-        real = self._real(entry.name)
-        if self.run in CONTROLS:  # whose frames are 8-bit ones as they stand: there is nothing to truncate
-            generated: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, control(self.run, real))
-        else:
-            generated = self._reconstructed(entry, real)
         about = self._about("reconstruction", "", entry.name, entry)
-        for protocol, made in generated.items():
-            for metric, scores in self.metrics:
-                if metric.reconstruction and protocol in scores and computable(metric, made, real):
-                    yield ClipScores(about, metric, protocol, scores[protocol](made, real))
+        with closing(self._real(entry.name)) as real:
+            made_of = self._controls(real) if self.run in CONTROLS else self._reconstructed(entry, real)
+            for start, shown, seen in made_of:
+                for protocol, made in seen.items():
+                    for metric, scores in self.metrics:
+                        if metric.reconstruction and protocol in scores and computable(metric, made, shown):
+                            yield ClipScores(about, metric, protocol, scores[protocol](made, shown), start)
 
     def animation(self, item: ScoringItem) -> Iterator[ClipScores]:
-        still, moving = self._real(item.source), self._real(item.driving)
+        with closing(self._real(item.source)) as real:
+            still = real.part(slice(0, 1))
         path = self.layout.generated(self.run, item.name, item.mode)
-        generated = {item.mode: self._generated(path, len(moving.frames))}
-        if item.controls:
-            generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
+        with closing(self._real(item.driving)) as driving, self._generated(path, len(driving)) as clip:
+            for frames in self._pieces(len(driving)):
+                moving = driving.part(frames)
+                generated = {item.mode: self._seen(clip, frames)}
+                if item.controls:
+                    generated |= {SOURCE_COPY: repeated(still, len(moving.frames)), DRIVING_CLIP: moving}
+                yield from self._animated(item, generated, still, moving, frames.start)
 
-        # A metric that makes sense in some modes alone is taken of the controls too.
+    def _animated(
+        self, item: ScoringItem, generated: Mapping[str, ScoredClip], still: ScoredClip, moving: ScoredClip, start: int
+    ) -> Iterator[ClipScores]:
+        """A metric that makes sense in some modes alone is taken of the controls too."""
         for mode, made in generated.items():
             about = self._about("animation", mode, item.name, self.entries[item.source])
             for metric, scores in self.metrics:
@@ -97,18 +107,21 @@ class Scorer:
                 if metric.animation is not None and due:
                     reference = repeated(still, len(made.frames)) if metric.animation == "source" else moving
                     if computable(metric, made, reference):
-                        yield ClipScores(about, metric, "strict", scores["strict"](made, reference))
+                        yield ClipScores(about, metric, "strict", scores["strict"](made, reference), start)
+
+    def _pieces(self, count: int) -> Iterator[slice]:
+        return pieces(count, count if any(metric.over_time for metric, _ in self.metrics) else PIECE)
 
     def _about(self, task: str, mode: str, clip: str, shown: Entry) -> dict[str, str]:
         about = {"dataset": self.layout.dataset, "run": self.run, "task": task, "mode": mode}
         return about | {"clip": clip, "identity": shown.identity}
 
-    def _real(self, name: str) -> ScoredClip:
+    def _real(self, name: str) -> RealClip:
         if name not in self.entries:
             raise UserError(
                 f"Run '{self.run}' animates the clip '{name}', which the test split lacks; run animate again."
             )
-        real = real_clip(self.layout, name)
+        real = RealClip(self.layout, name)
         for role in ROLES:
             if self.config.evaluators[role] is not None and not real.has(role):
                 raise UserError(
@@ -117,32 +130,51 @@ class Scorer:
                 )
         return real
 
-    def _reconstructed(self, entry: Entry, real: ScoredClip) -> dict[Protocol, ScoredClip]:
-        """The clip as each protocol sees it. The legacy one's frames are needed where an evaluator looks at them."""
-        made = self._generated(self.layout.generated(self.run, entry.name), entry.frames)
-        if made.frames.shape != real.frames.shape:
-            raise UserError(
-                f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
-            )
-        motion = read_motion(self.layout.motion(self.run, entry.name), real.frames.shape[:3])
-        made = replace(made, motion=motion, l1=self._l1_of(entry))
-        seen: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, made)
+    def _controls(self, real: RealClip) -> Iterator[Piece]:
+        """The control's frames, which are 8-bit ones as they stand: there is nothing to truncate."""
+        first = real.part(slice(0, 1))
+        for frames in self._pieces(len(real)):
+            shown = real.part(frames)
+            yield frames.start, shown, dict.fromkeys(self.config.protocols, control(self.run, shown, first))
+
+    def _reconstructed(self, entry: Entry, real: RealClip) -> Iterator[Piece]:
+        """The run's frames. Truncated ones are needed where an evaluator looks at them."""
         needs = {need for metric, scores in self.metrics if "legacy" in scores for need in metric.needs}
         looking = self.evaluators.only(needs)
-        if "legacy" in seen and looking != Evaluators(None, None):
-            path = self.layout.rounded_up(self.run, entry.name)
-            frames = truncated_frames(made.frames, path, self.layout.relative(path))
-            seen["legacy"] = with_frames(made, frames, looking)
-        return seen
-
-    def _generated(self, path: Path, frames: int) -> ScoredClip:
-        with ClipFile(path) as clip:
-            if len(clip) != frames:
+        with ExitStack() as opened:
+            clip = opened.enter_context(self._generated(self.layout.generated(self.run, entry.name), entry.frames))
+            if (clip.height, clip.width) != real.size:
                 raise UserError(
-                    f"{self.layout.relative(path)} has {len(clip)} frames where {frames} are due; make it again with "
-                    f"the stages reconstruct and animate of run '{self.run}'."
+                    f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
                 )
-            pictures = clip.frames()
+            motion = read_motion(self.layout.motion(self.run, entry.name), (entry.frames, *real.size))
+            if motion is not None:
+                opened.callback(motion.close)
+            truncation, l1 = None, self._l1_of(entry)
+            if "legacy" in self.config.protocols and looking != Evaluators(None, None):
+                path = self.layout.rounded_up(self.run, entry.name)
+                truncation = Truncation(path, entry.frames * math.prod(real.size) * 3, str(self.layout.relative(path)))
+                opened.callback(truncation.close)
+
+            for frames in self._pieces(entry.frames):
+                moved = None if motion is None else motion.take(frames.stop - frames.start).astype(np.float32)
+                made = replace(self._seen(clip, frames), motion=moved, l1=l1[frames])
+                seen: dict[Protocol, ScoredClip] = dict.fromkeys(self.config.protocols, made)
+                if truncation is not None:
+                    seen["legacy"] = with_frames(made, truncation.next(made.frames), looking)
+                yield frames.start, real.part(frames), seen
+
+    def _generated(self, path: Path, frames: int) -> ClipFile:
+        clip = ClipFile(path)
+        if len(clip) != frames:
+            raise UserError(
+                f"{self.layout.relative(path)} has {len(clip)} frames where {frames} are due; make it again with "
+                f"the stages reconstruct and animate of run '{self.run}'."
+            )
+        return clip
+
+    def _seen(self, clip: ClipFile, frames: slice) -> ScoredClip:
+        pictures = clip.frames(frames.start, frames.stop)
         features = self.evaluators(pictures)
         return ScoredClip(pictures, features.landmarks, features.embedding)
 
@@ -171,13 +203,12 @@ def computable(metric: Metric, generated: ScoredClip, reference: ScoredClip) -> 
     return all(side.has(need) for need in metric.needs for side in of.get(need, (generated, reference)))
 
 
-def read_motion(path: Path, shape: tuple[int, ...]) -> Float32[np.ndarray, "t h w 2"] | None:
-    """A clip's predicted motion, of `shape` (frames, height, width); None where the run wrote none: the method predicts
-    none, or the clip has no truth to hold it against."""
+def read_motion(path: Path, shape: tuple[int, ...]) -> ArrayReader | None:
+    """Opens a clip's predicted motion, of `shape` (frames, height, width); None where the run wrote none: the method
+    predicts none, or the clip has no truth to hold it against."""
     if not path.is_file():
         return None
-    with opened_arrays(path, "run reconstruct again", most=16 * math.prod(shape)) as arrays:
-        grid = arrays["grid"]
-    if grid.shape != (*shape, 2):
-        raise UserError(f"{path.name} holds motion of shape {grid.shape}, not {(*shape, 2)}; run reconstruct again.")
-    return grid.astype(np.float32)
+    motion = ArrayReader(path, "grid", "run reconstruct again", most=16 * math.prod(shape))
+    if motion.shape != (*shape, 2):
+        raise UserError(f"{path.name} holds motion of shape {motion.shape}, not {(*shape, 2)}; run reconstruct again.")
+    return motion

@@ -50,17 +50,20 @@ KEY = b"tpsm"
 
 @dataclass(frozen=True)
 class ClipScores:
-    """One metric's value for each frame of a clip. `about` has the other columns, but for the metric's own."""
+    """One metric's value for each of some successive frames of a clip, from the frame `start` on. `about` has the other
+    columns, but for the metric's own."""
 
     about: Mapping[str, str]
     metric: Metric
     protocol: Protocol
     values: Float64[np.ndarray, " t"]
+    start: int = 0
 
     @property
-    def first(self) -> int:
-        """The first frame that is scored."""
-        return 1 if self.about["task"] == "reconstruction" and self.protocol == "strict" else 0
+    def frames(self) -> range:
+        """The frames that are scored."""
+        first = 1 if self.about["task"] == "reconstruction" and self.protocol == "strict" else 0
+        return range(max(first, self.start), self.start + len(self.values))
 
     @property
     def columns(self) -> dict[str, str | int]:
@@ -77,9 +80,9 @@ def frame_rows(scores: Iterable[ClipScores]) -> pd.DataFrame:
     """Makes one row per frame that is scored; all in one table, since making a table takes longer than most metrics."""
     all_of = list(scores)
     common = pd.DataFrame([each.columns for each in all_of])
-    rows = common.loc[np.repeat(common.index, [len(each.values) - each.first for each in all_of])]
-    frame = [np.arange(each.first, len(each.values), dtype=np.int32) for each in all_of]
-    value = [each.values[each.first :] for each in all_of]
+    rows = common.loc[np.repeat(common.index, [len(each.frames) for each in all_of])]
+    frame = [np.asarray(each.frames, np.int32) for each in all_of]
+    value = [each.values[len(each.values) - len(each.frames) :] for each in all_of]
     return rows.assign(frame=np.concatenate(frame), value=np.concatenate(value)).reset_index(drop=True)
 
 

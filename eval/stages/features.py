@@ -48,7 +48,7 @@ class FeaturesOfClip:
         path, key = features_file(self.layout, entry.name), features_key(self.evaluators, entry)
         if _stored_key(path) != key:
             with ClipFile(self.layout.clips / entry.file) as clip:
-                write_features(path, _evaluators(self.layout, self.evaluators)(clip.frames()), key)
+                write_features(path, _evaluators(self.layout, self.evaluators).of_clip(clip), key)
 
 
 @lru_cache(maxsize=1)

@@ -8,13 +8,14 @@ others, and what they cover when simulated, stands in docs/statistics.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int8, Shaped, UInt
 
 from eval.stats.config import BootstrapConfig
 
@@ -24,6 +25,8 @@ FEWEST = 6
 """Fewer units have too few different resamples to studentise: their interval is Student's alone."""
 EXACT = 15
 """Up to so many units, every way of flipping signs is tried (2^14 of them: a way and its opposite are one)."""
+BLOCK = 1 << 17
+"""How many numbers of resamples are worked on at once."""
 
 Averaging = Literal["clip", "frame"]
 
@@ -155,9 +158,9 @@ def sign_flip_p(sums: Float[np.ndarray, "r n"], config: BootstrapConfig) -> Floa
     number of units, however skewed and unequal. Beyond `EXACT` units, of `samples` ways drawn by chance and this one.
     """
     reached = np.abs(sums.sum(axis=1))
-    flipped = np.abs(sums @ _signs(sums.shape[1], config).T)
-    as_far = (flipped >= reached[:, None] * (1 - 1e-12)).sum(axis=1)
-    drawn = flipped.shape[1]
+    least, ways = reached[:, None] * (1 - 1e-12), _signs(sums.shape[1], config)
+    as_far = sum((np.abs(sums @ signs.T) >= least).sum(axis=1) for signs in _in_blocks(ways))
+    drawn = len(ways)
     return as_far / drawn if sums.shape[1] <= EXACT else (as_far + 1) / (drawn + 1)
 
 
@@ -180,41 +183,47 @@ def _studentised(
     config: BootstrapConfig,
 ) -> Float64[np.ndarray, "r samples"]:
     """(mean - value) / standard error in each resample; 0 where a resample's units are all alike."""
-    draws = _draws(tuple(counts.tolist()), config)
-    residuals = sums - value[:, None] * counts
-    means = residuals @ draws.units.T / draws.totals
-    # `standard_error` of every resample, its square multiplied out so that sums of many samples are matrix products.
-    squares = np.square(residuals) @ draws.weights.T - 2 * means * ((residuals * counts) @ draws.weights.T)
-    errors = np.sqrt(np.maximum(squares + np.square(means) * (draws.weights @ np.square(counts)), 0))
-    varied = errors > 1e-6 * error[:, None]
-    return np.divide(means, errors, out=np.zeros_like(means), where=varied)
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """Resamples: how often each unit is drawn, what the drawn count in all, and each unit's factor in the jackknife."""
-
-    units: Float64[np.ndarray, "samples n"]
-    totals: Float64[np.ndarray, " samples"]
-    weights: Float64[np.ndarray, "samples n"]
+    residuals, n = sums - value[:, None] * counts, len(counts)
+    studentised = []
+    for drawn in _in_blocks(_drawn_units(n, config)):
+        totals = drawn @ counts
+        means = residuals @ drawn.T / totals
+        # `standard_error` of every resample, where a unit that is drawn k times stands k times, each left out in turn.
+        without_one = totals[:, None] - counts
+        weights = drawn * ((n - 1) / n / np.square(np.where(without_one > 0, without_one, np.inf)))
+        # Its square multiplied out, so that sums of many samples are matrix products.
+        squares = np.square(residuals) @ weights.T - 2 * means * ((residuals * counts) @ weights.T)
+        errors = np.sqrt(np.maximum(squares + np.square(means) * (weights @ np.square(counts)), 0))
+        varied = errors > 1e-6 * error[:, None]
+        studentised.append(np.divide(means, errors, out=np.zeros_like(means), where=varied))
+    return np.concatenate(studentised, axis=1)
 
 
 @lru_cache(maxsize=2)
-def _draws(counts: tuple[float, ...], config: BootstrapConfig) -> _Draws:
-    """The same seed draws the same, whatever the metric."""
-    n, counted = len(counts), np.array(counts)
-    rng = np.random.default_rng(config.seed)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=config.samples).astype(np.float64)
-    totals = drawn @ counted
-    without_one = totals[:, None] - counted
-    factors = (n - 1) / n / np.square(np.where(without_one > 0, without_one, np.inf))
-    return _Draws(drawn, totals, drawn * factors)
+def _drawn_units(units: int, config: BootstrapConfig) -> UInt[np.ndarray, "samples units"]:
+    """Resamples: how often each unit is drawn. The same seed draws the same, whatever the metric."""
+    rng, chances, kind = np.random.default_rng(config.seed), np.full(units, 1 / units), np.min_scalar_type(units)
+    sizes = [len(rows) for rows in _blocks(config.samples, units)]
+    return np.concatenate([rng.multinomial(units, chances, size=size).astype(kind) for size in sizes])
 
 
 @lru_cache(maxsize=4)
-def _signs(units: int, config: BootstrapConfig) -> Float64[np.ndarray, "ways units"]:
+def _signs(units: int, config: BootstrapConfig) -> Int8[np.ndarray, "ways units"]:
     """Ways of flipping signs, the last unit's left as it is: all of them, or as many as there are samples."""
     if units <= EXACT:
         ways = np.arange(2 ** (units - 1))[:, None] >> np.arange(units) & 1  # the last unit's bit is never set
-        return 1.0 - 2.0 * ways
-    return np.random.default_rng(config.seed).choice([-1.0, 1.0], size=(config.samples, units))
+        return (1 - 2 * ways).astype(np.int8)
+    rng, sizes = np.random.default_rng(config.seed), [len(rows) for rows in _blocks(config.samples, units)]
+    return np.concatenate([rng.choice([-1.0, 1.0], size=(size, units)).astype(np.int8) for size in sizes])
+
+
+def _in_blocks(ways: Shaped[np.ndarray, "ways units"]) -> Iterator[Float64[np.ndarray, "some units"]]:
+    """Small whole numbers as floats, some rows at a time: all of them would take eight times the memory."""
+    for rows in _blocks(*ways.shape):
+        yield ways[rows.start : rows.stop].astype(np.float64)
+
+
+def _blocks(ways: int, units: int) -> Iterator[range]:
+    """Divides so many rows into ranges of `BLOCK` numbers, which a core's cache holds."""
+    some = max(1, BLOCK // units)
+    return (range(start, min(start + some, ways)) for start in range(0, ways, some))

@@ -40,10 +40,21 @@ def test_nothing_is_lost(tmp_path: Path, truth: bool) -> None:
     np.testing.assert_array_equal(back.frames, clip.frames)
     assert (back.truth is not None) is truth
     if clip.truth is not None and back.truth is not None:
-        for field in dataclasses.fields(GroundTruth):
-            wanted, got = getattr(clip.truth, field.name), getattr(back.truth, field.name)
+        for field in ("joints", "visible", "labels", "to_first"):
+            wanted, got = getattr(clip.truth, field), getattr(back.truth, field)
             np.testing.assert_array_equal(got, wanted)
             assert got.dtype == wanted.dtype
+
+
+def test_the_truth_of_some_frames_is_that_of_the_whole() -> None:
+    whole = make_clip(count=6).truth
+    assert whole is not None
+    part = whole.part(slice(2, 6)).part(slice(1, 3))  # frames 3 and 4
+    for frame in (0, 1):
+        motion = part.motion(frame)
+        np.testing.assert_array_equal(motion, whole.motion(3 + frame))
+        np.testing.assert_array_equal(part.is_visible(frame, motion), whole.is_visible(3 + frame, motion))
+        np.testing.assert_array_equal(part.joints[frame], whole.joints[3 + frame])
 
 
 def test_any_frame_is_read_alone(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PRELOADED = (
     *(f"eval.stages.{name}" for name in ("check", "coverage", "evaluators", "features", "score", "report", "page")),
     *("tpsm.cli.main", "tpsm.show.animate_file", "tpsm.stages.import_released", "tpsm.training.distributed"),
     *("eval.__main__", "eval.study.cli", "eval.evaluators.heatmap", "eval.evaluators.osnet", "eval.checks.compare"),
-    *("lightning_fabric", "matplotlib.pyplot", "skimage.metrics", "scipy.stats"),
+    *("lightning_fabric", "matplotlib.pyplot", "scipy.ndimage", "scipy.stats"),
 )
 
 

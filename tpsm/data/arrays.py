@@ -1,4 +1,4 @@
-"""Reads arrays from .npz files within limits of size, and writes them piece by piece."""
+"""Reads arrays from .npz files within limits of size, and reads and writes them piece by piece."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,10 +45,48 @@ def opened_arrays(path: Path, remedy: str, most: int | None = None) -> Iterator[
     Raises:
         UserError: the file is missing or damaged, or lacks what the block asks for; the message ends with `remedy`.
     """
-    try:
+    with _damage_named(path, remedy):
         _check_sizes(path, most)
         with np.load(path, allow_pickle=False) as arrays:
             yield arrays
+
+
+class ArrayReader:
+    """Reads the array `name` of an .npz file piece by piece, in order, so that one piece is in memory at a time.
+
+    `shape` and `dtype` are those of the whole array. `read_arrays` has the limits.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks the array, when it is opened or when a piece is read; the
+            message ends with `remedy`.
+    """
+
+    def __init__(self, path: Path, name: str, remedy: str, most: int | None = None) -> None:
+        self._path, self._remedy = path, remedy
+        with _damage_named(path, remedy), ExitStack() as opened:
+            _check_sizes(path, most)
+            self._file = opened.enter_context(opened.enter_context(zipfile.ZipFile(path)).open(f"{name}.npy"))
+            self.shape, in_columns, self.dtype = _HEADERS[np.lib.format.read_magic(self._file)](self._file)
+            if in_columns:
+                raise ValueError(f"'{name}' is stored column by column")
+            self._opened = opened.pop_all()
+
+    def take(self, count: int) -> np.ndarray:
+        """Returns the next `count` entries of the first axis, as far as there are so many."""
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        with _damage_named(self._path, self._remedy):
+            data = self._file.read(count * size)
+            return np.frombuffer(data, self.dtype).reshape(-1, *self.shape[1:])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._opened.close()
+
+
+@contextmanager
+def _damage_named(path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
     except UNREADABLE as error:
         raise UserError(f"{path} is damaged ({error}); {remedy}.") from error
 

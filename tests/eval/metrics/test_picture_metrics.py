@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 from torch import nn
 
 from eval import metrics, weights
@@ -45,6 +46,20 @@ def test_ssim_of_equal_inverted_and_blurred_pictures() -> None:
     assert (ssim(255 - NOISE, NOISE) < -0.8).all()
     mixed = ((NOISE.astype(float) + 128) / 2).astype(np.uint8)
     assert ((ssim(mixed, NOISE) > 0.5) & (ssim(mixed, NOISE) < 0.95)).all()
+
+
+@pytest.mark.parametrize("change", [0, 20, 250])
+def test_ssim_is_scikit_images(change: int) -> None:
+    rng = np.random.default_rng(change)
+    real = rng.integers(0, 256, (3, 40, 53, 3), dtype=np.uint8)
+    real[:, :20] = 7  # where both are flat, the constants alone decide
+    made = (real.astype(int) + rng.integers(-change, change + 1, real.shape)).clip(0, 255).astype(np.uint8)
+    settings = {"sigma": 1.5, "gaussian_weights": True, "use_sample_covariance": False}
+    expected = [
+        structural_similarity(*pair, channel_axis=-1, data_range=255, **settings)
+        for pair in zip(made, real, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(made, real), expected, rtol=1e-12)
 
 
 def test_csim_is_the_cosine() -> None:

@@ -20,7 +20,7 @@ from small_pipeline import EVALUATION, TESTS, WEIGHTS, configure, make_data, mak
 from eval.__main__ import main
 from eval.config import read_config
 from eval.evaluators.features import load_evaluators
-from eval.scoring.legacy_frames import truncated_frames
+from eval.scoring.legacy_frames import Truncation
 from eval.stats.config import BootstrapConfig
 from eval.stats.pairwise import Comparison
 from eval.tables.build import build_tables
@@ -117,7 +117,7 @@ def test_legacy_numbers_are_those_of_the_papers_program(scored: Layout) -> None:
         real, generated = [], []
         for name in sorted(TESTS):
             frames = read_clip(scored.outputs(run) / "reconstruction" / file_name(name)).frames
-            truncated = truncated_frames(frames, scored.rounded_up(run, name), name)
+            truncated = Truncation(scored.rounded_up(run, name), frames.size, name).next(frames)
             for side, shown in ((real, read_clip(scored.test_clip(name)).frames), (generated, truncated)):
                 seen = evaluators(shown)
                 side.append(as_file(ScoredClip(shown, seen.landmarks, seen.embedding)))

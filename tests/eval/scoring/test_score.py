@@ -17,14 +17,15 @@ from eval import metrics
 from eval.__main__ import main
 from eval.config import read_config
 from eval.evaluators.features import load_evaluators
-from eval.scoring.legacy_frames import truncated_frames, with_frames
+from eval.scoring import scorer
+from eval.scoring.legacy_frames import Truncation, with_frames
 from eval.scoring.pairs import read_pairs
 from eval.scoring.scores_file import COLUMNS
 from eval.stages.bench import bench
-from eval.types import Features, ScoredClip
+from eval.types import PIECE, Features, ScoredClip
 from tpsm.core.clips import Clip
 from tpsm.core.layout import Layout
-from tpsm.data.clip import read_clip, write_clip
+from tpsm.data.clip import ClipFile, read_clip, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +196,8 @@ def test_legacy_scores_see_truncated_frames(layout: Layout) -> None:
     clip = read_clip(output_clip(layout, "exact", "d#0")).frames
     darker = clip - np.array([0, 1, 0, 1], np.uint8)[:, None, None, None]
     path = layout.rounded_up("exact", "d#0")
-    np.testing.assert_array_equal(truncated_frames(clip, path, "d#0.npz"), darker)
+    truncation = Truncation(path, clip.size, "d#0.npz")
+    np.testing.assert_array_equal(np.concatenate([truncation.next(some) for some in (clip[:1], clip[1:])]), darker)
 
     def counted(frames: np.ndarray) -> Features:
         calls.append(len(frames))
@@ -244,6 +246,47 @@ def test_a_fifth_metric_is_a_file_and_a_name(layout: Layout, monkeypatch: pytest
     configure(layout, EVALUATION | {"metrics": ["l1", "peak"]})
     assert (values(score(layout, "exact"), "peak") == 0).all()
     assert values(score(layout, "still"), "peak").max() > 50
+
+
+def test_scores_of_pieces_are_those_of_the_whole(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in ("exact", "still", "real", "copy-source"):
+        whole = score(layout, run)
+        with monkeypatch.context() as patch:
+            patch.setattr(scorer, "PIECE", 3)
+            shutil.rmtree(layout.root / ".work", ignore_errors=True)
+            layout.scores(run).unlink()
+            pd.testing.assert_frame_equal(score(layout, run), whole, check_exact=False, atol=1e-4)
+
+
+def test_features_of_pieces_are_those_of_the_whole(layout: Layout) -> None:
+    evaluators = load_evaluators(layout, read_config(layout))
+    frames = np.random.default_rng(0).integers(0, 256, (PIECE + 2, 32, 32, 3), dtype=np.uint8)
+    with ClipFile(write_clip(layout.root, Clip("long", "long", frames, 25.0))) as clip:
+        found, whole = evaluators.of_clip(clip), evaluators(frames)
+    assert found.landmarks is not None and whole.landmarks is not None and found.embedding is not None
+    np.testing.assert_allclose(found.landmarks.xy, whole.landmarks.xy, atol=1e-4)
+    np.testing.assert_array_equal(found.landmarks.found, whole.landmarks.found)
+    np.testing.assert_allclose(found.embedding, whole.embedding, atol=1e-5)
+    assert Features.joined([Features(None, None)]) == Features(None, None)
+
+
+@pytest.mark.parametrize("over_time", [False, True])
+def test_a_metric_over_time_sees_whole_clips(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, over_time: bool
+) -> None:
+    code = (
+        "import numpy as np\n"
+        "from eval.metrics import Metric\n"
+        f"METRIC = Metric('{{name}}', 'Seen', 'frames', True, 1, 'frames at once', over_time={over_time})\n"
+        "def score(generated, reference):\n"
+        "    return np.full(len(generated.frames), float(len(reference.frames)))\n"
+    )
+    name = f"seen_{over_time}".lower()
+    (tmp_path / f"{name}.py").write_text(code.format(name=name))
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path)])
+    monkeypatch.setattr(scorer, "PIECE", 1)
+    configure(layout, EVALUATION | {"metrics": ["l1", name]})
+    assert set(values(score(layout, "exact"), name)) == {FRAMES if over_time else 1}
 
 
 @pytest.mark.parametrize(

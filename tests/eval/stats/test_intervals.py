@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from interval_coverage import HARD, clips_of, simulate
 
+from eval.stats import intervals
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import interval, sign_flip_p
 
@@ -43,3 +44,14 @@ def test_the_test_finds_what_is_there() -> None:
     clips = clips_of(14, 3)
     mine, other = (simulate("gamma", clips, 1000, seed) for seed in (1, 2))
     assert np.mean(sign_flip_p(mine + clips - other, CONFIG) <= 0.05) > 0.9
+
+
+@pytest.mark.parametrize("units", [9, 40])
+def test_blocks_of_resamples_change_nothing(units: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    sums, counts = rng.normal(0.1, 1, (3, units)), rng.integers(1, 4, units).astype(float)
+    whole = (*interval(sums, counts, CONFIG), sign_flip_p(sums, CONFIG))
+    for cached in (intervals._drawn_units, intervals._signs):
+        cached.cache_clear()
+    monkeypatch.setattr(intervals, "BLOCK", 7 * units)
+    np.testing.assert_allclose((*interval(sums, counts, CONFIG), sign_flip_p(sums, CONFIG)), whole, rtol=1e-12)
