@@ -1,5 +1,6 @@
 """The benchmark of speed: its arithmetic, what it writes, and that it goes on where it was."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -53,19 +54,23 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         row = {"case": "x", "unit": "s", "reference": [2.0], "ours": [1.0], "goal": 1.5, "met": True}
         return [row | {"ratio": 2.0, "least": 2.0, "most": 2.0}]
 
-    def point(stage: str, clips: int, frames: int) -> dict[str, object]:
-        return {"stage": stage, "clips": clips, "frames": frames, "seconds": clips * frames / 10, "peak": 10**8}
+    seconds = itertools.cycle((1.0, 7.0, 2.0))  # of a point's three rounds, whose median counts
 
-    points = [point("prepare", 1, n) for n in (30, 300, 3000)] + [point("prepare", n, 4) for n in (10, 100, 1000)]
+    def round_of(_: object, asked: object) -> list[growth.Point]:
+        each, shapes = next(seconds), [*((1, n) for n in (30, 300, 3000)), *((n, 4) for n in (10, 100, 1000))]
+        points = [growth.Point("prepare", clips, frames, each * clips * frames, 10**8) for clips, frames in shapes]
+        return points if asked == "all" else []
+
     monkeypatch.setattr(speed, "_compared", pretend)
-    monkeypatch.setattr(speed, "run_in_subprocess", lambda function, asked: points if asked == "all" else [])
+    monkeypatch.setattr(speed, "run_in_subprocess", round_of)
     monkeypatch.setattr(speed.growth, "points", lambda params: ["all"])
-    monkeypatch.setattr(speed, "asdict", lambda value: value)
     path = bench(PARAMS, tmp_path, ["data"])
     assert len(made) == 1
     bench(PARAMS, tmp_path)
     content = json.loads(path.read_text())
     assert set(content["parts"]) == set(NAMES) and len(made) == len(NAMES) - 1
+    fit = content["parts"]["growth"]["fits"]["prepare"]["frames"]
+    assert (fit["each"], fit["off"]) == pytest.approx((2, 0)) and fit["memory"] == 0
     assert content["hardware"]["cores"] and content["versions"]["torch"]
     assert path.with_suffix(".svg").read_text().startswith("<?xml")
     assert "2.00" in table(path) and "prepare, frames" in table(path)

@@ -101,9 +101,9 @@ def _row(comparison: Comparison) -> dict[str, Any]:
 
 def _growth(params: Path) -> dict[str, Any]:
     found = [
-        asdict(point)
+        asdict(growth.middle(rounds))
         for asked in growth.points(params.resolve())
-        for point in run_in_subprocess(growth.measured, asked)
+        for rounds in zip(*(run_in_subprocess(growth.measured, asked) for _ in range(growth.ROUNDS)), strict=True)
     ]
     fits: dict[str, dict[str, Any]] = {}
     for stage in dict.fromkeys(point["stage"] for point in found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,9 @@ FRAMES, CLIPS = (32, 125, 500, 2000), (10, 46, 215, 1000)
 SHORT = 2
 """Frames of a clip where there are many."""
 
+ROUNDS = 3
+"""How often each point is measured."""
+
 RESET = Path("/proc/self/clear_refs")
 
 
@@ -50,6 +53,11 @@ class Point:
     frames: int
     seconds: float
     peak: int
+
+
+def middle(rounds: Sequence[Point]) -> Point:
+    """Returns the median of one point's rounds, by its seconds."""
+    return sorted(rounds, key=lambda point: point.seconds)[len(rounds) // 2]
 
 
 def points(params: Path) -> list[tuple[Path, int, int]]:
