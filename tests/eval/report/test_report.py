@@ -266,6 +266,13 @@ def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
     assert found["scored"] == ["still", "exact", "copy-source", "real"]
 
 
+def test_minutes_of_several_are_said_to_be_added_up(scored: Layout) -> None:
+    """Runs that trained side by side took less than that together, and no record says which did."""
+    page = (scored.report / "README.md").read_text()
+    assert re.search(r"^- Scoring: 4 in [\d.]+ min, each one's own added up, on ", page, re.M)
+    assert re.search(r"^- Evaluators: 1 in [\d.]+ min on ", page, re.M)
+
+
 def test_frames_are_enlarged_exactly(scored: Layout) -> None:
     config = EVALUATION | {"figures": {"clips": 1, "frames": 2, "enlarge_to": 64}}
     configure(scored, config)
