@@ -22,6 +22,7 @@ from eval.config import read_config
 from eval.evaluators.features import load_evaluators
 from eval.scoring.legacy_frames import truncated_frames
 from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.stats.pairwise import Comparison
 from eval.tables.build import build_tables
 from eval.tables.results import Results, Series
@@ -107,6 +108,14 @@ def test_detection_tells_what_other_tables_leave_out(scored: Layout) -> None:
         assert float(rows[label]["Joints found ↑"]) == pytest.approx(joints, rel=1e-4) and 0.3 < joints <= 1
     assert rows["absent"]["AKD: frames"] == rows["absent"]["Joints found ↑"] == "n/a (not run)"
     assert rows["Exact"]["Joints found ↑"] == rows["Real frames"]["Joints found ↑"]
+
+
+def test_no_rate_is_reported_beyond_its_range(scored: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = Estimate(0.5, -1.0, 2.0, clips=4, frames=9)
+    monkeypatch.setattr("eval.tables.results.mean", lambda sums, config: wide)
+    numbers = Results(scored, read_config(scored)).as_dict()["exact"]["strict"]
+    for name, (low, high) in {"mkr": (0, 1), "joints_found": (0, 1), "akd": (-1, 2)}.items():
+        assert (numbers[name]["low"], numbers[name]["high"]) == (low, high), name
 
 
 def test_legacy_numbers_are_those_of_the_papers_program(scored: Layout) -> None:
