@@ -14,7 +14,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.layout import Layout
 from tpsm.core.reading import read_text, read_yaml
 
-TOLERANCE = "tolerance.json"
+METRICS, TOLERANCE = "metrics.json", "tolerance.json"
 
 
 def gate(fresh: Mapping[Key, Cell], committed: Mapping[Key, Cell], tolerance: Tolerance) -> list[str]:
@@ -55,8 +55,7 @@ def check_reports(root: Path, dataset: str | None = None, baseline: Path | None 
         raise UserError(f"gate: --baseline is of one data set; name it with --dataset: {', '.join(datasets)}.")
     failed = 0
     for layout in (Layout(name, root) for name in datasets):
-        path = layout.report / "metrics.json"
-        fresh, committed = _cells(path), _cells(baseline) if baseline else _committed(layout)
+        fresh, committed = _cells(layout.report / METRICS), _cells(baseline) if baseline else _committed(layout)
         found = gate(fresh, committed, read_tolerance(layout.report / TOLERANCE))
         lines = [*(f"FAIL  {text}" for text in found), f"{layout.dataset}: {len(found)} of {len(committed)} cells fail"]
         print("\n".join(lines))
@@ -93,12 +92,22 @@ def _cells(path: Path) -> dict[Key, Cell]:
 
 
 def _committed(layout: Layout) -> dict[Key, Cell]:
-    """As it stands in git's last commit."""
-    name = f"HEAD:./{layout.relative(layout.report)}/metrics.json"
+    """As it stands in git's last commit.
+
+    Raises:
+        UserError: git has no such file, or the one that is here is nothing but it, as in a fresh clone.
+    """
+    path = layout.report / METRICS
+    name = f"HEAD:./{layout.relative(path)}"
     shown = subprocess.run(["git", "-C", layout.root, "show", name], capture_output=True, text=True)
     if shown.returncode:
         raise UserError(
             f"git shows no {name} ({shown.stderr.strip().splitlines()[-1]}); commit a report, or name a metrics.json "
             "with --baseline."
+        )
+    if not any(layout.all_scores.glob("*.parquet")) and read_text(path, "report") == shown.stdout:
+        raise UserError(
+            f"Nothing of '{layout.dataset}' has been computed here yet: there are no scores, and "
+            f"{layout.relative(path)} is the committed file itself; type `make repro` first, or `make gate`."
         )
     return read_cells(shown.stdout, name)

@@ -24,11 +24,12 @@ from eval.config import EvaluatorsConfig
 from eval.evaluators import KINDS, evaluator_module, is_trained
 from eval.evaluators.features import Evaluators
 from eval.folders.codecs import codec_lines, codecs_of
-from eval.metrics import available_metrics
+from eval.metrics import Metric, available_metrics
 from eval.scoring.scorer import computable
 from eval.scoring.scores_file import COLUMNS, ORDER, ClipScores, frame_rows, write_scores
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import ClipSums, Estimate, mean
+from eval.tables.rates import within_range
 from eval.tables.results import AVERAGING
 from eval.tables.table import Value, aligned
 from eval.types import PROTOCOLS, ROLES, Need, Role, ScoredClip
@@ -255,16 +256,16 @@ def _table(rows: pd.DataFrame) -> list[str]:
             p: mean(ClipSums.of(scored[scored["protocol"] == p], BOOTSTRAP.unit, AVERAGING[p]), BOOTSTRAP)
             for p in PROTOCOLS
         }
-        cells = (_shown(found[protocol], metric.decimals, protocol in metric.protocols) for protocol in PROTOCOLS)
+        cells = (_shown(found[protocol], metric, protocol in metric.protocols) for protocol in PROTOCOLS)
         counted = found["strict"].frames if found["strict"] is not None else 0
         lines.append((f"{metric.heading} ({metric.unit.partition(',')[0]})", *cells, str(counted)))
     return aligned(lines)
 
 
-def _shown(estimate: Estimate | None, decimals: int, due: bool) -> str:
+def _shown(estimate: Estimate | None, metric: Metric, due: bool) -> str:
     if estimate is None:
         return "n/a (no frame counts)" if due else "-"
-    return Value(estimate, decimals).text()
+    return Value(within_range(estimate, metric), metric.decimals).text()
 
 
 def _codecs(pairs: Pairs) -> dict[str, dict[str, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eval.metrics import Metric
 from eval.report.ablations import claims, components, keypoints
-from eval.report.question import Finding, Question
+from eval.report.question import NOBODY, Finding, Question
 from eval.report.seed_ranges import seed_ranges
 from eval.report.words import listed
 from eval.scoring.controls import SOURCE_COPY
@@ -44,7 +44,8 @@ def _question(results: Results, title: str, series: Sequence[Series], copy: Seri
 
 
 def headline(findings: Sequence[Finding]) -> str:
-    """Who is best in which metrics, in which of them another seed could say otherwise, and in which ones nobody is."""
+    """Who is best in which metrics, in which of them another seed could say otherwise or repeating the source does as
+    well, and in which ones nobody is."""
     wins: dict[str, list[str]] = {}
     for finding in findings:
         wins.setdefault(finding.best[0] if len(finding.best) == 1 else "", []).append(finding.metric)
@@ -52,6 +53,8 @@ def headline(findings: Sequence[Finding]) -> str:
     parts = [f"{run} is best in {listed(metrics)}." for run, metrics in wins.items()]
     if unsure := [finding.metric for finding in findings if finding.by_seed and len(finding.best) == 1]:
         parts.append(f"In {listed(unsure)} other training seeds turn the first two round.")
+    if behind := [finding.metric for finding in findings if finding.behind_copy]:
+        parts.append(f"In {listed(behind)} not even the best run beats a repeated source.")
     if open_:
         parts.append(f"In {listed(open_)} no run is clearly best.")
     return " ".join(parts)
@@ -65,8 +68,9 @@ def brief(results: Results, questions: Sequence[Question]) -> str:
     wins: dict[str, list[str]] = {}
     for finding in findings:
         if len(finding.best) == 1:
-            metric = f"{finding.metric} (but not from every training seed)" if finding.by_seed else finding.metric
-            wins.setdefault(finding.best[0], []).append(metric)
+            doubts = ["not from every training seed"] * finding.by_seed
+            doubts += ["without beating a repeated source"] * finding.behind_copy
+            wins.setdefault(finding.best[0], []).append(finding.metric + (f" (but {listed(doubts)})" if doubts else ""))
     told = [f"{run} {'in' if place else 'is best in'} {listed(its)}" for place, (run, its) in enumerate(wins.items())]
     best = listed(told) if told else ""
     open_ = [finding.metric for finding in findings if len(finding.best) > 1]
@@ -124,7 +128,7 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
         difference = results.difference(mine, copy, metric.name)
         if difference and difference.excludes_zero and metric.is_better(difference.mean):
             better.append(results.label(mine.run))
-    words = "all" if len(better) == len(series) else listed(better) if better else "none"
+    words = "all" if len(better) == len(series) else listed(better) if better else NOBODY
     return words, number(read.mean, metric.decimals)
 
 

@@ -77,7 +77,8 @@ def from_outside(about: Mapping[str, Any]) -> list[str]:
 
 
 def _work(records: list[Mapping[str, Any]]) -> str:
-    """Such as `3 runs, 4.2 min on AMD EPYC (2 cores, 1 thread, AVX2); fp32; seed 0`."""
+    """Such as `3 in 4.2 min, each one's own added up, on AMD EPYC (2 cores, 1 thread, AVX2); fp32; seed 0`: works that
+    shared a machine took less together, and no record says which did."""
     if not records:
         return "not recorded"
     minutes = sum(made["seconds"] for made in records) / 60
@@ -85,7 +86,8 @@ def _work(records: list[Mapping[str, Any]]) -> str:
     code = dict.fromkeys(_commit(made["code"]) for made in records)
     seeds = dict.fromkeys(str(made["seed"]) for made in records if isinstance(made["seed"], int))
     precision = dict.fromkeys(made["precision"] for made in records)
-    parts = [f"{len(records)} in {minutes:.1f} min on {' and '.join(where)}", *code, ", ".join(precision)]
+    added = ", each one's own added up," if len(records) > 1 else ""
+    parts = [f"{len(records)} in {minutes:.1f} min{added} on {' and '.join(where)}", *code, ", ".join(precision)]
     if seeds:
         parts.append(f"seed {', '.join(seeds)}")
     if any(made["resumed"] for made in records):

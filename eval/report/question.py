@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NOBODY = "none"
+"""What stands for the runs that beat the repeated source where none does."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -27,6 +30,11 @@ class Finding:
     beats: str
     copy: str
     by_seed: bool
+
+    @property
+    def behind_copy(self) -> bool:
+        """Whether there is a best run, and neither it nor any other beats the repeated source."""
+        return len(self.best) == 1 and self.beats == NOBODY
 
     @property
     def verdict(self) -> str:

@@ -21,7 +21,7 @@ from eval.types import PROTOCOLS, Protocol
 INTERVALS = (
     "{mean} [95 % interval over {unit}]. Bold: the run that is better than every other of its column, where the "
     "interval of each paired difference excludes zero and its sign-flip test, corrected for all pairs of the column "
-    "(Holm), stays below .05; a control is never bold."
+    "(Holm), stays below .05; a control is never bold, even where it is better."
 )
 MEANS: dict[Protocol, str] = {"strict": "Mean over clips of each clip's mean", "legacy": "Mean over frames"}
 STRICT = "Frame 0, which repeats the source, is left out."

@@ -20,6 +20,7 @@ from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Averaging, ClipSums, Estimate, difference, mean
 from eval.stats.pairwise import Comparison, compare, compare_pairs
 from eval.tables.published import PublishedRow, read_published
+from eval.tables.rates import within_range
 from eval.types import Protocol
 from tpsm.core.animation import MODES
 from tpsm.core.errors import UserError
@@ -160,7 +161,8 @@ class Results:
         if key not in self._estimates:
             rows = self._series.get(key)
             sums = None if rows is None else ClipSums.of(rows, self.bootstrap.unit, AVERAGING[series.protocol])
-            self._estimates[key] = None if sums is None else mean(sums, self.bootstrap)
+            found = None if sums is None else mean(sums, self.bootstrap)
+            self._estimates[key] = None if found is None else within_range(found, self.metrics[metric])
         return self._estimates[key]
 
     def difference(self, mine: Series, other: Series, metric: str) -> Estimate | None:

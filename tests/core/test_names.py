@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eval.__main__ import main as evaluate
 from tpsm.core.errors import UserError
-from tpsm.core.layout import Layout, check_name, file_name, pair_name, pair_parts
+from tpsm.core.layout import Layout, check_name, did_you_mean, file_name, pair_name, pair_parts
 
 BAD = {
     "empty": "",
@@ -63,6 +63,13 @@ def test_a_name_that_is_taken_is_a_name_in_its_folder(name: str) -> None:
         return
     assert (Path("models") / name).parts == ("models", name)
     assert name.isprintable() and len(f".{name}.draft.parquet".encode()) < 255
+
+
+def test_a_near_name_is_found_whatever_its_case_and_never_the_name_itself() -> None:
+    known = ("tps", "fomm", "tps-seed1")
+    assert did_you_mean("tpsmm", known) == did_you_mean("TPS", known) == " (did you mean 'tps'?)"
+    assert did_you_mean("seed1", known) == " (did you mean 'tps-seed1'?)"
+    assert did_you_mean("fomm", known) == did_you_mean("zebra", known) == did_you_mean("tps", ()) == ""
 
 
 names = st.text(alphabet="ab-%2D#", min_size=1, max_size=8)

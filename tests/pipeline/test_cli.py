@@ -115,6 +115,41 @@ def test_a_checkpoint_of_another_method_is_named(
     assert "holds a checkpoint of method 'fomm', but 'tps' is needed here" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("train --dataset puppets --run tpsmm", "tps"),
+        ("train --dataset pupets --run tps", "puppets"),
+        ("reconstruct --dataset puppets --run FOMM", "fomm"),
+        ("animate-pairs --dataset puppets --run fom --mode avd", "fomm"),
+        ("train-avd --dataset puppets --run mra", "mraa"),
+        ("prepare --dataset puppet", "puppets"),
+        ("params puppets tpsmm", "tps"),
+        ("params pupets tps", "puppets"),
+        ("publish --dataset puppets --run tpsmm", "tps"),
+        ("train-all --dataset pupets", "puppets"),
+        ("animate --source a --driving b --out c.gif --run tpsmm", "tps"),
+        ("animate --source a --driving b --out c.gif --run tps --dataset pupets", "puppets"),
+    ],
+)
+def test_a_mistyped_name_is_told_its_neighbour(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, meant: str
+) -> None:
+    Path("weights").symlink_to(ROOT / "weights")
+    assert run(monkeypatch, capsys, "configure")[0] == 0
+    code, said = run(monkeypatch, capsys, *command.split())
+    assert code == 2 and f" (did you mean '{meant}'?)" in said, said
+
+
+@pytest.mark.parametrize("command", ["train --dataset puppets --run zebra", "prepare --dataset zebra"])
+def test_a_name_without_a_neighbour_is_told_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run(monkeypatch, capsys, "configure")[0] == 0
+    code, said = run(monkeypatch, capsys, *command.split())
+    assert code == 2 and "did you mean" not in said
+
+
 @pytest.mark.parametrize("name", ["../../../../evil", "a b", "a/b", "..", "x" * 300, "a\nb", "/etc", ""])
 @pytest.mark.parametrize(
     "command",

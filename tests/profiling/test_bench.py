@@ -154,6 +154,28 @@ def test_rows_of_the_same_commit_are_not_measured_again(tmp_path: Path, monkeypa
     assert json.loads(file.read_text())["rows"] != first
 
 
+def test_a_report_of_older_code_is_replaced_and_a_damaged_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(("fomm",), ("fp32",), "small", 64, batch=2, steps=1)
+    monkeypatch.setattr(module, "code", lambda: {"commit": "c0ffee", "changed": False})
+    file = run(monkeypatch, tmp_path, settings) / "bench.json"
+    report = json.loads(file.read_text())
+
+    # Another commit, whose report had a key that this one does not know, and lacked another.
+    older = {key: value for key, value in report.items() if key != "settings"} | {"batches": [1]}
+    file.write_text(json.dumps(older | {"code": {"commit": "older", "changed": False}}))
+    with caplog.at_level("INFO"):
+        run(monkeypatch, tmp_path, settings)
+    assert "every row is measured anew" in caplog.text
+    assert json.loads(file.read_text()).keys() == report.keys()
+
+    for text, says in ((json.dumps(older), "batches"), (file.read_text()[:-9], "not valid JSON"), ("[1]", "a section")):
+        file.write_text(text)
+        with pytest.raises(UserError, match=f"bench.json.*{says}"):
+            run(monkeypatch, tmp_path, settings)
+
+
 def test_without_a_gpu_only_fp32_is_measured_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run(monkeypatch, tmp_path, Settings(("fomm",), (), "small", 64, batch=2, steps=1))
     rows = json.loads((folder / "bench.json").read_text())["rows"]

@@ -17,7 +17,7 @@ from tpsm.core.files import sha256_of
 from tpsm.core.schema import plain
 from tpsm.data.video import read_video, write_video
 from tpsm.published.card import card_of, read_card
-from tpsm.show.panels import CAPTION, GAP, SMALLEST
+from tpsm.show.panels import CAPTION, GAP, SMALLEST, side_by_side
 from tpsm.show.run import find_run, load_run
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_the_demo_shows_source_clip_and_all_methods(monkeypatch: pytest.MonkeyPa
 
 def test_elsewhere_the_demo_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"no samples/puppets/.*--root"):
+    with pytest.raises(UserError, match=r"no samples/puppets/.*`tpsm --root FOLDER demo`"):
         tpsm("demo")
     shutil.copytree(ROOT / "samples", "samples")
     with pytest.raises(UserError, match=r"no weights of a run 'fomm' of puppets; .* are none\. .*tpsm import"):
@@ -95,6 +95,14 @@ def test_several_runs_or_compare_are_side_by_side(folder: Path) -> None:
     assert len(panels(one)) == 3 and len(panels(two)) == 4
     for place in range(3):  # source, driving clip, and the first run
         assert np.abs(panels(one)[place].astype(int) - panels(two)[place]).mean() < 2
+
+
+def test_a_method_has_the_title_that_the_demo_gives_it(folder: Path) -> None:
+    for run, title in {"tps": "TPSMM", "fomm-k10": "fomm-k10"}.items():
+        animate("--compare", run=run, out=run)
+        blank = np.zeros((64, 64, 3), np.uint8)
+        expected = next(side_by_side(["source", "driving", title], [[blank]] * 3, 64))
+        np.testing.assert_array_equal(read_video(Path(run))[0][0][:CAPTION], expected[:CAPTION])
 
 
 def test_the_best_frame_is_that_of_the_source_itself(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -140,13 +148,28 @@ def test_what_is_cut_off_a_portrait_is_said(folder: Path, caplog: pytest.LogCapt
     assert "wide.mp4 at 10 frames per second, 100 x 60 pixels, of which the square of 60 at 20,0" in caplog.text
     animate("--pad", source=Path("me.png"), driving=Path("wide.mp4"))
     assert "square of 160 at -35,0 is taken; the edge is repeated for 35 left, 35 right." in caplog.text
+    assert "20 right (--driving-crop and --pad choose otherwise)" in caplog.text
+    animate("--pad", "--crop", "-10,0,90", source=Path("me.png"))
+    assert "square of 90 at -10,0 is taken" in caplog.text and "the edge is repeated for 10 left." in caplog.text
     animate("--crop", "0,0,90", "--driving-crop", "10,0,60", source=Path("me.png"), driving=Path("wide.mp4"))
     assert "cut off are 70 bottom." in caplog.text and "square of 60 at 10,0" in caplog.text
+
+
+@pytest.mark.parametrize("out", ["out.mp4", "out.png"])
+def test_a_single_image_moves_nothing_and_a_line_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture, out: str
+) -> None:
+    animate(out=out)
+    assert "one frame" not in caplog.text
+    Image.fromarray(read_video(CLIP)[0][0]).save("still.jpg")
+    assert "1 frames" in animate(driving=Path("still.jpg"), out=out)
+    assert "It is one frame, and so is the result: motion comes from a video" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--crop", "-1,0,10"), r"-1,0,10 reaches beyond .*puppet044#00.*--pad"),
         (("--crop", "chin"), r"--crop is 'chin'.*X,Y,SIZE"),
         (("--driving-crop", "1,2"), r"--driving-crop is '1,2'"),
         (("--crop", "60,60,10"), r"60,60,10 reaches beyond .*puppet044#00.*--pad"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
+from tpsm.checkpoints.checkpoint import Fit
 from tpsm.core.errors import UserError
 from tpsm.show.square import Framing, Square, find_face, parse_crop
 
@@ -71,9 +72,19 @@ def test_a_square_beyond_the_image_is_refused_or_padded() -> None:
     padded = Framing(square, pad=True).settled([image], "a.png")
     assert (padded.apply(image, 20, "crop")[:, 10:] == image[10:30, 79:80]).all()
     assert "repeated for 10 right" in padded.described(image, "crop")
+    beyond = Framing(parse_crop("-5,-4,20"), pad=True).settled([image], "a.png").apply(image, 20, "crop")
+    np.testing.assert_array_equal(beyond[4:, 5:], image[:16, :15])
+    assert (beyond[:, :6] == beyond[:, 5:6]).all()
 
 
-@pytest.mark.parametrize("text", ["", "faces", "1,2", "1,2,0", "-1,2,3", "1,2,3,4", "1.5,2,3", "٣,2,3", "1,2,9999999"])
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_a_square_may_be_written_to(fit: Fit) -> None:
+    """PyTorch takes no array that is read-only without a warning."""
+    for size in (10, 20):
+        assert Framing().apply(numbered(20, 20), size, fit).flags.writeable
+
+
+@pytest.mark.parametrize("text", ["", "faces", "1,2", "1,2,0", "1,2,-3", "1,2,3,4", "1.5,2,3", "٣,2,3", "1,2,9999999"])
 def test_what_is_no_square_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"--crop.*face, centre, or X,Y,SIZE"):
         parse_crop(text)

@@ -46,7 +46,9 @@ def test_the_parts_compare_what_they_say() -> None:
     assert [name.split(" frames")[0] for name in names] == [f"pairs from clips of {n}" for n in (32, 128, 512)]
 
 
-def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     made: list[object] = []
 
     def pretend(_: object, part: Part) -> list[dict[str, object]]:
@@ -79,8 +81,18 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     bench(PARAMS, tmp_path)
     assert len(made) == len(NAMES) - 1
     monkeypatch.setattr(speed, "code_hash", lambda *packages: "other")
-    bench(PARAMS, tmp_path)
-    assert len(made) == 2 * (len(NAMES) - 1)
+    with caplog.at_level("INFO"):
+        bench(PARAMS, tmp_path)
+    assert len(made) == 2 * (len(NAMES) - 1) and "are measured anew" in caplog.text
+
+    # A file of another form is measured anew too; a damaged one is refused.
+    path.write_text('{"rows": [1]}')
+    bench(PARAMS, tmp_path, ["data"])
+    assert list(json.loads(path.read_text())["parts"]) == ["data"]
+    for text in ("[1]", "{", json.dumps(json.loads(path.read_text()) | {"parts": 1})):
+        path.write_text(text)
+        with pytest.raises(UserError, match=path.name):
+            bench(PARAMS, tmp_path)
 
 
 def test_an_unknown_part_is_refused(tmp_path: Path) -> None:

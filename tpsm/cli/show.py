@@ -12,7 +12,10 @@ from tpsm.cli.names import finite_option, name_option
 from tpsm.core.errors import UserError
 from tpsm.core.layout import check_name
 
-CROP = "face, centre, or X,Y,SIZE: left and upper edge and side of a square, in pixels. As in training without it."
+CROP = (
+    "face, centre, or X,Y,SIZE: left and upper edge (below 0 with --pad) and side of a square, in pixels. As in "
+    "training without it."
+)
 
 
 class Mode(StrEnum):
@@ -85,6 +88,7 @@ def animate(
     """Put the image SOURCE in motion as in the video DRIVING, with a trained or published RUN."""
     from tpsm.cli.landmarks import landmark_detector
     from tpsm.show.animate_file import Animation, animate_file
+    from tpsm.show.panels import TITLES
     from tpsm.show.square import Framing, parse_crop
 
     if find_best_frame and reference_frame is not None:
@@ -92,7 +96,7 @@ def animate(
     wanted = Animation(
         source,
         driving,
-        {check_name(name, "--run"): name for name in run},
+        {check_name(name, "--run"): TITLES.get(name, name) for name in run},
         out,
         mode.value,
         dataset,

@@ -15,7 +15,7 @@ from tpsm.config.repeats import check_names
 from tpsm.config.sections import AvdRun, AvdSection, DataSection, MethodSection, Params, RunConfig
 from tpsm.core.errors import UserError, is_outside
 from tpsm.core.fingerprint import outside, sha256_of_text
-from tpsm.core.layout import Layout, check_name, raw_folder
+from tpsm.core.layout import Layout, check_name, did_you_mean, raw_folder
 from tpsm.core.reading import read_section, read_yaml
 from tpsm.core.schema import as_yaml, from_mapping
 from tpsm.data.config import DataConfig
@@ -121,7 +121,8 @@ def data_section(params: Params, dataset: str) -> DataSection:
     """Returns the section `data.<dataset>`. Raises UserError where there is none, or a value does not fit."""
     where = f"params.yaml.data.{dataset}"
     if dataset not in params.data:
-        raise UserError(f"There is no section {where}; its sections are {', '.join(params.data)}.")
+        meant = did_you_mean(dataset, params.data)
+        raise UserError(f"There is no section {where}{meant}; its sections are {', '.join(params.data)}.")
     values = params.data[dataset]
     if not isinstance(values, Mapping):
         raise UserError(f"{where} must be a section of keys and values, not {values!r}.")
@@ -157,7 +158,9 @@ def resolve_run(params: Params, dataset: str, run: str, later: tuple[str, ...] =
         UserError: a name leads nowhere, a value does not fit, or runs begin with one another's weights in a circle.
     """
     if run not in params.run:
-        raise UserError(f"There is no run '{run}'; params.yaml.run has {', '.join(params.run)}.")
+        raise UserError(
+            f"There is no run '{run}'{did_you_mean(run, params.run)}; params.yaml.run has {', '.join(params.run)}."
+        )
     data, section = data_section(params, dataset), params.run[run]
     where = f"params.yaml.run.{run}"
     if section.method == FRAMES:
@@ -251,9 +254,11 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
     """Reads the resolved section of a run. Raises UserError where `tpsm configure` has not written it."""
     path = configs / dataset / "runs" / f"{run}.yaml"
     if not path.is_file():
+        runs = [other.stem for other in path.parent.glob("*.yaml")]
+        meant = did_you_mean(run, runs) if runs else did_you_mean(dataset, [other.name for other in configs.glob("*")])
         raise UserError(
-            f"The run '{run}' on '{dataset}' is not configured: name them under runs and datasets in params.yaml, then "
-            f"type `dvc repro prepare@{dataset}`."
+            f"The run '{run}' on '{dataset}' is not configured{meant}: name them under runs and datasets in "
+            f"params.yaml, then type `dvc repro prepare@{dataset}`."
         )
     where = f"{dataset}/runs/{run}.yaml"
     config = from_mapping(RunConfig, read_yaml(path), where)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -35,6 +37,14 @@ def check_name(name: str, where: str) -> str:
             f"{where} is {name!r}; a name is of letters, digits and any of _ - + . between them: no blank, no slash."
         )
     return name
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns " (did you mean 'tps'?)", for the message about an unknown `name` of a data set or a run; nothing where
+    no known name is near."""
+    folded = {other.casefold(): other for other in known if other != name}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" (did you mean '{folded[near[0]]}'?)" if near else ""
 
 
 @dataclass(frozen=True)

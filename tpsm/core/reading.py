@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from tpsm.core.errors import UserError
-from tpsm.core.layout import Layout
+from tpsm.core.layout import Layout, did_you_mean
 from tpsm.core.schema import typed
 
 LARGEST_TEXT, LARGEST_YAML = 1 << 28, 1 << 20
@@ -91,9 +91,10 @@ def read_section(layout: Layout, name: str) -> dict[str, Any]:
     """
     path = layout.configs / f"{name}.yaml"
     if not path.exists():
+        meant = did_you_mean(layout.dataset, [other.name for other in layout.configs.parent.glob("*")])
         raise UserError(
-            f"There is no {layout.relative(path)}: add '{layout.dataset}' to `datasets` in params.yaml, and type "
-            "`tpsm configure`."
+            f"There is no {layout.relative(path)}{meant}: add '{layout.dataset}' to `datasets` in params.yaml, and "
+            "type `tpsm configure`."
         )
     return read_yaml(path)
 

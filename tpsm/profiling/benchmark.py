@@ -20,7 +20,7 @@ from tpsm.core.errors import UserError
 from tpsm.core.files import write_json, write_text
 from tpsm.core.provenance import code, hardware, versions
 from tpsm.core.reading import read_json
-from tpsm.core.schema import from_mapping
+from tpsm.core.schema import from_mapping, typed
 from tpsm.inference.config import InferenceConfig
 from tpsm.methods import METHODS, method_module
 from tpsm.profiling.cost import count_work, in_all
@@ -189,12 +189,20 @@ def bench(params: Params, settings: Settings, out: Path, minutes: int = 10) -> P
 
 
 def _measured(file: Path, report: Report) -> dict[Key, BenchmarkRow]:
-    """Returns the rows of the report in `file`, where it is of the same commit, versions and settings."""
+    """Returns the rows of the report in `file`, where it is of the same commit, versions and settings; where it is not,
+    it may have another form, and the log says that all is measured anew.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     if not file.is_file() or report.code["commit"] is None or report.code["changed"]:
         return {}
-    before = from_mapping(Report, read_json(file, "report of a benchmark"), str(file))
-    same = (before.code, before.versions, before.settings) == (report.code, report.versions, report.settings)
-    return {key: row for key, row in before.by_key.items() if row.timing is not None} if same else {}
+    content = typed(dict[str, Any], read_json(file, "report of a benchmark"), str(file))
+    before = from_mapping(Report, content, str(file)) if content.get("code") == report.code else None
+    if before is None or (before.versions, before.settings) != (report.versions, report.settings):
+        log.info("%s is of another commit, other versions or settings: every row is measured anew.", file)
+        return {}
+    return {key: row for key, row in before.by_key.items() if row.timing is not None}
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,12 @@ class Clip:
         frames, fps = iter_video(path, strips=False, fps=run.fps)
         first = next(frames)
         framing = framing.settled(iter_video(path, strips=False)[0], str(path))
-        about = framing.described(first, run.fit)
+        about = framing.described(first, run.fit, "--driving-crop")
         log.info("Driving: the %s %s at %.4g frames per second, %s.", kind_of(path, strips=False), path, fps, about)
+        if next(frames, None) is None:
+            log.info(
+                "It is one frame, and so is the result: motion comes from a video, GIF, strip or folder of frames."
+            )
         return cls(path, framing, fps)
 
     def frames(self, run: Run) -> Iterator[UInt8[np.ndarray, "s s 3"]]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tpsm.core.errors import UserError
 from tpsm.show.animate_file import Animation, animate_file
+from tpsm.show.panels import TITLES
 
 CLIPS = Path("samples/puppets/test")
 SOURCE, DRIVING = CLIPS / "puppet044#00.webp", CLIPS / "puppet052#01.webp"
-RUNS = {"fomm": "FOMM", "mraa": "MRAA", "tps": "TPSMM"}
 
 
 def demo(out: Path) -> int:
@@ -21,8 +21,8 @@ def demo(out: Path) -> int:
     for clip in (SOURCE, DRIVING):
         if not clip.is_file():
             raise UserError(
-                f"There is no {clip}: the demo needs the repository's samples and weights; type the command in its "
-                "folder, or name that with --root."
+                f"There is no {clip}: the demo needs the repository's samples and weights; type `tpsm demo` in "
+                "its folder, or `tpsm --root FOLDER demo` elsewhere."
             )
     times = 3 if out.suffix.lower() == ".mp4" else 1  # others are shown again and again
-    return animate_file(Animation(SOURCE, DRIVING, RUNS, out, dataset="puppets", times=times))
+    return animate_file(Animation(SOURCE, DRIVING, TITLES, out, dataset="puppets", times=times))

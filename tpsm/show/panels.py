@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 SMALLEST = 192
 """The side of a panel in pixels; smaller frames are enlarged, by a whole number."""
 GAP, CAPTION, INK = 4, 24, (40, 40, 40)
+TITLES = {"fomm": "FOMM", "mraa": "MRAA", "tps": "TPSMM"}
+"""What the papers call the methods that runs of these names train; other runs have their own names above them."""
 
 
 def side_by_side(

@@ -13,7 +13,7 @@ from tpsm.checkpoints.trained import build_avd, load_avd
 from tpsm.config.params import read_data
 from tpsm.core.device import device
 from tpsm.core.errors import UserError
-from tpsm.core.layout import MODELS, Layout
+from tpsm.core.layout import MODELS, Layout, did_you_mean
 from tpsm.core.schema import from_mapping, plain
 from tpsm.data.config import DataConfig
 from tpsm.methods import check_method, method_module
@@ -76,9 +76,11 @@ def find_run(run: str, dataset: str | None) -> Path:
     if not found:
         names = ", ".join(sorted(f"{name}/{own}" for name, own in known)) or "none"
         where = f" of {dataset}" if dataset else ""
+        runs = {own for name, own in known if dataset in (None, name)}
+        meant = did_you_mean(run, runs) if runs else did_you_mean(dataset or "", {name for name, _ in known})
         raise UserError(
-            f"There are no weights of a run '{run}'{where}; those below this folder are {names}. `tpsm import` takes "
-            "a released file, and `make repro` trains the runs of params.yaml."
+            f"There are no weights of a run '{run}'{where}{meant}; those below this folder are {names}. `tpsm import` "
+            "takes a released file, and `make repro` trains the runs of params.yaml."
         )
     first, *others = sorted(found)
     hint = f"; --dataset takes that of {' or '.join(others)}" if others else ""

@@ -59,7 +59,7 @@ def parse_crop(text: str, option: str = "--crop") -> Crop:
         return "face"
     if text == "centre":
         return "centre"
-    if (found := re.fullmatch(r"(\d{1,6}),(\d{1,6}),([1-9]\d{0,5})", text, re.ASCII)) is None:
+    if (found := re.fullmatch(r"(-?\d{1,6}),(-?\d{1,6}),([1-9]\d{0,5})", text, re.ASCII)) is None:
         raise UserError(
             f"{option} is '{text:.40}'; give face, centre, or X,Y,SIZE: a square's left and upper edge and its side, "
             "in pixels."
@@ -109,12 +109,13 @@ class Framing:
         return Square((width - side) // 2, (height - side) // 2, side)
 
     def apply(self, frame: Frame, size: int, fit: Fit) -> UInt8[np.ndarray, "s s 3"]:
-        """Returns the frame as a square of `size` pixels."""
+        """Returns the frame as a square of `size` pixels, which may be written to."""
         square = self.square(frame, fit)
-        return fit_to_size(frame if square is None else square.cut(frame), size, fit)
+        fitted = fit_to_size(frame if square is None else square.cut(frame), size, fit)
+        return np.require(fitted, requirements="W")  # Pillow's pixels are read-only, and PyTorch warns of them
 
-    def described(self, frame: Frame, fit: Fit) -> str:
-        """Says in one line how large a frame is, and what of it is taken."""
+    def described(self, frame: Frame, fit: Fit, option: str = "--crop") -> str:
+        """Says in one line how large a frame is, and what of it is taken, which `option` chooses."""
         height, width = frame.shape[:2]
         said, square = f"{width} x {height} pixels", self.square(frame, fit)
         if square is None:
@@ -133,7 +134,7 @@ class Framing:
         if not cut and not added:
             return f"{said}, all of it"
         said += f", of which the square of {square.side} at {square.left},{square.top} is taken"
-        hint = " (--crop and --pad choose otherwise)" if self == AS_TRAINED else ""
+        hint = f" ({option} and --pad choose otherwise)" if self == AS_TRAINED else ""
         said += f"; cut off are {cut}{hint}" if cut else ""
         return said + (f"; the edge is repeated for {added}" if added else "")
 

@@ -18,6 +18,7 @@ from tpsm.core.files import atomic, write_json
 from tpsm.core.fingerprint import code_hash
 from tpsm.core.provenance import hardware, versions
 from tpsm.core.reading import read_json
+from tpsm.core.schema import typed
 from tpsm.profiling.timing import as_file_name, run_in_subprocess
 from tpsm.speed import growth
 from tpsm.speed.parts import Part, data, measured, reconstruction, scoring, training
@@ -45,16 +46,14 @@ def bench(params: Path, out: Path, only: Sequence[str] = (), fresh: bool = False
     Writes that file after every part, so that an interrupted call goes on, and a plot beside it. Returns the file.
 
     Raises:
-        UserError: there is no part of a name in `only`.
+        UserError: there is no part of a name in `only`, or that file is damaged.
     """
     if others := set(only) - set(NAMES):
         raise UserError(f"There is no part '{min(others)}'; choose among {', '.join(NAMES)}.")
     machine, code = hardware(), code_hash("tpsm", "eval")
     path = out / f"{as_file_name(machine['cpu'] or 'cpu')}.json"
     known = {"hardware": machine, "versions": versions(), "code": code}
-    before = read_json(path, "file of a benchmark") if path.is_file() else {}
-    same = all(before.get(key) == value for key, value in known.items())
-    parts: dict[str, Any] = dict(before.get("parts", {})) if same and not fresh else {}
+    parts = {} if fresh or not path.is_file() else _measured(path, known)
 
     # One part after the other, each in a process of its own.
     for name in only or NAMES:
@@ -66,6 +65,17 @@ def bench(params: Path, out: Path, only: Sequence[str] = (), fresh: bool = False
     if GROWTH in parts:
         plot(parts[GROWTH], path.with_suffix(".svg"))
     return path
+
+
+def _measured(path: Path, known: dict[str, Any]) -> dict[str, Any]:
+    """Returns the parts in the file `path`, where it is of the same machine, versions and code; where it is not, the
+    log says that they are measured anew. Raises UserError where the file is damaged."""
+    before = typed(dict[str, Any], read_json(path, "file of a benchmark"), str(path))
+    if any(before.get(key) != value for key, value in known.items()):
+        log.info("%s is of other code, versions or hardware: its parts are measured anew.", path)
+        return {}
+    parts: dict[str, Any] = typed(dict[str, Any], before.get("parts"), f"{path}: parts")
+    return parts
 
 
 def table(path: Path) -> str:

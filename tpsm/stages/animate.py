@@ -37,9 +37,9 @@ def animate_run(dataset: str, run: str, modes: tuple[Mode, ...], workers: Worker
     for mode in modes:
         avd = CheckpointRef.at(layout.avd(run) / "last.pt", "avd") if mode == "avd" else None
         out = layout.outputs(run) / "animation" / mode
-        if model is None:
-            folders, cache = animations(config, layout, pairs, mode, workers)
-        else:
+        if config.frames is not None:
+            folders, cache = animations(config, config.frames, layout, pairs, mode, workers)
+        elif model is not None:
             code = code_hash("tpsm", "baselines"), outside_parts([config.method])
             decides = model.sha256, avd and avd.sha256, mode, asdict(inference)
             cache = ResumeCache.of(f"animate-{mode}", dataset, run, *decides, *code)

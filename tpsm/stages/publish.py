@@ -13,6 +13,7 @@ from tpsm.checkpoints.published import published_entries
 from tpsm.config.params import data_section, read_params
 from tpsm.core.errors import UserError
 from tpsm.core.files import write_bytes
+from tpsm.core.layout import did_you_mean
 from tpsm.published.card import card_of, read_card
 from tpsm.published.weight_file import packed
 from tpsm.stages.train_all import TRAINED, Job
@@ -41,8 +42,9 @@ def publish(params_file: Path, dataset: str, runs: Sequence[str], limit: float) 
     folder = Path(section.weights or f"weights/{dataset}")
     evaluators = Path(section.evaluators or folder / "evaluators")
     if others := set(runs) - set(known):
+        meant = did_you_mean(min(others), known)
         raise UserError(
-            f"{params_file}.runs does not train '{min(others)}' on {dataset}; publish one of those it does."
+            f"{params_file}.runs does not train '{min(others)}' on {dataset}{meant}; publish one of those it does."
         )
 
     # All is packed in memory first (a few ten megabytes): nothing must be written if it is too much.

@@ -37,9 +37,9 @@ def reconstruct_run(dataset: str, run: str, workers: Workers = 1) -> None:
         model = CheckpointRef.at(layout.model(run) / "last.pt", config.method)
         model.load()  # a checkpoint that does not fit is named before any clip is begun
     entries = read_manifest(layout.clips).clips("test")
-    if model is None:
-        folders, cache = reconstructions(config, layout, workers)
-    else:
+    if config.frames is not None:
+        folders, cache = reconstructions(config, config.frames, layout, workers)
+    elif model is not None:
         code = code_hash("tpsm", "baselines"), outside_parts([config.method])
         cache = ResumeCache.of("reconstruct", dataset, run, model.sha256, asdict(inference), *code)
         folders = map_clips(

@@ -49,7 +49,7 @@ def train_run(dataset: str, run: str, out: Path | None = None, *, fresh: bool = 
     config, data, began = read_run(dataset, run), read_data(dataset), time.monotonic()
     out = out or layout.model(run)
     if config.frames is not None:
-        take_frames(config, layout)
+        take_frames(config, config.frames, layout)
         return
     if config.released is not None:
         if rank() == 0:

@@ -24,7 +24,7 @@ from tpsm.config.recipes import avd_difference, avd_recipe, run_difference, run_
 from tpsm.core.errors import UserError
 from tpsm.core.files import sha256_if_there, sha256_of, write_text
 from tpsm.core.fingerprint import sha256_of_text
-from tpsm.core.layout import CONFIGS, Layout
+from tpsm.core.layout import CONFIGS, Layout, did_you_mean
 from tpsm.core.provenance import cores, record
 from tpsm.data.manifest import read_manifest
 from tpsm.data.pairs import PairBatches
@@ -86,7 +86,10 @@ def train_all(params_file: Path, datasets: Sequence[str], jobs: int | None) -> N
         raise UserError(f"No data set of {params_file} takes published weights; name one with --dataset.")
     for name in names:
         if name not in params.datasets:
-            raise UserError(f"{params_file}.datasets does not list '{name}'; add it, or name another with --dataset.")
+            meant = did_you_mean(name, params.datasets)
+            raise UserError(
+                f"{params_file}.datasets does not list '{name}'{meant}; add it, or name another with --dataset."
+            )
 
     # Resolved parameters and clips, as the pipeline's first stages write them.
     configure(params_file, CONFIGS, fresh=True)

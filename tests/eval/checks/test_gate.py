@@ -33,6 +33,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "params.yaml").write_text(yaml.safe_dump({"datasets": list(data), "data": data}))
     for name in data:
         stored(root / f"reports/{name}/metrics.json", REPORT)
+        stored(root / f"scores/{name}/tps.parquet", {})
     git = ["git", "-C", str(root), "-c", "user.name=tests", "-c", "user.email=tests@localhost"]
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "A report"]):
         subprocess.run([*git, *command], check=True)
@@ -128,6 +129,16 @@ def test_the_committed_report_and_honest_noise_pass(folder: Path, capsys: pytest
     for seed in range(10, 30):
         stored(folder / "reports/puppets/metrics.json", jittered(seed, 1e-3))
         assert gate(folder) == 0
+
+
+def test_the_committed_file_is_not_compared_with_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(folder / "scores")  # as in a fresh clone
+    assert gate(folder) == 2
+    said = capsys.readouterr()
+    assert "Nothing of 'puppets' has been computed here yet" in said.err and "`make repro`" in said.err and not said.out
+    assert gate(folder, "--dataset", "puppets", "--baseline", str(folder / "reports/puppets/metrics.json")) == 0
+    stored(folder / "reports/puppets/metrics.json", jittered(1, 1e-3))  # from elsewhere, and another file
+    assert gate(folder) == 0
 
 
 def test_what_is_trained_anew_is_not_gated_unless_it_is_named(folder: Path) -> None:

@@ -22,6 +22,7 @@ from eval.config import read_config
 from eval.evaluators.features import load_evaluators
 from eval.scoring.legacy_frames import Truncation
 from eval.stats.config import BootstrapConfig
+from eval.stats.intervals import Estimate
 from eval.stats.pairwise import Comparison
 from eval.tables.build import build_tables
 from eval.tables.results import Results, Series
@@ -107,6 +108,14 @@ def test_detection_tells_what_other_tables_leave_out(scored: Layout) -> None:
         assert float(rows[label]["Joints found ↑"]) == pytest.approx(joints, rel=1e-4) and 0.3 < joints <= 1
     assert rows["absent"]["AKD: frames"] == rows["absent"]["Joints found ↑"] == "n/a (not run)"
     assert rows["Exact"]["Joints found ↑"] == rows["Real frames"]["Joints found ↑"]
+
+
+def test_no_rate_is_reported_beyond_its_range(scored: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = Estimate(0.5, -1.0, 2.0, clips=4, frames=9)
+    monkeypatch.setattr("eval.tables.results.mean", lambda sums, config: wide)
+    numbers = Results(scored, read_config(scored)).as_dict()["exact"]["strict"]
+    for name, (low, high) in {"mkr": (0, 1), "joints_found": (0, 1), "akd": (-1, 2)}.items():
+        assert (numbers[name]["low"], numbers[name]["high"]) == (low, high), name
 
 
 def test_legacy_numbers_are_those_of_the_papers_program(scored: Layout) -> None:
@@ -264,6 +273,13 @@ def test_provenance_pins_what_made_the_numbers(scored: Layout) -> None:
     assert found["versions"]["torch"].startswith("2.") and len(found["parameters"]["evaluation.yaml"]) == 64
     assert found["runs"]["still"]["batch"] == 8 and "seconds" not in found["runs"]["still"]
     assert found["scored"] == ["still", "exact", "copy-source", "real"]
+
+
+def test_minutes_of_several_are_said_to_be_added_up(scored: Layout) -> None:
+    """Runs that trained side by side took less than that together, and no record says which did."""
+    page = (scored.report / "README.md").read_text()
+    assert re.search(r"^- Scoring: 4 in [\d.]+ min, each one's own added up, on ", page, re.M)
+    assert re.search(r"^- Evaluators: 1 in [\d.]+ min on ", page, re.M)
 
 
 def test_frames_are_enlarged_exactly(scored: Layout) -> None:

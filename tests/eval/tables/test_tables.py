@@ -8,8 +8,10 @@ import math
 
 import pytest
 
+from eval.metrics import Metric, load
 from eval.stats.intervals import Estimate
 from eval.tables.published import FILE, read_published
+from eval.tables.rates import within_range
 from eval.tables.table import Missing, Table, Value, number, to_csv, to_latex, to_markdown
 from tpsm.core.errors import UserError
 
@@ -40,6 +42,20 @@ TABLE = Table(
 )
 def test_numbers_are_printed_as_in_the_papers(value: float, decimals: int, signed: bool, text: str) -> None:
     assert number(value, decimals, signed=signed) == text
+
+
+@pytest.mark.parametrize("name", ["mkr", "landmarks_found", "joints_found", "identity_found"])
+def test_the_bounds_of_a_rate_are_no_rates_of_their_own(name: str) -> None:
+    rate = load(name)[0]
+
+    def bounds(low: float, high: float, metric: Metric = rate) -> tuple[float, float]:
+        found = within_range(Estimate(0.5, low, high, clips=6, frames=60), metric)
+        assert (found.mean, found.clips) == (0.5, 6)
+        return found.low, found.high
+
+    assert bounds(-0.2, 1.01) == (0, 1) and bounds(0.3, 0.7) == (0.3, 0.7)
+    assert all(map(math.isnan, bounds(math.nan, math.nan))), "a single unit has no interval"
+    assert bounds(-0.2, 1.01, load("psnr")[0]) == (-0.2, 1.01)
 
 
 def test_markdown() -> None:

@@ -25,8 +25,9 @@ from eval.__main__ import main
 from eval.config import read_config
 from eval.figures.comparison import GAP, HEAD, moving_comparison
 from eval.report.difficulty import comparison, hardest
-from eval.report.findings import answer, brief
+from eval.report.findings import answer, brief, headline
 from eval.report.modes import common_mode
+from eval.report.question import Finding, Question
 from eval.report.worst import worst_frames
 from eval.stats.config import BootstrapConfig
 from eval.stats.intervals import Estimate
@@ -217,6 +218,26 @@ def test_the_answer_is_what_the_scores_say(layout: Layout, monkeypatch: pytest.M
     assert found["EPE"].verdict.startswith("open: ")
     assert strict.headline == "Exact is best in L1 and AKD. In MKR and EPE no run is clearly best."
     assert brief(results, questions) == "Exact is best in L1 and AKD; in MKR no method is clearly best."
+
+
+def test_a_best_run_that_does_not_beat_the_copy_is_said_not_to(layout: Layout) -> None:
+    results = Results(layout, read_config(layout))
+
+    def finding(metric: str, best: tuple[str, ...], beats: str, by_seed: bool = False) -> Finding:
+        return Finding(metric, "", best, ".10", "B", ".02", ".01", "", beats, ".05", by_seed)
+
+    found = (
+        finding("L1", ("A",), "none", by_seed=True),
+        finding("AKD", ("A",), "all"),
+        finding("MKR", ("A",), ""),  # the copy was not scored
+        finding("AED", ("A", "B"), "none"),
+    )
+    assert headline(found).endswith(
+        "In L1 not even the best run beats a repeated source. In AED no run is clearly best."
+    )
+    question = Question("Reconstruction", "", "reconstruction", results.protocol, True, found)
+    doubted = "L1 (but not from every training seed and without beating a repeated source)"
+    assert brief(results, [question]) == f"A is best in {doubted}, AKD and MKR."
 
 
 def test_worst_frames_are_the_worst(layout: Layout) -> None:
