@@ -15,6 +15,7 @@ from torch import Tensor
 
 from eval.stages.bench import BOUND, bench
 from tpsm.config.params import read_params
+from tpsm.core.device import keep_freed_memory
 from tpsm.core.layout import Layout, file_name
 from tpsm.core.rng import BatchRng
 from tpsm.core.schema import from_mapping
@@ -62,6 +63,7 @@ class Part:
 def measured(argument: tuple[Path, Part]) -> list[Comparison]:
     """Returns the comparisons of a part; to be run in a process of its own."""
     params, part = argument
+    keep_freed_memory()  # as programs have it, and for both sides
     torch.set_num_threads(part.threads)
     torch.manual_seed(0)
     return part.measure(params, part)
