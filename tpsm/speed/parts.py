@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,9 +35,10 @@ from tpsm.methods.tps import Config, Model
 from tpsm.nn.vgg import untrained_backbone
 from tpsm.profiling.flops import saved_bytes
 from tpsm.profiling.released_loop import ReleasedModel
-from tpsm.speed.side_by_side import Comparison, compare
+from tpsm.speed.side_by_side import Comparison, compare, in_turn, seconds_each
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import launch, parts
+from tpsm.training.memory import keep_freed_memory
 from tpsm.training.optimizer import Optimiser
 
 FRAMES, PAIRS = 16, 64
@@ -94,33 +100,68 @@ def reconstruction(params: Path, part: Part) -> list[Comparison]:
 
 
 def training(params: Path, part: Part) -> list[Comparison]:
-    """Compares a training step, in seconds and in bytes that are kept for the backward pass."""
-    # Both models with the same weights, each with an optimiser; the perceptual network has random weights.
-    config, train = _section(params, part)
-    backbone = untrained_backbone(config.perceptual)
-    model, released = both(config)
-    whole = parts(part.batch, 1)
-    pair = FramePair(*torch.rand(2, part.batch, 3, part.size, part.size))
+    """Compares a training step, in seconds and in bytes that are kept for the backward pass.
 
-    def steps(side: Model) -> Callable[[], int]:
-        side.train().perceptual.use(backbone)
-        side.check_sides = _any_sides  # type: ignore[method-assign]  # Full-size modules want 256, for speed 128 do.
-        optimiser = Optimiser(side, train, launch("fp32"))
-        if side is released:
+    Each side has a process of its own, because they differ in how a process keeps memory.
+    """
+    sides = (ReleasedModel, Model)
+    spawn = multiprocessing.get_context("spawn")
+    with ExitStack() as opened:
+        processes = [
+            opened.enter_context(
+                ProcessPoolExecutor(1, spawn, initializer=_Training.begin, initargs=(side, params, part))
+            )
+            for side in sides
+        ]
+        theirs, ours = (partial(_answer, process) for process in processes)
+        taken = in_turn(theirs, ours, part.rounds)
+    config = _section(params, part)[0]
+    kept = [_kept(side, config, part) for side in sides]
+    case = f"training step, {part.scale}, {part.size} x {part.size}, batch {part.batch}"
+    return [
+        Comparison(case, "s/step", *taken, goal=1.6),
+        Comparison(f"{case}: activations", "bytes", kept[0], kept[1], 1 / 0.85),
+    ]
+
+
+def _answer(process: ProcessPoolExecutor) -> float:
+    return process.submit(_Training.seconds).result()
+
+
+class _Training:
+    """The training of one side, in a process that does nothing else."""
+
+    step: ClassVar[Callable[[], int]]
+
+    @classmethod
+    def begin(cls, side: type[Model], params: Path, part: Part) -> None:
+        """Makes a model with the same weights as the other side's; the perceptual network's are random."""
+        torch.set_num_threads(part.threads)
+        config, train = _section(params, part)
+        torch.manual_seed(0)
+        backbone = untrained_backbone(config.perceptual)
+        torch.manual_seed(0)
+        model = side(config).train()
+        model.perceptual.use(backbone)
+        model.check_sides = _any_sides  # type: ignore[method-assign]  # Full-size modules want 256, for speed 128 do.
+        optimiser = Optimiser(model, train, launch("fp32"))
+        if side is ReleasedModel:
             optimiser.adam.param_groups[0]["fused"] = None  # PyTorch's default
+        else:
+            keep_freed_memory()  # as `tpsm train` does
+        pair = FramePair(*torch.rand(2, part.batch, 3, part.size, part.size))
+        whole = parts(part.batch, 1)
 
         def step() -> int:
             optimiser.step(iter([pair]), whole, LAST, 0)
             return 1
 
-        return step
+        cls.step = step
 
-    kept = [_kept(side, config, part) for side in (ReleasedModel, Model)]
-    case = f"training step, {part.scale}, {part.size} x {part.size}, batch {part.batch}"
-    return [
-        compare(case, "s/step", 1.6, steps(released), steps(model), part.rounds),
-        Comparison(f"{case}: activations", "bytes", kept[0], kept[1], 1 / 0.85),
-    ]
+    @classmethod
+    def seconds(cls) -> float:
+        """Takes a step and returns its seconds."""
+        return seconds_each(cls.step)
 
 
 def _kept(side: type[Model], config: Config, part: Part) -> tuple[float]:

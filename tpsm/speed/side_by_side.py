@@ -51,14 +51,20 @@ def compare(
     difference: float | None = None,
 ) -> Comparison:
     """Times both sides in turn. Each returns how many things it did, by which its time is divided."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds + 1):
-        for side, mine in zip((reference, ours), times, strict=True):
-            mine.append(_seconds_each(side))
-    return Comparison(case, unit, tuple(times[0][1:]), tuple(times[1][1:]), goal, difference)
+    theirs, mine = in_turn(lambda: seconds_each(reference), lambda: seconds_each(ours), rounds)
+    return Comparison(case, unit, theirs, mine, goal, difference)
 
 
-def _seconds_each(side: Callable[[], int]) -> float:
+def in_turn(
+    reference: Callable[[], float], ours: Callable[[], float], rounds: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns what each side says that it took, round by round, without a first one for warming up."""
+    taken = [(reference(), ours()) for _ in range(rounds + 1)][1:]
+    return tuple(theirs for theirs, _ in taken), tuple(mine for _, mine in taken)
+
+
+def seconds_each(side: Callable[[], int]) -> float:
+    """Returns the time of one call of `side`, divided by what it returns."""
     # One thread's own time does not count what else the machine does.
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     began = clock()

@@ -27,6 +27,7 @@ from tpsm.nn.state_dict import load_strictly
 from tpsm.training.config import TrainConfig
 from tpsm.training.distributed import Agreement, launch, parts
 from tpsm.training.loss_log import LossLog
+from tpsm.training.memory import keep_freed_memory
 from tpsm.training.optimizer import Optimiser
 from tpsm.training.work_folder import WorkFolder
 
@@ -110,6 +111,7 @@ def fit(
         ExitStack() as opened,
     ):
         fabric = launch(config.precision)
+        keep_freed_memory()
         began = time.monotonic()
 
         # What was done already, and the same on all processes.
