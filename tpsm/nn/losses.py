@@ -42,20 +42,25 @@ class PerceptualLoss:
         for network in self._networks:
             if any(own.device != driving.device or own.dtype != driving.dtype for own in network.state_dict().values()):
                 network.to(driving)
+        layout = self._layout(driving)
+        if layout == torch.channels_last:
+            backbone.to(memory_format=layout)  # type: ignore[call-overload]  # Else every convolution would do it.
 
         # The distance of all maps; the driving image's have no gradient.
         with torch.no_grad():
-            targets = [backbone(self._laid_out(level(driving))) for level in pyramid]
+            targets = [backbone(level(driving).to(memory_format=layout)) for level in pyramid]
         total = driving.new_zeros(())
         for level, target in zip(pyramid, targets, strict=True):
-            maps = backbone(self._laid_out(level(prediction)))
+            maps = backbone(level(prediction).to(memory_format=layout))
             for weight, ours, theirs in zip(self.config.weights, maps, target, strict=True):
-                total = total + weight * (ours - theirs).abs().mean(dtype=driving.dtype)
+                # The backward pass of a sum, unlike that of a mean, makes no map of equal numbers.
+                distance = (ours - theirs).abs().sum(dtype=driving.dtype) / ours.numel()
+                total = total + weight * distance
         return total
 
-    def _laid_out(self, image: Tensor) -> Tensor:
+    def _layout(self, image: Tensor) -> torch.memory_format:
         """On a CPU, the network's pools and the backward pass of its convolutions are faster with channels last."""
-        return image.contiguous(memory_format=torch.channels_last) if image.device.type == "cpu" else image
+        return torch.channels_last if image.device.type == "cpu" else torch.preserve_format
 
     def _check(self, image: Tensor) -> None:
         # Every map after the first halves the sides.

@@ -112,8 +112,8 @@ class _PerceptualLoss(PerceptualLoss):
         assert self._networks is not None
         _release(self._networks[1])
 
-    def _laid_out(self, image: Tensor) -> Tensor:
-        return image
+    def _layout(self, image: Tensor) -> torch.memory_format:
+        return torch.preserve_format
 
 
 def _release(root: nn.Module) -> None:
