@@ -27,10 +27,6 @@ def instance_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(channels, channels)
 
 
-FEW, FEWER = 2048, 12_000
-"""Kernels per pixel of a map from which on an `UpBlock` does the plain thing, and a convolution is a matrix product."""
-
-
 class ConvBlock(nn.Module):
     """Applies a convolution, a norm and a ReLU at one resolution."""
 
@@ -40,19 +36,7 @@ class ConvBlock(nn.Module):
         self.norm = norm(outputs)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
-        x = self._by_columns(x) if x.device.type == "cpu" and self._kernels_per_pixel(x) > FEWER else self.conv(x)
-        return F.relu(self.norm(x), inplace=True)
-
-    def _kernels_per_pixel(self, x: Tensor) -> float:
-        return self.conv.in_channels * self.conv.out_channels / (x.shape[0] * x.shape[-2] * x.shape[-1])
-
-    def _by_columns(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
-        """Returns the convolution as one matrix product, which takes a kernel, and leaves its gradient, as they lie in
-        memory: a convolution would copy both into an order of its own, which takes longer than a small map does."""
-        assert self.conv.bias is not None
-        columns = F.unfold(x, self.conv.kernel_size, padding=self.conv.padding)  # type: ignore[arg-type]
-        products = self.conv.weight.flatten(1) @ columns
-        return (products + self.conv.bias[:, None]).unflatten(2, (x.shape[-2], x.shape[-1]))
+        return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
 class DownBlock(ConvBlock):
@@ -60,6 +44,10 @@ class DownBlock(ConvBlock):
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h//2 w//2"]:
         return F.avg_pool2d(super().forward(x), 2)
+
+
+FEW = 2048
+"""Kernels per pixel of a map from which on an `UpBlock` does the plain thing."""
 
 
 class UpBlock(ConvBlock):
@@ -77,7 +65,8 @@ class UpBlock(ConvBlock):
         self.register_buffer("spread", placed(torch.kron(row, row)), persistent=False)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o 2*h 2*w"]:
-        if self._kernels_per_pixel(x) > FEW:
+        inputs, outputs = self.conv.in_channels, self.conv.out_channels
+        if inputs * outputs > FEW * x.shape[0] * x.shape[-2] * x.shape[-1]:
             # A kernel far larger than its map: to spread it takes longer than what it saves.
             return super().forward(F.interpolate(x, scale_factor=2))
         kernel = (self.conv.weight.flatten(2) @ self.spread).unflatten(2, (4, 4)).transpose(0, 1)
