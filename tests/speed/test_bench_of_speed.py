@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import os
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,11 +28,25 @@ def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
     assert found.ratios == [2, 4, 1] and found.ratio == 2 and found.met
 
 
-def test_both_sides_run_in_turn_and_the_first_round_does_not_count() -> None:
-    calls: list[str] = []
-    found = compare("", "s", 1.0, lambda: calls.append("theirs") or 2, lambda: calls.append("ours") or 1, rounds=2)
-    assert calls == ["theirs", "ours"] * 3
-    assert len(found.reference) == len(found.ours) == 2
+def notes_calls(file: Path, side: str) -> Callable[[], int]:
+    """A side that writes down its calls, with its process and threads; it can be pickled."""
+
+    def call() -> int:
+        with file.open("a") as calls:
+            print(side, os.getpid(), torch.get_num_threads(), file=calls)
+        time.sleep(0.02)
+        return 2
+
+    return call
+
+
+def test_both_sides_run_in_turn_and_the_first_round_does_not_count(tmp_path: Path) -> None:
+    sides = partial(notes_calls, tmp_path / "calls", "theirs"), partial(notes_calls, tmp_path / "calls", "ours")
+    found = compare("", "s", 1.0, sides, rounds=2, threads=2)
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    assert [side for side, *_ in calls] == ["theirs", "ours"] * 3
+    assert len({process for _, process, _ in calls}) == 2 and {threads for *_, threads in calls} == {"2"}
+    assert len(found.reference) == len(found.ours) == 2 and min(found.reference) >= 0.01, "of two things in 20 ms"
 
 
 def test_a_line_is_found_and_what_leaves_it() -> None:
@@ -39,8 +57,8 @@ def test_a_line_is_found_and_what_leaves_it() -> None:
 
 
 def test_the_parts_compare_what_they_say() -> None:
-    time, memory = measured((PARAMS, Part(training, "small", 64, batch=2, rounds=1)))
-    assert time.unit == "s/step" and memory.unit == "bytes"
+    step, memory = measured((PARAMS, Part(training, "small", 64, batch=2, rounds=1)))
+    assert step.unit == "s/step" and memory.unit == "bytes"
     assert memory.ours < memory.reference
     names = [found.case for found in measured((PARAMS, Part(data, "small", 16, rounds=1)))]
     assert [name.split(" frames")[0] for name in names] == [f"pairs from clips of {n}" for n in (32, 128, 512)]

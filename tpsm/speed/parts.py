@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,8 +35,11 @@ from tpsm.profiling.flops import saved_bytes
 from tpsm.profiling.released_loop import ReleasedModel
 from tpsm.speed.side_by_side import Comparison, compare
 from tpsm.training.config import TrainConfig
-from tpsm.training.distributed import launch, parts
+from tpsm.training.distributed import parts
 from tpsm.training.optimizer import Optimiser
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+CPU = torch.device("cpu")
 
 FRAMES, PAIRS = 16, 64
 """How long the clip is that is reconstructed, and how many pairs are drawn a round."""
@@ -63,66 +68,89 @@ class Part:
 def measured(argument: tuple[Path, Part]) -> list[Comparison]:
     """Returns the comparisons of a part; to be run in a process of its own."""
     params, part = argument
-    keep_freed_memory()  # as programs have it, and for both sides
     torch.set_num_threads(part.threads)
-    torch.manual_seed(0)
     return part.measure(params, part)
 
 
 def reconstruction(params: Path, part: Part) -> list[Comparison]:
-    """Compares reconstruction: seconds per frame, from a clip on disk in ours."""
-    # Both models with the same weights, and a clip.
+    """Compares reconstruction: seconds per frame, from a clip on disk."""
     config = _section(params, part)[0]
-    model, released = both(config)
-    for side in (model, released):
-        side.eval().requires_grad_(False)
     with TemporaryDirectory() as folder:
         path = write_noise(Path(folder), "noise", part.size, FRAMES)
+        with ClipFile(path) as clip, torch.inference_mode():
+            frames, model = to_tensor(clip.frames(0, 2), CPU), _drawing(Model, config)
+            source = model.encode(frames[:1]).expand(2)
+            drawn = model.render(source, model.keypoints(frames), model.background(source.image, frames)).image
+            released = torch.cat(list(_drawing(ReleasedModel, config).reconstruct(frames)))
+        case = f"reconstruction, {part.scale}, {part.size} x {part.size}, {part.threads} threads"
+        sides = partial(_reconstructs_as_released, config, path), partial(_reconstructs, config, path)
+        difference = (drawn - released).abs().max().item()
+        return [compare(case, "s/frame", 2.0, sides, part.rounds, part.threads, difference)]
+
+
+def _reconstructs_as_released(config: Config, path: Path) -> Callable[[], int]:
+    released = _drawing(ReleasedModel, config)
+
+    def run() -> int:
         with ClipFile(path) as clip:
-            frames = to_tensor(clip.frames(0, 2), torch.device("cpu"))
-            with torch.inference_mode():
-                source = model.encode(frames[:1]).expand(2)
-                drawn = model.render(source, model.keypoints(frames), model.background(source.image, frames)).image
-            difference = (drawn - torch.cat(list(released.reconstruct(frames)))).abs().max().item()
+            return sum(1 for _ in released.reconstruct(to_tensor(clip.frames(), CPU)))
 
-            def reference() -> int:
-                return len(list(released.reconstruct(frames)))
+    return run
 
-            def ours() -> int:
-                return sum(len(piece.frames) for piece in reconstruct(model, clip))
 
-            case = f"reconstruction, {part.scale}, {part.size} x {part.size}, {part.threads} threads"
-            return [compare(case, "s/frame", 2.0, reference, ours, part.rounds, difference)]
+def _reconstructs(config: Config, path: Path) -> Callable[[], int]:
+    keep_freed_memory()
+    model = _drawing(Model, config)
+
+    def run() -> int:
+        with ClipFile(path) as clip:
+            return sum(len(piece.frames) for piece in reconstruct(model, clip))
+
+    return run
+
+
+def _drawing(side: type[AnyModel], config: Config) -> AnyModel:
+    """Returns a model, whose weights are the same on both sides."""
+    torch.manual_seed(0)
+    return side(config).eval().requires_grad_(False)
 
 
 def training(params: Path, part: Part) -> list[Comparison]:
     """Compares a training step, in seconds and in bytes that are kept for the backward pass."""
-    # Both models with the same weights, each with an optimiser; the perceptual network has random weights.
     config, train = _section(params, part)
-    backbone = untrained_backbone(config.perceptual)
-    model, released = both(config)
-    whole = parts(part.batch, 1)
-    pair = FramePair(*torch.rand(2, part.batch, 3, part.size, part.size))
-
-    def steps(side: Model) -> Callable[[], int]:
-        side.train().perceptual.use(backbone)
-        side.check_sides = _any_sides  # type: ignore[method-assign]  # Full-size modules want 256, for speed 128 do.
-        optimiser = Optimiser(side, train, launch("fp32"))
-        if side is released:
-            optimiser.adam.param_groups[0]["fused"] = None  # PyTorch's default
-
-        def step() -> int:
-            optimiser.step(iter([pair]), whole, LAST, 0)
-            return 1
-
-        return step
-
-    kept = [_kept(side, config, part) for side in (ReleasedModel, Model)]
     case = f"training step, {part.scale}, {part.size} x {part.size}, batch {part.batch}"
+    sides = partial(_trains, ReleasedModel, config, train, part), partial(_trains, Model, config, train, part)
+    kept = [_kept(side, config, part) for side in (ReleasedModel, Model)]
     return [
-        compare(case, "s/step", 1.6, steps(released), steps(model), part.rounds),
+        compare(case, "s/step", 1.6, sides, part.rounds, part.threads),
         Comparison(f"{case}: activations", "bytes", kept[0], kept[1], 1 / 0.85),
     ]
+
+
+def _trains(side: type[Model], config: Config, train: TrainConfig, part: Part) -> Callable[[], int]:
+    from lightning_fabric import Fabric  # Here: it takes seconds, and only training needs it.
+
+    if side is Model:
+        keep_freed_memory()
+    fabric = Fabric(accelerator="cpu", devices=1)  # `launch` would have both sides keep their memory
+    fabric.launch()
+
+    # The same weights on both sides; the perceptual network's are random.
+    torch.manual_seed(0)
+    model = side(config).train()
+    model.perceptual.use(untrained_backbone(config.perceptual))
+    model.check_sides = _any_sides  # type: ignore[method-assign]  # Full-size modules want 256, for speed 128 do.
+    optimiser = Optimiser(model, train, fabric)
+    if side is ReleasedModel:
+        optimiser.adam.param_groups[0]["fused"] = None  # PyTorch's default
+    pair = FramePair(*torch.rand(2, part.batch, 3, part.size, part.size))
+    whole = parts(part.batch, 1)
+
+    def step() -> int:
+        optimiser.step(iter([pair]), whole, LAST, 0)
+        return 1
+
+    return step
 
 
 def _kept(side: type[Model], config: Config, part: Part) -> tuple[float]:
@@ -151,22 +179,27 @@ def data(params: Path, part: Part) -> list[Comparison]:
                 write_frames(raw / name, part.size, length)
             config = DataConfig(size=part.size)
             entry = prepare("noise", raw, config, clips).clips("train")[0]
-            pairs = PairDataset(clips, config, repeats=PAIRS)
-
-            def reference(clips: Path = clips, file: Path = entry.file, config: DataConfig = config) -> int:
-                rng = np.random.default_rng(0)
-                for _ in range(2):
-                    with ClipFile(clips / file) as clip:
-                        frames = clip.frames()
-                    augment(frames[np.sort(rng.integers(len(frames), size=2))], config.augment, rng)
-                return 2
-
-            def ours(pairs: PairDataset = pairs) -> int:
-                return sum(1 for index in range(len(pairs)) if pairs[index] is not None)
-
             case = f"pairs from clips of {length} frames, {part.size} x {part.size}"
-            found.append(compare(case, "s/pair", 1.0, reference, ours, part.rounds))
+            sides = partial(_decodes_clips, clips / entry.file, config), partial(_draws_pairs, clips, config)
+            found.append(compare(case, "s/pair", 1.0, sides, part.rounds))
     return found
+
+
+def _decodes_clips(path: Path, config: DataConfig) -> Callable[[], int]:
+    def run() -> int:
+        rng = np.random.default_rng(0)
+        for _ in range(2):
+            with ClipFile(path) as clip:
+                frames = clip.frames()
+            augment(frames[np.sort(rng.integers(len(frames), size=2))], config.augment, rng)
+        return 2
+
+    return run
+
+
+def _draws_pairs(clips: Path, config: DataConfig) -> Callable[[], int]:
+    pairs = PairDataset(clips, config, repeats=PAIRS)
+    return lambda: sum(1 for index in range(len(pairs)) if pairs[index] is not None)
 
 
 def scoring(params: Path, part: Part) -> list[Comparison]:
@@ -205,14 +238,6 @@ def noise(size: int, length: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     for _ in range(length):
         coarse = Image.fromarray(rng.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8))
         yield np.array(coarse.resize((size, size), Image.Resampling.BICUBIC))
-
-
-def both(config: Config) -> tuple[Model, ReleasedModel]:
-    """Returns our model and the released one, with the same random weights."""
-    torch.manual_seed(0)
-    model = Model(config)
-    torch.manual_seed(0)
-    return model, ReleasedModel(config)
 
 
 def _section(params: Path, part: Part) -> tuple[Config, TrainConfig]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
+
+Ready = Callable[[], Callable[[], int]]
+"""Makes one side ready, and returns what is timed, which returns how many things it did. It can be pickled."""
 
 ROUNDS = 5
 """How often each side is timed, after once for warming up."""
@@ -45,22 +51,40 @@ def compare(
     case: str,
     unit: str,
     goal: float,
-    reference: Callable[[], int],
-    ours: Callable[[], int],
+    sides: tuple[Ready, Ready],
     rounds: int = ROUNDS,
+    threads: int = 1,
     difference: float | None = None,
 ) -> Comparison:
-    """Times both sides in turn. Each returns how many things it did, by which its time is divided."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds + 1):
-        for side, mine in zip((reference, ours), times, strict=True):
-            mine.append(_seconds_each(side))
-    return Comparison(case, unit, tuple(times[0][1:]), tuple(times[1][1:]), goal, difference)
+    """Times both sides, the reference and ours, in turn, after once each for warming up.
+
+    Each has a process of its own, with so many threads, since ours keeps the memory that it frees.
+    """
+    taken, spawn = [], multiprocessing.get_context("spawn")
+    with ExitStack() as opened:
+        processes = [
+            opened.enter_context(ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(ready, threads)))
+            for ready in sides
+        ]
+        for _ in range(rounds + 1):
+            taken.append([process.submit(_seconds_each).result() for process in processes])
+    reference, ours = zip(*taken[1:], strict=True)
+    return Comparison(case, unit, reference, ours, goal, difference)
 
 
-def _seconds_each(side: Callable[[], int]) -> float:
+_timed: list[Callable[[], int]] = []
+"""What this process times."""
+
+
+def _begin(ready: Ready, threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    _timed.append(ready())
+
+
+def _seconds_each() -> float:
     # One thread's own time does not count what else the machine does.
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     began = clock()
-    count = side()
+    count = _timed[0]()
     return (clock() - began) / count
