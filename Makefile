@@ -64,8 +64,8 @@ verify: $(READY)
 	@for report in reports/*/metrics.json; do set -- $$(dirname $$report); \
 	  $(BIN)/python -m eval verify --dataset $$(basename $$1) || exit 1; done
 
-# How fast this package is beside the released code, both in turn -> reports/bench/<machine>.json and a plot, in a
-# quarter of an hour, after make repro; BENCH='--only training' changes what runs.
+# How fast this package is beside the released code, both in turn -> reports/bench/<machine>.json and a plot, in
+# half an hour, after make repro; BENCH='--only training' changes what runs.
 bench: $(READY)
 	$(BIN)/tpsm bench $(BENCH)
 

@@ -270,7 +270,7 @@ def bench(
     """Compare this package's speed with the released code's on this machine, both in turn.
 
     Parts: growth, reconstruction, reconstruction-2-threads, reconstruction-small, training-small, training, data and
-    scoring (of what `make repro` made). They take about a quarter of an hour on a CPU; interrupted, the same command
+    scoring (of what `make repro` made). They take about half an hour on a CPU; interrupted, the same command
     goes on from where it was.
     """
     from tpsm.speed.bench import bench, table
