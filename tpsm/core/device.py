@@ -10,7 +10,8 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt."""
-MOST = (1 << 31) - 1
+MOST, MOST_OF_OLD = (1 << 31) - 1, 1 << 25
+"""Bytes: its versions before 2.35 refuse more than 32 MB."""
 
 
 def device() -> torch.device:
@@ -30,8 +31,8 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for setting in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            mallopt(setting, MOST)
+        mallopt(M_MMAP_THRESHOLD, MOST) or mallopt(M_MMAP_THRESHOLD, MOST_OF_OLD)
+        mallopt(M_TRIM_THRESHOLD, MOST)
 
 
 def rank() -> int:
