@@ -122,6 +122,8 @@ def _against(results: Results, metric: Metric, series: Sequence[Series], copy: S
     read = results.estimate(copy, metric.name)
     if read is None:
         return "", ""
+    if copy.task == "animation" and metric.animation == "source":
+        return "none can: it is the reference", number(read.mean, metric.decimals)
     better = []
     for mine in series:
         # Animation's copy is scored on the first run's pairs, which are all runs'.
