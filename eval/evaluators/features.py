@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,10 @@ class RealClip:
         with opened_arrays(path, again) as arrays:
             self._landmarks = Landmarks(arrays["xy"], arrays["found"]) if "xy" in arrays else None
             self._embedding = arrays.get("embedding")
-        self._clip = ClipFile(layout.test_clip(name))
-        self._truth = self._clip.truth()
+        with ExitStack() as opened:
+            self._clip = opened.enter_context(ClipFile(layout.test_clip(name)))
+            self._truth = self._clip.truth()
+            opened.pop_all()  # it stays open
 
     def __len__(self) -> int:
         return len(self._clip)

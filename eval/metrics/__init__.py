@@ -1,8 +1,8 @@
 """Metrics: one file each, found by its name.
 
 A metric's file has two public names: `METRIC`, which says what the number is, and `score(generated, reference)`, which
-gives one value per frame, NaN where the frame does not count. It is given some successive frames of a clip at a time,
-and whole clips where `METRIC.over_time` says that a frame's value depends on other frames. A third one,
+gives one value per frame, NaN where the frame does not count. It may be given some successive frames of a clip at a
+time, but whole clips where `METRIC.over_time` says that a frame's value depends on other frames. A third one,
 `legacy(generated, reference)`, is the number of the papers' evaluation program, where that has the metric. A new metric
 is a new file and its name in params.yaml; a module from outside goes by its dotted name, which is the metric's too.
 """

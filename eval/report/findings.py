@@ -68,8 +68,8 @@ def brief(results: Results, questions: Sequence[Question]) -> str:
     wins: dict[str, list[str]] = {}
     for finding in findings:
         if len(finding.best) == 1:
-            doubts = ["not from every training seed"] * finding.by_seed
-            doubts += ["without beating a repeated source"] * finding.behind_copy
+            doubts = ["not from every training seed"] if finding.by_seed else []
+            doubts += ["without beating a repeated source"] if finding.behind_copy else []
             wins.setdefault(finding.best[0], []).append(finding.metric + (f" (but {listed(doubts)})" if doubts else ""))
     told = [f"{run} {'in' if place else 'is best in'} {listed(its)}" for place, (run, its) in enumerate(wins.items())]
     best = listed(told) if told else ""

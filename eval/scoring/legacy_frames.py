@@ -18,21 +18,29 @@ class Truncation:
     """Turns rounded frames into truncated ones: one less where rounding went up, which is what truncation stores, to
     the last bit.
 
-    `size` is how many values all frames of the clip have, and the message of an error calls the file `name`.
+    `size` is how many values all frames of the clip have; messages call the file `name`, unless it is damaged.
 
     Raises:
-        UserError: the file that says where rounding went up is missing or belongs to other frames.
+        UserError: the file that says where rounding went up is missing, damaged or of another length.
     """
 
     def __init__(self, rounded_up: Path, size: int, name: str) -> None:
         if not rounded_up.is_file():
             raise UserError(f"There is no {name}, which the legacy protocol needs; run the stage reconstruct again.")
-        self._name, self._bits = name, ArrayReader(rounded_up, "bits", "run the stage reconstruct again", most=size)
-        if self._bits.shape != (-(-size // 8),):
-            raise UserError(f"{name} belongs to a clip of another size or length; run the stage reconstruct again.")
+        self._name, self._left = name, size
+        shape = (-(-size // 8),)
+        self._bits = ArrayReader(rounded_up, "bits", shape, "run the stage reconstruct again", most=size)
 
     def next(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
-        """Returns the next frames truncated; but for the last ones, they have a multiple of eight values."""
+        """Returns the next frames truncated.
+
+        Raises:
+            UserError: the file belongs to other frames, or is damaged.
+            ValueError: frames that are not the last have no multiple of eight values, the bits of a byte.
+        """
+        self._left -= frames.size
+        if self._left and frames.size % 8:
+            raise ValueError(f"{frames.size} values do not end with a byte")
         bits = self._bits.take(-(-frames.size // 8))
         up = np.unpackbits(bits, count=frames.size).reshape(frames.shape)
         if (up > frames).any():

@@ -143,18 +143,19 @@ class Scorer:
         looking = self.evaluators.only(needs)
         with ExitStack() as opened:
             clip = opened.enter_context(self._generated(self.layout.generated(self.run, entry.name), entry.frames))
-            if (clip.height, clip.width) != real.size:
+            if (len(clip), clip.height, clip.width) != (len(real), *real.size):
                 raise UserError(
-                    f"Run '{self.run}' made '{entry.name}' at another size than the clip; run reconstruct again."
+                    f"Run '{self.run}' made '{entry.name}' at another size or length than the clip has; run "
+                    "reconstruct again."
                 )
             motion = read_motion(self.layout.motion(self.run, entry.name), (entry.frames, *real.size))
             if motion is not None:
-                opened.callback(motion.close)
+                opened.enter_context(closing(motion))
             truncation, l1 = None, self._l1_of(entry)
             if "legacy" in self.config.protocols and looking != Evaluators(None, None):
                 path = self.layout.rounded_up(self.run, entry.name)
                 truncation = Truncation(path, entry.frames * math.prod(real.size) * 3, str(self.layout.relative(path)))
-                opened.callback(truncation.close)
+                opened.enter_context(closing(truncation))
 
             for frames in self._pieces(entry.frames):
                 moved = None if motion is None else motion.take(frames.stop - frames.start).astype(np.float32)
@@ -165,12 +166,14 @@ class Scorer:
                 yield frames.start, real.part(frames), seen
 
     def _generated(self, path: Path, frames: int) -> ClipFile:
-        clip = ClipFile(path)
-        if len(clip) != frames:
-            raise UserError(
-                f"{self.layout.relative(path)} has {len(clip)} frames where {frames} are due; make it again with "
-                f"the stages reconstruct and animate of run '{self.run}'."
-            )
+        with ExitStack() as opened:
+            clip = opened.enter_context(ClipFile(path))
+            if len(clip) != frames:
+                raise UserError(
+                    f"{self.layout.relative(path)} has {len(clip)} frames where {frames} are due; make it again with "
+                    f"the stages reconstruct and animate of run '{self.run}'."
+                )
+            opened.pop_all()  # it stays open
         return clip
 
     def _seen(self, clip: ClipFile, frames: slice) -> ScoredClip:
@@ -208,7 +211,4 @@ def read_motion(path: Path, shape: tuple[int, ...]) -> ArrayReader | None:
     predicts none, or the clip has no truth to hold it against."""
     if not path.is_file():
         return None
-    motion = ArrayReader(path, "grid", "run reconstruct again", most=16 * math.prod(shape))
-    if motion.shape != (*shape, 2):
-        raise UserError(f"{path.name} holds motion of shape {motion.shape}, not {(*shape, 2)}; run reconstruct again.")
-    return motion
+    return ArrayReader(path, "grid", (*shape, 2), "run reconstruct again", most=16 * math.prod(shape))

@@ -32,7 +32,7 @@ def test_pieces_make_the_bytes_that_numpy_makes_of_the_whole(tmp_path: Path, com
 def test_an_array_is_read_in_pieces(tmp_path: Path, compressed: bool) -> None:
     whole = np.random.default_rng(0).normal(size=(37, 5, 7)).astype(np.float16)
     (np.savez_compressed if compressed else np.savez)(tmp_path / "whole.npz", grid=whole, other=whole[:2])
-    reader = ArrayReader(tmp_path / "whole.npz", "grid", "make it again")
+    reader = ArrayReader(tmp_path / "whole.npz", "grid", whole.shape, "make it again")
     assert (reader.shape, reader.dtype) == (whole.shape, whole.dtype)
     found = [reader.take(count) for count in (1, 10, 20, 10)]
     reader.close()
@@ -43,13 +43,15 @@ def test_an_array_is_read_in_pieces(tmp_path: Path, compressed: bool) -> None:
 def test_damage_is_told_when_a_piece_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, grid=np.zeros((64, 100)), columns=np.asfortranarray(np.ones((3, 4))))
-    for name in ("elsewhere", "columns"):
+    for name, shape in (("elsewhere", (1,)), ("columns", (3, 4))):
         with pytest.raises(UserError, match=r"a\.npz is damaged .*; make it again\."):
-            ArrayReader(path, name, "make it again")
+            ArrayReader(path, name, shape, "make it again")
+    with pytest.raises(UserError, match=r"a\.npz holds .* 'grid' of shape \(64, 100\), not \(9,\); make it again"):
+        ArrayReader(path, "grid", (9,), "make it again")
     data = bytearray(path.read_bytes())
     data[30_000] ^= 1  # within the array
     path.write_bytes(data)
-    reader = ArrayReader(path, "grid", "make it again")
+    reader = ArrayReader(path, "grid", (64, 100), "make it again")
     with pytest.raises(UserError, match=r"a\.npz is damaged .*; make it again\."):
         reader.take(64)
         reader.take(1)  # the checksum is compared at the end
@@ -86,7 +88,7 @@ def test_what_declares_too_much_is_refused_before_it_is_read(tmp_path: Path, dat
     ):
         arrays["a"]
     with pytest.raises(UserError, match=r"a\.npz is damaged .*; make it again\."):
-        ArrayReader(path, "a", "make it again", most=10_000_000)
+        ArrayReader(path, "a", (1,), "make it again", most=10_000_000)
 
 
 def test_an_array_that_is_not_there_is_told(tmp_path: Path) -> None:

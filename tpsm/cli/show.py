@@ -96,7 +96,7 @@ def animate(
     wanted = Animation(
         source,
         driving,
-        {check_name(name, "--run"): TITLES.get(name, name) for name in run},
+        {check_name(name, "--run"): name if TITLES.get(name) in run else TITLES.get(name, name) for name in run},
         out,
         mode.value,
         dataset,

@@ -255,7 +255,8 @@ def read_run(dataset: str, run: str, configs: Path = Path("configs")) -> RunConf
     path = configs / dataset / "runs" / f"{run}.yaml"
     if not path.is_file():
         runs = [other.stem for other in path.parent.glob("*.yaml")]
-        meant = did_you_mean(run, runs) if runs else did_you_mean(dataset, [other.name for other in configs.glob("*")])
+        others = [] if path.parent.is_dir() else [other.name for other in configs.glob("*")]
+        meant = did_you_mean(run, runs) if runs else did_you_mean(dataset, others)
         raise UserError(
             f"The run '{run}' on '{dataset}' is not configured{meant}: name them under runs and datasets in "
             f"params.yaml, then type `dvc repro prepare@{dataset}`."

@@ -15,7 +15,7 @@ MOST, MOST_OF_OLD = (1 << 31) - 1, 1 << 25
 
 
 def device() -> torch.device:
-    """Returns this process's GPU, or the CPU where PyTorch sees no GPU; it keeps its freed memory then."""
+    """Returns this process's GPU, or the CPU where PyTorch sees no GPU; on a CPU the process keeps freed memory."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     keep_freed_memory()
@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
     """Has this process keep the memory that it frees, where the system's library is glibc.
 
     By default glibc gives large pieces back to the system, which clears each page before the next layer of a network
-    may have it: a sixth of the time that full-size reconstruction took on a CPU.
+    may have it; that took a sixth of the time of full-size reconstruction.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

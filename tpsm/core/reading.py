@@ -91,7 +91,8 @@ def read_section(layout: Layout, name: str) -> dict[str, Any]:
     """
     path = layout.configs / f"{name}.yaml"
     if not path.exists():
-        meant = did_you_mean(layout.dataset, [other.name for other in layout.configs.parent.glob("*")])
+        others = [] if layout.configs.is_dir() else [other.name for other in layout.configs.parent.glob("*")]
+        meant = did_you_mean(layout.dataset, others)
         raise UserError(
             f"There is no {layout.relative(path)}{meant}: add '{layout.dataset}' to `datasets` in params.yaml, and "
             "type `tpsm configure`."

@@ -54,14 +54,14 @@ def opened_arrays(path: Path, remedy: str, most: int | None = None) -> Iterator[
 class ArrayReader:
     """Reads the array `name` of an .npz file piece by piece, in order, so that one piece is in memory at a time.
 
-    `shape` and `dtype` are those of the whole array. `read_arrays` has the limits.
+    `shape` is that of the whole array. `read_arrays` has the limits.
 
     Raises:
-        UserError: the file is missing or damaged, or lacks the array, when it is opened or when a piece is read; the
-            message ends with `remedy`.
+        UserError: the file is missing or damaged, or lacks the array, when it is opened or when a piece is read; or the
+            array has another shape. The message ends with `remedy`.
     """
 
-    def __init__(self, path: Path, name: str, remedy: str, most: int | None = None) -> None:
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...], remedy: str, most: int | None = None) -> None:
         self._path, self._remedy = path, remedy
         with _damage_named(path, remedy), ExitStack() as opened:
             _check_sizes(path, most)
@@ -69,6 +69,8 @@ class ArrayReader:
             self.shape, in_columns, self.dtype = _HEADERS[np.lib.format.read_magic(self._file)](self._file)
             if in_columns:
                 raise ValueError(f"'{name}' is stored column by column")
+            if self.shape != shape:
+                raise UserError(f"{path} holds an array '{name}' of shape {self.shape}, not {shape}; {remedy}.")
             self._opened = opened.pop_all()
 
     def take(self, count: int) -> np.ndarray:

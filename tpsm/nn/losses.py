@@ -53,10 +53,12 @@ class PerceptualLoss:
         for level, target in zip(pyramid, targets, strict=True):
             maps = backbone(level(prediction).to(memory_format=layout))
             for weight, ours, theirs in zip(self.config.weights, maps, target, strict=True):
-                # The backward pass of a sum, unlike that of a mean, makes no map of equal numbers.
-                distance = (ours - theirs).abs().sum(dtype=driving.dtype) / ours.numel()
-                total = total + weight * distance
+                total = total + weight * self._distance(ours - theirs, driving.dtype)
         return total
+
+    def _distance(self, difference: Tensor, dtype: torch.dtype) -> Tensor:
+        """Returns the mean size; the backward pass of a sum, unlike that of a mean, makes no map of equal numbers."""
+        return difference.abs().sum(dtype=dtype) / difference.numel()
 
     def _layout(self, image: Tensor) -> torch.memory_format:
         """On a CPU, the network's pools and the backward pass of its convolutions are faster with channels last."""

@@ -105,7 +105,7 @@ class _Conv7x7(nn.Conv2d):
 
 
 class _PerceptualLoss(PerceptualLoss):
-    """A perceptual loss whose pyramid is blurred as released, with channels first in memory."""
+    """A perceptual loss whose pyramid is blurred and whose distance is taken as released, with channels first."""
 
     def use(self, backbone: nn.Module) -> None:
         super().use(backbone)
@@ -114,6 +114,9 @@ class _PerceptualLoss(PerceptualLoss):
 
     def _layout(self, image: Tensor) -> torch.memory_format:
         return torch.preserve_format
+
+    def _distance(self, difference: Tensor, dtype: torch.dtype) -> Tensor:
+        return difference.abs().mean(dtype=dtype)
 
 
 def _release(root: nn.Module) -> None:

@@ -62,10 +62,9 @@ def compare(
     """
     taken, spawn = [], multiprocessing.get_context("spawn")
     with ExitStack() as opened:
-        processes = [
-            opened.enter_context(ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(ready, threads)))
-            for ready in sides
-        ]
+        processes = [opened.enter_context(ProcessPoolExecutor(1, spawn)) for _ in sides]
+        for process, ready in zip(processes, sides, strict=True):
+            process.submit(_begin, ready, threads).result()
         for _ in range(rounds + 1):
             taken.append([process.submit(_seconds_each).result() for process in processes])
     reference, ours = zip(*taken[1:], strict=True)
